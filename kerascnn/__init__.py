@@ -1,0 +1,29 @@
+"""kerascnn: the CNN canon for Keras 3, exact to the parameter, with native ops, training and serving.
+
+Importing this package imports neither TensorFlow nor Keras; the first use of a name below does.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_MODULES = ("analysis", "applications", "data", "evaluation", "layers", "ops", "serving", "training")
+_FUNCTIONS = {
+    "create_model": "applications",
+    "list_models": "applications",
+    "model_info": "applications",
+}
+__all__ = ["__version__", *_MODULES, *_FUNCTIONS]
+
+
+def __getattr__(name: str):
+    """Imports a public name at its first use (PEP 562)."""
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
