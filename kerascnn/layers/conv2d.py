@@ -1,0 +1,79 @@
+"""Conv2D: keras.layers.Conv2D with fast groups, explicit padding, and stride together with dilation."""
+
+import keras
+
+from kerascnn._errors import InputError
+from kerascnn.ops.convolution import conv2d, output_size, pair, standardize_padding
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class Conv2D(keras.layers.Conv2D):
+    """A drop-in for `keras.layers.Conv2D` that calls `kerascnn.ops.conv2d`.
+
+    Same constructor, weights and saved form, with three differences. Grouped convolutions run as one op instead of
+    through XLA, and dilated ones without the detour over `SpaceToBatchND`. `padding` also takes one int for all four
+    sides or ((top, bottom), (left, right)). `strides` and `dilation_rate` may both exceed 1. Images are
+    [batch, height, width, channels]; `data_format="channels_first"` is refused.
+
+    Args:
+        filters: output channels; a multiple of `groups`.
+        kernel_size: taps, one int or (vertical, horizontal).
+        strides: step between outputs, one int or (vertical, horizontal).
+        padding: "valid", "same", one int, or ((top, bottom), (left, right)).
+        data_format: None or "channels_last".
+        dilation_rate: step between taps, one int or (vertical, horizontal).
+        groups: groups that convolve separately; divides the input channels and `filters`.
+        **kwargs: everything else that `keras.layers.Conv2D` takes (activation, use_bias, kernel_initializer, ...).
+
+    Raises:
+        InputError: `padding`, `strides`, `dilation_rate` or `data_format` breaks these rules.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size,
+        strides=(1, 1),
+        padding="valid",
+        data_format=None,
+        dilation_rate=(1, 1),
+        groups: int = 1,
+        **kwargs,
+    ):
+        if (data_format or keras.config.image_data_format()) != "channels_last":
+            raise InputError(
+                '`data_format` must be "channels_last": kerascnn computes on [batch, height, width, channels]. '
+                f"Received: data_format={data_format or keras.config.image_data_format()!r}"
+            )
+        dilation = pair(dilation_rate, "dilation_rate")
+        # Keras refuses explicit padding and stride with dilation, so both are set after its own checks.
+        super().__init__(
+            filters,
+            kernel_size,
+            strides=pair(strides, "strides"),
+            padding="valid",
+            data_format="channels_last",
+            dilation_rate=1,
+            groups=groups,
+            **kwargs,
+        )
+        self.padding = standardize_padding(padding)
+        self.dilation_rate = dilation
+
+    def convolution_op(self, inputs, kernel):
+        return conv2d(inputs, kernel, self.strides, self.padding, self.dilation_rate, self.groups)
+
+    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
+        sides = (self.padding, self.padding) if isinstance(self.padding, str) else self.padding
+        axes = zip(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, sides, strict=True)
+        height, width = (output_size(*axis) for axis in axes)
+        if 0 in (height, width):
+            raise InputError(
+                "The kernel must fit into the padded input. "
+                f"Received: input shape {tuple(input_shape)}, kernel_size={self.kernel_size}, padding={self.padding}, "
+                f"dilation_rate={self.dilation_rate}"
+            )
+        return (input_shape[0], height, width, self.filters)
+
+    def compute_output_spec(self, inputs) -> keras.KerasTensor:
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
