@@ -4,6 +4,7 @@ Importing this package imports neither TensorFlow nor Keras; the first use of a 
 """
 
 import importlib
+import importlib.util
 
 __version__ = "0.1.0"
 
@@ -18,11 +19,15 @@ __all__ = ["__version__", *_MODULES, *_FUNCTIONS]
 
 def __getattr__(name: str):
     """Imports a public name at its first use (PEP 562)."""
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _FUNCTIONS:
-        return getattr(importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES and name not in _FUNCTIONS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ModuleNotFoundError(
+            "kerascnn needs TensorFlow 2.21: pip install 'kerascnn[cpu]', or 'kerascnn[gpu]' for NVIDIA GPUs.",
+            name="tensorflow",
+        )
+    module = importlib.import_module(f"{__name__}.{_FUNCTIONS.get(name, name)}")
+    return getattr(module, name) if name in _FUNCTIONS else module
 
 
 def __dir__() -> list[str]:
