@@ -1,0 +1,10 @@
+// The Python module `kerascnn._kernels`: the kernels on NumPy arrays, without TensorFlow.
+#include <pybind11/pybind11.h>
+
+#include "common/simd.h"
+
+PYBIND11_MODULE(_kernels, module) {
+  module.doc() = "kerascnn's C++ kernels on NumPy arrays.";
+  module.def("cpu_level", [] { return kerascnn::CpuLevelName(kerascnn::BestCpuLevel()); },
+             "The instruction set that the kernels use on this machine.");
+}

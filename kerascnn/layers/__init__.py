@@ -1,0 +1,3 @@
+"""Keras layers: each wraps one idea, most of them one op of `kerascnn.ops`."""
+
+__all__: list[str] = []

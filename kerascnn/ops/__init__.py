@@ -1,0 +1,5 @@
+"""Functions on TensorFlow tensors that run natively (C++) where that is faster, and as plain TensorFlow elsewhere."""
+
+from kerascnn.ops._native import build_info, native
+
+__all__ = ["build_info", "native"]

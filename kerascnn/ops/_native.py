@@ -1,0 +1,205 @@
+"""Finds and loads the compiled op library once; knows why it is absent.
+
+Op names are `Kerascnn>Name` in TensorFlow's registry; `library().kerascnn_name(...)` calls one. An op file does
+
+    def conv2d(x, ...):
+        if _native.usable():                     # library present, mode allows it, no GPU, not tracing for XLA
+            return _native.library().kerascnn_conv2d(...)
+        return reference(x, ...)
+"""
+
+import contextlib
+import functools
+import json
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import tensorflow as tf
+
+from kerascnn._errors import InputError
+
+MODES = ("auto", "require", "off")
+_FOLDER = Path(__file__).resolve().parents[1]
+_LIBRARY, _RECORD = _FOLDER / "_ops.so", _FOLDER / "_build_info.json"
+
+
+def _checked(mode: str, name: str) -> str:
+    if mode not in MODES:
+        raise InputError(f"{name} must be one of {', '.join(MODES)}. Received: {mode}")
+    return mode
+
+
+class _State:
+    """Everything that changes in this module; guarded by `lock`."""
+
+    lock = threading.RLock()
+    overrides: list[str] = []  # modes of the `native(...)` contexts now open, innermost last
+    loaded: tuple[ModuleType | None, str] | None = None  # (library, reason of its absence)
+    warned = False
+
+
+def mode() -> str:
+    """The mode in force: that of the innermost `native(...)`, else KERASCNN_NATIVE, else "auto"."""
+    with _State.lock:
+        if _State.overrides:
+            return _State.overrides[-1]
+    return _checked(os.environ.get("KERASCNN_NATIVE") or "auto", "KERASCNN_NATIVE")
+
+
+@contextlib.contextmanager
+def native(mode: str) -> Iterator[None]:
+    """Chooses, for code called or traced inside, between the compiled ops and plain TensorFlow.
+
+    The choice is made when an op is called (eagerly) or traced (in a `tf.function`, a Keras `fit`); a function traced
+    before keeps what it has. It holds for the whole process, because a distribution strategy traces on its own threads.
+
+    Args:
+        mode: "auto" (native where it is faster, or the only one that works), "require" (the same, but a missing library
+            is an error), "off" (plain TensorFlow only: what a SavedModel for other machines must hold).
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: `mode` is none of these; or "require" and there is no usable library.
+    """
+    _checked(mode, "mode")
+    with _State.lock:
+        _State.overrides.append(mode)
+    try:
+        if mode == "require":
+            library()
+        yield
+    finally:
+        with _State.lock:
+            # Not simply the last one: contexts of two threads may close in any order.
+            del _State.overrides[len(_State.overrides) - 1 - _State.overrides[::-1].index(mode)]
+
+
+def _record() -> dict[str, Any]:
+    """What setup.py wrote about the build; empty where nothing was ever built."""
+    try:
+        return json.loads(_RECORD.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _series(version: str | None) -> str:
+    """TensorFlow keeps its C++ interface within a minor release only."""
+    return ".".join((version or "").split(".")[:2])
+
+
+def _load() -> tuple[ModuleType | None, str]:
+    record = _record()
+    if not _LIBRARY.is_file():
+        reason = record.get("absent", {}).get("ops", "kerascnn was never built here; run `pip install .`")
+        return None, reason
+    if _series(record.get("tensorflow")) != _series(tf.__version__):
+        built = record.get("tensorflow") or "an unknown version"
+        return None, f"it was built for TensorFlow {built}, this is {tf.__version__}; install kerascnn again"
+    try:
+        return tf.load_op_library(str(_LIBRARY)), ""
+    except (tf.errors.OpError, OSError, RuntimeError) as error:
+        return None, f"it could not be loaded: {error}"
+
+
+def library() -> ModuleType | None:
+    """The compiled ops, loaded at the first call; None when the mode is "off" or there is no usable library.
+
+    Raises:
+        InputError: the mode is "require" and there is no usable library.
+    """
+    chosen = mode()
+    if chosen == "off":
+        return None
+    with _State.lock:
+        if _State.loaded is None:
+            _State.loaded = _load()
+        found, reason = _State.loaded
+        if found is None and chosen == "require":
+            raise InputError(f"Native ops are required, but there is no usable library: {' '.join(reason.split())}")
+        if found is None and not _State.warned:
+            _State.warned = True
+            warnings.warn(
+                "kerascnn runs without its compiled ops; grouped and dilated convolutions, local response "
+                f"normalisation and similar are slower. Reason: {' '.join(reason.split())[:300]}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return found
+
+
+def register() -> bool:
+    """Loads the library so that a SavedModel exported with native ops can be loaded; whether it is there."""
+    with _State.lock:
+        if _State.loaded is None:
+            _State.loaded = _load()
+        return _State.loaded[0] is not None
+
+
+def build_info() -> dict[str, Any]:
+    """What was compiled, and whether it can be used here.
+
+    Returns:
+        A dict: `available` (bool), `reason` (why not, else ""), `mode`, `library` (path), `tensorflow` (built for),
+        `compiler`, `cpu_levels` and `cuda` (`architectures`, `reason`), `absent` (what was not built, and why).
+    """
+    available = register()
+    assert _State.loaded is not None
+    reason = _State.loaded[1]
+    record = {"tensorflow": None, "compiler": None, "cpu_levels": [], "cuda": {}, "absent": {}, **_record()}
+    return {"available": available, "reason": reason, "mode": mode(), "library": str(_LIBRARY), **record}
+
+
+@functools.cache
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU: ops without a CUDA kernel must then trace plain TensorFlow."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+_xla_graphs: "weakref.WeakKeyDictionary[tf.Graph, bool]" = weakref.WeakKeyDictionary()
+
+
+def tracing_for_xla() -> bool:
+    """Whether the graph being traced will be compiled by XLA (`jit_compile=True`), which knows no custom op.
+
+    TensorFlow has no public question for this, but gives a public answer: a `tf.cond` traced where XLA will compile is
+    not marked for lowering to switches. So a tiny one is traced in a function of its own inside the current graph, once
+    per graph, and the mark is read. A function that was traced outside XLA and is reused inside is not seen.
+    """
+    if tf.executing_eagerly():
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    if graph not in _xla_graphs:
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.bool)], autograph=False)
+        def probe(condition):
+            return tf.cond(condition, lambda: 1.0, lambda: 2.0)
+
+        marks = []
+        for operation in probe.get_concrete_function().graph.get_operations():
+            if operation.type in ("If", "StatelessIf"):
+                try:
+                    marks.append(operation.get_attr("_lower_using_switch_merge"))
+                except ValueError:
+                    marks.append(False)
+        _xla_graphs[graph] = marks == [False]
+    return _xla_graphs[graph]
+
+
+def usable(gpu: bool = False) -> bool:
+    """Whether an op may call the library here and now.
+
+    Args:
+        gpu: the op has a CUDA kernel in this build; without one, a machine with a GPU runs plain TensorFlow.
+
+    Raises:
+        InputError: the mode is "require" and there is no usable library.
+    """
+    return library() is not None and (gpu or not has_gpu()) and not tracing_for_xla()
