@@ -117,7 +117,7 @@ def torch_subject(args) -> dict:
 def run_child(subject: str, args) -> dict:
     """Runs one subject in a fresh process and reads its JSON line."""
     python = args.peers_python if subject == "torch" else sys.executable
-    # One step of Keras' grouped convolution takes a minute, and its spread is small beside its distance from the others.
+    # One step of Keras' grouped convolution takes a minute; its spread is small beside its distance from the others.
     warm_up, steps = (1, 2) if subject == "keras" else (args.warm_up, args.steps)
     command = [python, __file__, "--subject", subject, "--model", args.model]
     command += ["--batch", args.batch, "--threads", args.threads, "--warm-up", warm_up, "--steps", steps]

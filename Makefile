@@ -1,0 +1,57 @@
+# The two commands: `make demo` and `make test`. Both set up .venv first; nothing else needs to be installed.
+#   PYTHON=python3.11   the interpreter to build the environment with
+#   EXTRA=cpu|gpu       which TensorFlow to install (default: gpu where nvidia-smi answers)
+#   VENV=DIR            where the environment goes (default .venv)
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRA ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+TENSORFLOW = $(if $(filter gpu,$(EXTRA)),tensorflow[and-cuda],tensorflow-cpu)==2.21.*
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NATIVE := $(wildcard csrc/*/*)
+
+.PHONY: setup build demo test test-slow lint format golden bench clean
+
+setup: $(VENV)/.ready build
+
+# TensorFlow and the build tools first, so that the ops are compiled against the TensorFlow that will run them.
+$(VENV)/.ready: pyproject.toml setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) "$(TENSORFLOW)" "setuptools>=77" wheel pybind11==3.1.0
+	$(PIP) --no-build-isolation -e ".[$(EXTRA),dev]"
+	touch $@
+
+build: $(VENV)/.built
+
+$(VENV)/.built: $(VENV)/.ready $(NATIVE)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	touch $@
+
+demo: setup
+	$(BIN)/python tools/demo.py
+
+test: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.h' 'csrc/*.cc' 'csrc/*.cu')
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.h' 'csrc/*.cc' 'csrc/*.cu')
+
+golden: setup
+	$(BIN)/python tools/golden.py --check
+
+bench: setup
+	$(BIN)/python tools/bench_models.py --peers-python "$(PEERS_PYTHON)"
+
+clean:
+	rm -rf $(VENV) _build demo kerascnn/_bin kerascnn/*.so kerascnn/_build_info.json *.egg-info
