@@ -1,0 +1,260 @@
+"""What every builder shares: arguments, input checks, head, pooling, stage outputs, `weights=` and the docstring.
+
+A family calls `Family(...)` once, then declares each network in a line: `ResNet50 = _family("ResNet50", "resnet50")`.
+"""
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from kerascnn._errors import InputError
+from kerascnn._preprocessing import Preprocessing
+from kerascnn.applications import _docs, _registry
+from kerascnn.weights import load_weights
+
+_KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights=None is the default
+    "include_top": True,
+    "weights": None,
+    "input_tensor": None,
+    "input_shape": None,
+    "pooling": None,
+    "classes": 1000,
+    "classifier_activation": "softmax",
+    "name": None,
+}
+
+
+def pooled_head(x, classes: int, activation, *, dropout_rate: float = 0.0):
+    """Global average pool, dropout, dense: [batch, h, w, c] -> [batch, classes], in float32 under mixed precision."""
+    dtype = keras.config.dtype_policy().variable_dtype
+    x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
+    if dropout_rate:
+        x = keras.layers.Dropout(dropout_rate, name="head_dropout")(x)
+    return dense_head(x, classes, activation)
+
+
+def dense_head(x, classes: int, activation):
+    """The last dense layer, [batch, c] -> [batch, classes], called `head`; float32 under mixed precision."""
+    uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")  # U(±1/sqrt(c)), [fb]
+    dtype = keras.config.dtype_policy().variable_dtype
+    return keras.layers.Dense(classes, activation, kernel_initializer=uniform, dtype=dtype, name="head")(x)
+
+
+class Family:
+    """Makes the public builders of one family module and registers their rows.
+
+    Args:
+        module: the family's `__name__`.
+        features: `features(x, spec, *, option=default, ...) -> list of stage outputs`; its keyword-only arguments are
+            the family's options, and the last output is what the head sees.
+        variants: registry name -> row (a frozen dataclass).
+        paper: authors, title, year, arXiv number.
+        preprocessing: what is done to pixels before the network.
+        recipe: default training recipe: imagenet | cifar | lenet.
+        input_shape: default (height, width, channels).
+        min_size: the smallest height and width; a function of the options (by keyword) where it depends on them.
+        classes: default number of classes.
+        head: `head(x, classes, activation, *, option=default, ...) -> outputs`; as for `features`, its keyword-only
+            arguments are options. `pooled_head` by default.
+        fixed_size: the head flattens the map, so that the input size must be known; else it may be None.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        features: Callable,
+        variants: Mapping[str, Any],
+        paper: str,
+        preprocessing: Preprocessing,
+        recipe: str = "imagenet",
+        input_shape: tuple[int, int, int] = (224, 224, 3),
+        min_size: int = 32,
+        classes: int = 1000,
+        head: Callable = pooled_head,
+        fixed_size: bool = False,
+    ):
+        self.module, self.name = module, module.rpartition(".")[2]
+        self.features, self.head, self.variants = features, head, variants
+        self.paper, self.preprocessing, self.recipe = paper, preprocessing, recipe
+        self.input_shape, self.min_size, self.classes, self.fixed_size = input_shape, min_size, classes, fixed_size
+        self.feature_options, self.head_options = _options(features), _options(head)
+
+    def __call__(self, builder: str, name: str, *, reported: str = "", reconstructed: bool = False, **defaults):
+        """Makes and registers one builder.
+
+        Args:
+            builder: its CamelCase name.
+            name: its registry name, a key of `variants`.
+            reported: the published error, as text with its conditions.
+            reconstructed: the source leaves a detail open which was filled in.
+            **defaults: defaults of the family's options that differ for this network.
+
+        Returns:
+            The builder, a function with the signature of `keras.applications` followed by the family's options.
+        """
+        spec = self.variants[name]
+        options = {**self.feature_options, **self.head_options}
+        if not defaults.keys() <= options.keys():
+            raise InputError(f"The options of {self.name} are {sorted(options)}. Received: {sorted(defaults)}")
+        arguments = {**_KERAS_ARGUMENTS, "classes": self.classes, "name": name, **options, **defaults}
+        positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        signature = inspect.Signature(
+            [
+                inspect.Parameter(key, positional if key in _KERAS_ARGUMENTS else inspect.Parameter.KEYWORD_ONLY,
+                                  default=value)
+                for key, value in arguments.items()
+            ]
+        )  # fmt: skip
+        info = _registry.ModelInfo(
+            name=name,
+            builder=builder,
+            family=self.name,
+            paper=self.paper,
+            params=None,
+            macs=None,
+            input_shape=self.input_shape,
+            min_size=self.min_size,
+            classes=self.classes,
+            preprocessing=self.preprocessing,
+            recipe=self.recipe,
+            weights=(),
+            reported=reported,
+            reconstructed=reconstructed,
+            spec=spec,
+        )
+
+        def build(*args, **kwargs):
+            unknown = sorted(kwargs.keys() - arguments.keys())
+            if unknown:
+                raise InputError(f"The arguments of {builder} are {', '.join(arguments)}. Received: {unknown[0]}")
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return self._build(info, **bound.arguments)
+
+        build.__name__ = build.__qualname__ = builder
+        build.__module__ = self.module
+        build.__signature__ = signature
+        build.__doc__ = _docs.builder_docstring(info, list(options), self.fixed_size)
+        _registry.register(info, build)
+        return build
+
+    def _build(
+        self,
+        info: _registry.ModelInfo,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        **options,
+    ) -> keras.Model:
+        path = _check_weights(info, weights)
+        if not isinstance(classes, int) or isinstance(classes, bool) or classes < 0:
+            raise InputError(f"classes must be a whole number, 0 for the stage outputs. Received: {classes!r}")
+        if pooling not in (None, "avg", "max"):
+            raise InputError(f'pooling must be None, "avg" or "max". Received: {pooling!r}')
+        _check_options(options)
+        with_head = include_top and classes > 0
+        x = self._input(info, input_tensor, input_shape, with_head)
+        stages = self.features(x, info.spec, **{key: options[key] for key in self.feature_options})
+        # Stage outputs are called stage1, stage2, ... in every network, whatever layer they come from.
+        stages = [keras.layers.Identity(name=f"stage{i}")(stage) for i, stage in enumerate(stages, 1)]
+        inputs = keras.utils.get_source_inputs(x if input_tensor is None else input_tensor)
+        inputs = inputs[0] if len(inputs) == 1 else inputs
+        if classes == 0:
+            outputs = stages
+        elif with_head:
+            head_options = {key: options[key] for key in self.head_options}
+            outputs = self.head(stages[-1], classes, classifier_activation, **head_options)
+        else:
+            pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}.get(pooling)
+            outputs = pool(name=f"{pooling}_pool")(stages[-1]) if pool else stages[-1]
+        model = keras.Model(inputs, outputs, name=name or info.name)
+        if classes == 0:
+            model.feature_strides = feature_strides(model)
+        if path is not None:
+            load_weights(model, path)
+        return model
+
+    def _input(self, info, input_tensor, input_shape, with_head):
+        """Checks size and channels; returns the input as a KerasTensor [batch, height, width, channels]."""
+        fixed = self.fixed_size and with_head
+        if input_tensor is not None:
+            is_symbolic = isinstance(input_tensor, keras.KerasTensor)
+            tensor = input_tensor if is_symbolic else keras.Input(tensor=input_tensor)
+            if len(tensor.shape) != 4:
+                raise InputError(f"input_tensor must be [batch, height, width, channels]. Received: {tensor.shape}")
+            _check_shape(tuple(tensor.shape[1:]), info.min_size, fixed)
+            return tensor
+        if input_shape is None:
+            input_shape = info.input_shape if with_head else (None, None, info.input_shape[2])
+        return keras.Input(_check_shape(input_shape, info.min_size, fixed), name="image")
+
+
+def _options(function: Callable) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _check_shape(shape, min_size: int, fixed: bool) -> tuple:
+    try:
+        height, width, channels = shape
+    except (TypeError, ValueError):
+        raise InputError(f"input_shape must be (height, width, channels). Received: {shape!r}") from None
+    if not isinstance(channels, int) or channels < 1:
+        raise InputError(f"input_shape must be (height, width, channels), channels last. Received: {shape!r}")
+    for size in (height, width):
+        if size is None and fixed:
+            raise InputError(f"This network's head needs an input of a known size. Received: {shape!r}")
+        if size is not None and (not isinstance(size, int) or size < min_size):
+            raise InputError(
+                f"The input must be at least {min_size} by {min_size}, as (height, width, channels). "
+                f"Received: {shape!r}"
+            )
+    return height, width, channels
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    for key in ("drop_path_rate", "dropout_rate"):
+        if key in options and not 0 <= options[key] < 1:
+            raise InputError(f"{key} must be at least 0 and less than 1. Received: {options[key]!r}")
+    if options.get("output_stride", 32) not in (8, 16, 32):
+        raise InputError(f"output_stride must be 8, 16 or 32. Received: {options['output_stride']!r}")
+
+
+def _check_weights(info: _registry.ModelInfo, weights) -> str | None:
+    if weights is None:
+        return None
+    path = os.fspath(weights)
+    if os.sep in path or path.endswith((".h5", ".keras", ".safetensors", ".pth")):
+        return path
+    known = ", ".join(info.weights) or "none yet"
+    raise InputError(
+        f"weights must be None, a file (.weights.h5 or .keras) or a tag; tags of {info.name}: {known}. "
+        f"Received: {weights!r}"
+    )
+
+
+def feature_strides(model: keras.Model) -> list[int]:
+    """Input size divided by output size, a power of two, for each output of a model made with `features_only=True`.
+
+    Builders record the list as `model.feature_strides`; this derives it again for a model read from a file.
+
+    Args:
+        model: one input [batch, height, width, channels], outputs [batch, h, w, c].
+
+    Returns:
+        One number per output.
+    """
+    size = 4096  # so large that the rounding of odd sizes and of unpadded windows does not matter
+    shapes = model.compute_output_shape((1, size, size, model.input_shape[3]))
+    shapes = shapes if isinstance(shapes, list) else [shapes]
+    return [1 << round(math.log2(size / shape[1])) for shape in shapes]

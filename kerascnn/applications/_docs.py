@@ -1,0 +1,62 @@
+"""The docstring of a builder, from its row; options of a family are described here once."""
+
+from kerascnn.applications._registry import ModelInfo
+
+_OPTIONS = {
+    "drop_path_rate": "probability of skipping the last block's residual branch, per sample, in training; it grows\n"
+    "            linearly from 0 at the first block (at least 0, below 1).",
+    "dropout_rate": "probability of dropping a unit, in training (at least 0, below 1).",
+    "output_stride": "8, 16 or 32: input size / size of the last map; below 32 the last stages keep their size and\n"
+    "            dilate their convolutions instead of striding.",
+}
+
+_TEMPLATE = """{builder}, registered as `{name}`.
+
+    Args:
+        include_top: with the classifying head.
+        weights: None (random), a tag of `model_info("{name}").weights`, or the path of a `.weights.h5` or `.keras`
+            file. With another number of classes than the file's the head stays random; with another number of input
+            channels the first convolution is adapted.
+        input_tensor: a Keras tensor [batch, height, width, channels] to build upon, instead of a new input.
+        input_shape: (height, width, channels), each side at least {min_size}. By default {input_shape} with the head,
+            (None, None, {channels}) without; sizes {size_rule}.
+        pooling: without the head: None for the last map [batch, h, w, c], "avg" or "max" for its global pool
+            [batch, c].
+        classes: number of classes; 0: the outputs are the list of stage outputs.
+        classifier_activation: activation of the head; None for logits, which are float32 under mixed precision.
+        name: name of the model.
+{options}
+    Returns:
+        A functional `keras.Model`: images [batch, height, width, channels], preprocessed by this module's
+        `preprocess_input`, to probabilities [batch, classes].
+
+    Raises:
+        InputError: an argument breaks one of the rules above, or the weights do not fit.
+
+    Source:
+        {paper}
+    """
+
+
+def builder_docstring(info: ModelInfo, options: list[str], fixed_size: bool = False) -> str:
+    """The docstring of one builder.
+
+    Args:
+        info: its row.
+        options: names of the family's options.
+        fixed_size: the head needs a known input size.
+
+    Returns:
+        Text in the style of this package.
+    """
+    lines = [f"        {key}: {_OPTIONS[key]}\n" for key in options]
+    return _TEMPLATE.format(
+        builder=info.builder,
+        name=info.name,
+        min_size=info.min_size,
+        input_shape=info.input_shape,
+        channels=info.input_shape[2],
+        size_rule="must be known with the head" if fixed_size else "may be None",
+        options="".join(lines),
+        paper=info.paper,
+    )

@@ -1,0 +1,62 @@
+"""`preprocess_input` and `decode_predictions` of the family modules."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+
+from kerascnn._errors import InputError
+from kerascnn._preprocessing import Preprocessing
+
+
+def pixels_and_labels(preprocessing: Preprocessing) -> tuple[Callable, Callable]:
+    """A family's `preprocess_input`, made from the constants in its rows, and its `decode_predictions`."""
+
+    def preprocess_input(x):
+        """Turns pixel values into what the networks of this module are fed: (x / 255 - mean) / std per channel.
+
+        Args:
+            x: array or tensor [..., channels] with values 0..255, of any numeric type.
+
+        Returns:
+            float32 of the same shape; a NumPy array for a NumPy array, else a tensor.
+        """
+        constants = preprocessing.for_channels(x.shape[-1])
+        scale = (1 / (255 * np.array(constants.std))).astype("float32")
+        shift = (-np.array(constants.mean) / np.array(constants.std)).astype("float32")
+        x = x.astype("float32") if isinstance(x, np.ndarray) else keras.ops.cast(x, "float32")
+        return x * scale + shift
+
+    return preprocess_input, decode_predictions
+
+
+def decode_predictions(preds, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[tuple]]:
+    """Names the most probable classes.
+
+    Args:
+        preds: [batch, classes], array or tensor.
+        top: how many classes to name for each image.
+        class_names: one name per class. Without them the 1000 ImageNet classes are assumed, whose names Keras
+            downloads once.
+
+    Returns:
+        For each image a list of tuples, best first: (name, probability) with `class_names`, else Keras'
+        (WordNet id, name, probability).
+
+    Raises:
+        InputError: `preds` has another rank, or another number of classes than there are names.
+    """
+    if len(preds.shape) != 2:
+        raise InputError(f"preds must be [batch, classes]. Received: shape {tuple(preds.shape)}")
+    if class_names is None:
+        if preds.shape[1] != 1000:
+            raise InputError(
+                f"Without class_names, preds must be over the 1000 ImageNet classes. Received: {preds.shape[1]} classes"
+            )
+        return keras.applications.imagenet_utils.decode_predictions(keras.ops.convert_to_numpy(preds), top=top)
+    if len(class_names) != preds.shape[1]:
+        raise InputError(
+            f"class_names must have one name per class, {preds.shape[1]}. Received: {len(class_names)} names"
+        )
+    rows = keras.ops.convert_to_numpy(preds)
+    return [[(class_names[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top]] for row in rows]

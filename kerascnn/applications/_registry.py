@@ -1,0 +1,163 @@
+"""Rows of all networks: name -> builder, spec and facts. Family modules add their rows when they are imported."""
+
+import dataclasses
+import difflib
+import fnmatch
+import functools
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kerascnn._errors import InputError
+from kerascnn._preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What is known about a network without building it."""
+
+    name: str  # registry name, as in timm / torchvision where those have the network
+    builder: str  # name of the function in kerascnn.applications
+    family: str  # module in kerascnn.applications
+    paper: str  # authors, title, year, arXiv number
+    params: int | None  # trainable parameters with the default options; None: not recorded
+    macs: int | None  # multiply-adds of convolutions and dense layers for one default input; None: not recorded
+    input_shape: tuple[int, int, int]  # default height, width, channels
+    min_size: int  # smallest height and width that the builder takes
+    classes: int  # default number of classes
+    preprocessing: Preprocessing  # what is done to pixels before the network
+    recipe: str  # default training recipe: imagenet | cifar | lenet
+    weights: tuple[str, ...]  # tags of published weights
+    reported: str  # published error, as text with its conditions
+    reconstructed: bool  # the source leaves a detail open, which was filled in; the family's docstring says which
+    spec: Any  # the row of the family's table, a frozen dataclass
+
+
+_ROWS: dict[str, tuple[ModelInfo, Callable]] = {}
+
+
+def register(info: ModelInfo, builder: Callable) -> None:
+    """Adds a row; the registry name and the builder name must both be new.
+
+    Args:
+        info: the row.
+        builder: the function that `create_model` calls.
+
+    Raises:
+        InputError: one of the two names is taken.
+    """
+    for other, _ in _ROWS.values():
+        if info.name == other.name or info.builder == other.builder:
+            raise InputError(
+                f"A network can be registered once: {other.name} ({other.builder}) exists. "
+                f"Received: {info.name} ({info.builder})"
+            )
+    _ROWS[info.name] = (info, builder)
+
+
+@functools.cache
+def load_families() -> tuple[str, ...]:
+    """Imports every family module beside this file, once.
+
+    Returns:
+        The names of the modules, sorted.
+    """
+    package = __name__.rpartition(".")[0]
+    folder = Path(__file__).parent
+    names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_"))
+    for name in names:
+        importlib.import_module(f"{package}.{name}")
+    return tuple(names)
+
+
+def builders() -> dict[str, Callable]:
+    """All public builders by their CamelCase name."""
+    load_families()
+    return {info.builder: builder for info, builder in _ROWS.values()}
+
+
+@functools.cache
+def _facts() -> dict[str, dict]:
+    path = Path(__file__).with_name("facts.json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _row(name: str) -> tuple[ModelInfo, Callable]:
+    load_families()
+    if not isinstance(name, str) or name not in _ROWS:
+        near = difflib.get_close_matches(str(name).lower(), _ROWS, n=5, cutoff=0.5)
+        hint = f"nearest: {', '.join(near)}" if near else "kerascnn.list_models() names them all"
+        raise InputError(f"There is no network of that name; {hint}. Received: {name!r}")
+    return _ROWS[name]
+
+
+def create_model(name: str, *, features_only: bool = False, **options):
+    """Builds a network by its registry name.
+
+    Args:
+        name: one of `list_models()`.
+        features_only: True: the model's outputs are the list of its stage outputs, each [batch, height, width,
+            channels], the last being what the head would see; `model.feature_strides` lists input size / output size.
+        **options: arguments of the builder (`include_top`, `weights`, `input_shape`, `classes`, ... and the options
+            of its family).
+
+    Returns:
+        A `keras.Model`.
+
+    Raises:
+        InputError: unknown name or option, or a value that the builder refuses.
+    """
+    builder = _row(name)[1]
+    if features_only:
+        for option in ("classes", "pooling"):
+            if options.get(option):
+                raise InputError(f"A model with features_only=True has no head. Received: {option}={options[option]!r}")
+        options["classes"] = 0
+    return builder(**options)
+
+
+def list_models(pattern: str = "*", family: str | None = None, pretrained: bool | None = None) -> list[str]:
+    """Lists registry names.
+
+    Args:
+        pattern: shell pattern over the names, such as `"*resnext*"`; case does not matter.
+        family: only this family's networks (a module of `kerascnn.applications`).
+        pretrained: True: only networks with published weights; False: only those without; None: both.
+
+    Returns:
+        The names, sorted.
+
+    Raises:
+        InputError: there is no such family.
+    """
+    load_families()
+    families = sorted({info.family for info, _ in _ROWS.values()})
+    if family is not None and family not in families:
+        raise InputError(f"family must be one of {', '.join(families)}. Received: {family!r}")
+    return sorted(
+        info.name
+        for info, _ in _ROWS.values()
+        if fnmatch.fnmatchcase(info.name, pattern.lower())
+        and family in (None, info.family)
+        and pretrained in (None, bool(info.weights))
+    )
+
+
+def model_info(name: str) -> ModelInfo:
+    """What is known about a network, without building it.
+
+    Args:
+        name: one of `list_models()`.
+
+    Returns:
+        Its `ModelInfo`.
+
+    Raises:
+        InputError: unknown name; the message names the nearest ones.
+    """
+    info = _row(name)[0]
+    facts = _facts().get(name, {})
+    return dataclasses.replace(info, params=facts.get("params"), macs=facts.get("macs"))

@@ -1,0 +1,119 @@
+"""ResNet for ImageNet, versions 1 and 1.5, and the plain networks without shortcuts.
+
+Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun: Deep Residual Learning for Image Recognition, 2015,
+arXiv:1512.03385. Version 1.5 is the authors' network as released for Torch (facebookarchive/fb.resnet.torch), which
+strides in the 3x3 convolution of a bottleneck; version 1, the paper's, strides in the first 1x1. Basic blocks are the
+same in both, so 18 and 34 have one form.
+
+Departures: none. Batch norm and initial values follow the Torch release, where the paper is silent.
+"""
+
+import dataclasses
+
+import keras
+
+from kerascnn import blocks
+from kerascnn._preprocessing import IMAGENET
+from kerascnn.applications._build import Family
+from kerascnn.applications._images import pixels_and_labels
+from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
+
+_WIDTHS = (64, 128, 256, 512)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """One column of the paper's table 1."""
+
+    depths: tuple[int, ...]  # blocks per stage
+    bottleneck: bool = True  # 1x1, 3x3, 1x1 with four times the width out; False: 3x3, 3x3
+    stride_first: bool = False  # bottlenecks stride in the first 1x1 (version 1), not in the 3x3 (version 1.5)
+    shortcut: str = "projection"  # projection (option B) | zeros (option A) | none (plain)
+
+
+VARIANTS = {  # table 1
+    "resnet18": Spec((2, 2, 2, 2), bottleneck=False),
+    "resnet34": Spec((3, 4, 6, 3), bottleneck=False),
+    "resnet50": Spec((3, 4, 6, 3)),
+    "resnet101": Spec((3, 4, 23, 3)),
+    "resnet152": Spec((3, 8, 36, 3)),
+    "resnet50_v1": Spec((3, 4, 6, 3), stride_first=True),
+    "resnet101_v1": Spec((3, 4, 23, 3), stride_first=True),
+    "resnet152_v1": Spec((3, 8, 36, 3), stride_first=True),
+    "resnet34_a": Spec((3, 4, 6, 3), bottleneck=False, shortcut="zeros"),
+    "plain18": Spec((2, 2, 2, 2), bottleneck=False, shortcut="none"),
+    "plain34": Spec((3, 4, 6, 3), bottleneck=False, shortcut="none"),
+}
+
+
+def basic(x, width, stride, dilations, *, name):
+    """3x3/stride, BN, ReLU, 3x3, BN."""
+    x = blocks.conv_bn(x, width, 3, stride, dilation=dilations[0], name=f"{name}_conv1")
+    return blocks.conv_bn(x, width, 3, dilation=dilations[1], relu=False, name=f"{name}_conv2")
+
+
+def bottleneck(x, width, stride, dilations, *, name):
+    """1x1, BN, ReLU, 3x3/stride, BN, ReLU, 1x1 to 4 * width, BN."""
+    x = blocks.conv_bn(x, width, 1, name=f"{name}_conv1")
+    x = blocks.conv_bn(x, width, 3, stride, dilation=dilations[0], name=f"{name}_conv2")
+    return blocks.conv_bn(x, 4 * width, 1, relu=False, name=f"{name}_conv3")
+
+
+def bottleneck_v1(x, width, stride, dilations, *, name):
+    """1x1/stride, BN, ReLU, 3x3, BN, ReLU, 1x1 to 4 * width, BN."""
+    x = blocks.conv_bn(x, width, 1, stride, name=f"{name}_conv1")
+    x = blocks.conv_bn(x, width, 3, dilation=dilations[0], name=f"{name}_conv2")
+    return blocks.conv_bn(x, 4 * width, 1, relu=False, name=f"{name}_conv3")
+
+
+def shortcut(x, spec, filters, stride, *, name):
+    """What is added to the branch: x itself, or, where the shape changes, 1x1/stride, BN, or x/stride with zeros."""
+    if stride == 1 and x.shape[-1] == filters:
+        return x
+    if spec.shortcut == "zeros":
+        return ZeroPadShortcut(filters, stride, name=f"{name}_shortcut")(x)
+    return blocks.conv_bn(x, filters, 1, stride, relu=False, name=f"{name}_shortcut_conv")
+
+
+def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 32):
+    """Stage outputs [b, h/4, w/4, c], [b, h/8, w/8, 2c], [b, h/16, w/16, 4c], [b, h/32, w/32, 8c]; c = 64 or 256."""
+    branch = (bottleneck_v1 if spec.stride_first else bottleneck) if spec.bottleneck else basic
+    x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
+    x = blocks.max_pool(x, name="stem_pool")
+    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
+    rates = blocks.linear_rates(drop_path_rate, spec.depths)
+    stages = []
+    for s, (width, (stride, first, dilation)) in enumerate(zip(_WIDTHS, strides, strict=True)):
+        filters = 4 * width if spec.bottleneck else width
+        for b, rate in enumerate(rates[s]):
+            name = f"stage{s + 1}_block{b + 1}"
+            stride, before = (stride, first) if b == 0 else (1, dilation)
+            y = branch(x, width, stride, (before, dilation), name=name)
+            if spec.shortcut != "none":
+                y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
+                y = keras.layers.Add(name=f"{name}_add")([shortcut(x, spec, filters, stride, name=name), y])
+            x = keras.layers.Activation("relu", name=f"{name}_relu")(y)
+        stages.append(x)
+    return stages
+
+
+_family = Family(
+    __name__,
+    features=features,
+    variants=VARIANTS,
+    paper="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",
+    preprocessing=IMAGENET,
+)
+preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+
+ResNet18 = _family("ResNet18", "resnet18", reported="top-1 30.43, top-5 10.76 % (Torch release, 1 crop)")
+ResNet34 = _family("ResNet34", "resnet34", reported="top-1 26.73, top-5 8.74 % (Torch release, 1 crop)")
+ResNet50 = _family("ResNet50", "resnet50", reported="top-1 24.01, top-5 7.02 % (Torch release, 1 crop)")
+ResNet101 = _family("ResNet101", "resnet101", reported="top-1 22.44, top-5 6.21 % (Torch release, 1 crop)")
+ResNet152 = _family("ResNet152", "resnet152", reported="top-1 22.16, top-5 6.16 % (Torch release, 1 crop)")
+ResNet50V1 = _family("ResNet50V1", "resnet50_v1", reported="top-1 24.7, top-5 7.8 % (MSRA release, 1 crop)")
+ResNet101V1 = _family("ResNet101V1", "resnet101_v1", reported="top-1 23.6, top-5 7.1 % (MSRA release, 1 crop)")
+ResNet152V1 = _family("ResNet152V1", "resnet152_v1", reported="top-1 23.0, top-5 6.7 % (MSRA release, 1 crop)")
+ResNet34A = _family("ResNet34A", "resnet34_a", reported="top-1 25.03, top-5 7.76 % (paper, 10 crops)")
+Plain18 = _family("Plain18", "plain18", reported="top-1 27.94 % (paper, 10 crops)")
+Plain34 = _family("Plain34", "plain34", reported="top-1 28.54, top-5 10.02 % (paper, 10 crops)")

@@ -1,0 +1,40 @@
+"""The parameter-free shortcut of residual networks."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class ZeroPadShortcut(keras.layers.Layer):
+    """Takes every `strides`-th pixel and appends zero channels: [b, h, w, c] -> [b, h/s, w/s, filters].
+
+    Option A of He et al. 2015, arXiv:1512.03385, section 3.3. The zeros come after the features, as in the authors'
+    Torch release; since the next convolution sees all channels alike, their place only matters to trained weights.
+
+    Args:
+        filters: number of channels out, at least as many as come in.
+        strides: step of the sub-sampling, from the top left pixel.
+    """
+
+    def __init__(self, filters: int, strides: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.strides = int(filters), int(strides)
+
+    def build(self, input_shape):
+        """Checks that no channel would have to go."""
+        if input_shape[-1] > self.filters:
+            raise ValueError(f"filters must be at least the channels of x. Received: {self.filters}, {input_shape[-1]}")
+        super().build(input_shape)
+
+    def call(self, x):
+        """x [b, h, w, c] -> [b, ceil(h/s), ceil(w/s), filters]."""
+        x = x[:, :: self.strides, :: self.strides, :]
+        return keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, self.filters - x.shape[-1]]])
+
+    def compute_output_shape(self, input_shape):
+        """See `call`; unknown sizes stay unknown."""
+        batch, *sizes, _ = input_shape
+        return (batch, *(None if size is None else -(-size // self.strides) for size in sizes), self.filters)
+
+    def get_config(self):
+        """Arguments of the constructor."""
+        return {**super().get_config(), "filters": self.filters, "strides": self.strides}

@@ -1,0 +1,97 @@
+"""Puts the variables of a file into a model: all of them or none."""
+
+import os
+
+import keras
+import numpy as np
+
+from kerascnn._errors import InputError
+from kerascnn.weights._keras_files import read_keras_file
+
+_HEAD = "head"  # the classifier is called so in every network
+_LISTED = 8  # names per list in an error message
+
+
+def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
+    """Reads a file into a model, layer by layer, by name.
+
+    A model with another number of classes keeps its own head; a model without a head ignores the file's. Another number
+    of input channels adapts the first convolution: its kernel is spread evenly over the channels, so that a grey image
+    gives what the same image with repeated channels gave. Everything else must fit; a file that does not fit changes
+    nothing.
+
+    Args:
+        model: built by a builder of this package.
+        path: a `.weights.h5` or `.keras` file.
+
+    Raises:
+        InputError: the file cannot be read, or layers are missing, unexpected or of another shape; all are listed.
+    """
+    found = read_keras_file(path)
+    layers = {layer.name: layer for layer in model.layers}
+    wanted = {name: [tuple(v.shape) for v in _variables(layer)] for name, layer in layers.items()}
+    wanted = {name: shapes for name, shapes in wanted.items() if shapes}
+    if _HEAD not in wanted:
+        found.pop(_HEAD, None)
+    elif _HEAD in found and _other_classes(_shapes(found[_HEAD]), wanted[_HEAD]):
+        del found[_HEAD], wanted[_HEAD]
+    first = _first_convolution(model)
+    if first in found and first in wanted:
+        found[first] = _adapt(found[first], wanted[first])
+
+    missing = [name for name in wanted if name not in found]
+    unexpected = [name for name in found if name not in wanted]
+    misshaped = [
+        f"{name} {_text(_shapes(found[name]))} instead of {_text(wanted[name])}"
+        for name in wanted
+        if name in found and _shapes(found[name]) != wanted[name]
+    ]
+    if missing or unexpected or misshaped:
+        lists = (("missing", missing), ("unexpected", unexpected), ("mis-shaped", misshaped))
+        details = "; ".join(f"{title}: {_listed(names)}" for title, names in lists if names)
+        raise InputError(f"The weights do not fit {model.name}: {details}. Received: {path}")
+    for name in wanted:
+        for variable, value in zip(_variables(layers[name]), found[name], strict=True):
+            variable.assign(value)
+
+
+def _variables(layer: keras.layers.Layer) -> list:
+    """The layer's own variables in the order of the file: trainable ones, then statistics; no random state."""
+    return layer.weights
+
+
+def _shapes(arrays) -> list[tuple[int, ...]]:
+    return [tuple(array.shape) for array in arrays]
+
+
+def _text(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join("x".join(map(str, shape)) or "scalar" for shape in shapes)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def _other_classes(found: list[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> bool:
+    """The two differ in the number of classes alone, which is the last axis of every variable of a head."""
+    return (
+        found != wanted
+        and [shape[:-1] for shape in found] == [shape[:-1] for shape in wanted]
+        and len({shape[-1] for shape in found}) == 1
+    )
+
+
+def _first_convolution(model: keras.Model) -> str | None:
+    kernels = (layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    return next(kernels, None)
+
+
+def _adapt(arrays: list[np.ndarray], wanted: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """Spreads a kernel [kh, kw, c, filters] over another number of channels, if that is all that differs."""
+    kernel, shape = arrays[0], wanted[0]
+    fits = kernel.ndim == len(shape) == 4 and kernel.shape[:2] == shape[:2] and kernel.shape[3] == shape[3]
+    if not fits or kernel.shape[2] == shape[2]:
+        return arrays
+    mean = kernel.mean(axis=2, keepdims=True, dtype="float64") * (kernel.shape[2] / shape[2])
+    return [np.repeat(mean, shape[2], axis=2).astype(kernel.dtype), *arrays[1:]]
