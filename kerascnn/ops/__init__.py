@@ -1,5 +1,6 @@
 """Functions on TensorFlow tensors that run natively (C++) where that is faster, and as plain TensorFlow elsewhere."""
 
 from kerascnn.ops._native import build_info, native
+from kerascnn.ops.convolution import conv2d
 
-__all__ = ["build_info", "native"]
+__all__ = ["build_info", "conv2d", "native"]
