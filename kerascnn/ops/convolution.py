@@ -118,6 +118,28 @@ def _check(x: tf.Tensor, filters: tf.Tensor, groups: int) -> None:
         )
 
 
+def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.Tensor:
+    """tf.nn.conv2d without its "EXPLICIT" padding, whose gradients TensorFlow does not give to oneDNN."""
+    if isinstance(padding, tuple):
+        axes = zip(x.shape[1:3], filters.shape[:2], strides, dilations, padding, strict=True)
+        if all(side == _same_padding(*axis) for *axis, side in axes):
+            padding = "same"
+        else:
+            x, padding = tf.pad(x, ((0, 0), *padding, (0, 0))), "valid"
+    return tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
+
+
+def _same_padding(size: int | None, kernel: int | None, stride: int, dilation: int) -> tuple[int, int] | None:
+    """What "same" pads before and after an axis; None where unknown sizes leave it open."""
+    if kernel is None or (size is None and stride > 1):
+        return None
+    outputs = 0 if size is None else -(-size // stride)
+    # With stride 1 the size cancels.
+    span = (kernel - 1) * dilation if size is None else (outputs - 1) * stride + (kernel - 1) * dilation + 1 - size
+    total = max(0, span)
+    return total // 2, total - total // 2
+
+
 def conv2d(
     x: tf.Tensor,
     filters: tf.Tensor,
@@ -148,5 +170,4 @@ def conv2d(
         raise InputError(f"`groups` must be a whole number of at least 1. Received: groups={groups!r}")
     x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
     _check(x, filters, groups)
-    pads = padding.upper() if isinstance(padding, str) else ((0, 0), *padding, (0, 0))
-    return tf.nn.conv2d(x, filters, strides, pads, dilations=dilations)
+    return _stock(x, filters, strides, padding, dilations)
