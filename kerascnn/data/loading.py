@@ -1,0 +1,85 @@
+"""Finds a data set by name or path."""
+
+import difflib
+import os
+from pathlib import Path
+
+from kerascnn._errors import InputError
+from kerascnn.data import tfds
+from kerascnn.data.digits import load_digits
+from kerascnn.data.folder import load_folder
+from kerascnn.data.idx import find_idx, load_idx
+from kerascnn.data.source import Source
+from kerascnn.data.synthetic import load_synthetic
+
+SYSTEM_FOLDER = Path("/usr/share/datasets")  # where Debian's packages put data sets
+_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_IDX_SETS = {"mnist": tuple("0123456789"), "fashion_mnist": _FASHION}
+_BUILT_IN = ("digits", "synthetic", *_IDX_SETS)
+
+
+def load(name: str, data_dir: str | os.PathLike | None = None, seed: int = 0, limit: int | None = None) -> Source:
+    """Finds a set of labelled images.
+
+    Args:
+        name: one of
+            "digits": 1,797 real handwritten digits, 8x8, inside the package;
+            "synthetic", or with options "synthetic:224x224x3,classes=10,examples=256,test=64": generated patterns;
+            "mnist", "fashion_mnist": from IDX files in `data_dir` (itself or a sub-folder of that name) or where
+            Debian's package `dataset-fashion-mnist` puts them, else from TFDS;
+            a path: a folder of IDX files or of class sub-folders, perhaps below train/ and test/ (or val/);
+            any image classification set that TFDS knows, "name", "name/config" or "name:version".
+        data_dir: an existing folder: where IDX files are looked for, or where TFDS keeps its sets (by default in
+            ~/tensorflow_datasets, to which they are downloaded at first use).
+        seed: makes the synthetic images, and chooses the test images of a folder that is not divided.
+        limit: keep at most this many examples of each split.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: nothing has that name (near names are listed), files are missing or damaged, labels are out of
+            range, or a set cannot be downloaded.
+    """
+    if data_dir is not None and not Path(data_dir).expanduser().is_dir():
+        raise InputError(f"The data folder must exist. Received: {data_dir}")
+    source = _find(name, None if data_dir is None else Path(data_dir).expanduser(), seed)
+    return source if limit is None else source.take(limit, seed)
+
+
+def _find(name, data_dir, seed):
+    if name == "digits":
+        return load_digits()
+    if name.partition(":")[0] == "synthetic":
+        return load_synthetic(name.partition(":")[2], seed)
+    if name in _IDX_SETS:
+        return _load_idx_set(name, data_dir)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return load_idx(path, path.name) if find_idx(path) else load_folder(path, seed)
+    if path.exists():
+        raise InputError(f"A path must lead to a folder of images or IDX files. Received: the file {name}")
+    if not name or name.startswith(("/", ".", "~", "\\")):
+        raise InputError(f"The data folder must exist. Received: {name!r}")
+    known = tfds.names()
+    if name.partition("/")[0].partition(":")[0] not in known:
+        near = difflib.get_close_matches(name, [*_BUILT_IN, *known], n=4, cutoff=0.6)
+        hint = f"near names: {', '.join(near)}" if near else f"built in: {', '.join(_BUILT_IN)}; also TFDS names"
+        raise InputError(f"There is neither a data set nor a folder of this name ({hint}). Received: {name!r}")
+    return tfds.load_tfds(name, data_dir)
+
+
+def _load_idx_set(name, data_dir):
+    sub_folders = (name, name.replace("_", "-"))
+    places = [data_dir, *(data_dir / sub for sub in sub_folders)] if data_dir else []
+    places += [SYSTEM_FOLDER / sub for sub in sub_folders]
+    for place in places:
+        if place.is_dir() and find_idx(place):
+            return load_idx(place, name, _IDX_SETS[name])
+    try:
+        return tfds.load_tfds(name, data_dir)
+    except InputError as error:
+        looked = ", ".join(str(place) for place in places)
+        package = " or install the Debian package dataset-fashion-mnist" if name == "fashion_mnist" else ""
+        cure = f"put its IDX files (train-images-idx3-ubyte.gz, ...) into --data-dir{package}"
+        raise InputError(f"Cannot find {name}: no IDX files in {looked}; from TFDS: {error}; {cure}") from error

@@ -1,0 +1,259 @@
+"""The one tf.data pipeline: cached, shuffled, augmented, batched, prefetched, and a function of (seed, epoch) alone."""
+
+import numpy as np
+import tensorflow as tf
+
+from kerascnn._errors import InputError
+from kerascnn._preprocessing import Preprocessing
+from kerascnn.data import augmentation
+from kerascnn.data.preprocessing import change_channels, check_image_shape, fit_image, normalise_image
+from kerascnn.data.source import Source, explain
+from kerascnn.data.splits import Arrays, Packed, Split, Stream
+
+CACHE_BYTES = 2**30  # images are kept in memory when the whole split needs no more than this
+SHUFFLE_BUFFER = 10_000  # encoded images; only for streams that are too large to be kept
+AUGMENTATIONS = ("none", "pad_crop_flip", "random_resized_crop", "alexnet")
+_CHUNK = 256  # images read at a time while filling the memory
+
+
+def train_pipeline(
+    source: Source,
+    *,
+    image_shape: tuple[int, int, int],
+    preprocessing: Preprocessing,
+    batch_size: int,
+    augment: str = "none",
+    seed: int = 0,
+    first_epoch: int = 0,
+    epochs: int = 1,
+) -> tuple[tf.data.Dataset, int]:
+    """Batches for training, epoch after epoch.
+
+    What epoch `e` holds depends on `seed`, `e` and the other arguments, but neither on `first_epoch` nor on global
+    random state: a run that starts again at epoch `k` sees exactly the batches that an uninterrupted one sees.
+
+    Sets whose decoded images need at most `CACHE_BYTES` are read once, when this function is called, and reshuffled
+    completely every epoch; larger folders are read again every epoch and also reshuffled completely; larger TFDS sets
+    are shuffled through a buffer of `SHUFFLE_BUFFER` images.
+
+    Args:
+        source: the examples; split "train" is used.
+        image_shape: (height, width, channels) of the network's input.
+        preprocessing: the network's constants.
+        batch_size: images per batch, over all devices. The remainder of an epoch is dropped; a set that is smaller
+            than one batch makes one batch of its own size.
+        augment: "none"; "pad_crop_flip": the image is fitted, padded by 1/8 of its size, cropped and mirrored (He et
+            al. 2015); "random_resized_crop": a random window instead of the fit, mirrored (Szegedy et al. 2015);
+            "alexnet": fitted to 8/7 of the size, cropped, mirrored and colour-shifted (Krizhevsky et al. 2012).
+        seed: any integer.
+        first_epoch: the first epoch to yield, counting from 0.
+        epochs: the number of the epoch after the last one.
+
+    Returns:
+        A dataset of (float32 [batch, height, width, channels], int64 [batch]) that holds epochs `first_epoch` to
+        `epochs - 1` one after the other, and the number of batches per epoch.
+
+    Raises:
+        InputError: an argument that cannot be used, or a damaged image that was found while filling the memory. What
+            is found later raises a `tf.errors.OpError` from the iterator; see `explain`.
+    """
+    image_shape = check_image_shape(image_shape)
+    if augment not in AUGMENTATIONS:
+        raise InputError(f"augment must be one of {AUGMENTATIONS}. Received: {augment!r}")
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
+    if not 0 <= first_epoch < epochs:
+        rule = "first_epoch must be from 0 to epochs - 1"
+        raise InputError(f"{rule}. Received: first_epoch={first_epoch}, epochs={epochs}")
+    split = _remember(source, _fitted_shape(image_shape, augment), preprocessing)
+    batch_size = min(batch_size, split.size)
+    steps = split.size // batch_size
+    with tf.device("CPU:0"):
+        base = tf.random.fold_in(tf.constant([0x6B6572, 0x636E6E], tf.int64), seed)
+
+    def finish(image, seed):
+        """Augments and normalises an image, or a batch that is already of the right size."""
+        if augment != "random_resized_crop":
+            image = fit_image(image, _fitted_shape(image_shape, augment), preprocessing)
+        return normalise_image(_augment(image, seed, image_shape, augment, preprocessing), preprocessing)
+
+    def draws(epoch):
+        """The order of an epoch [steps * batch_size] and one seed per example [steps * batch_size, 2]."""
+        order_seed, example_seed = augmentation.split_seed(tf.random.fold_in(base, epoch), 2)
+        order = tf.random.experimental.stateless_shuffle(tf.range(split.size, dtype=tf.int64), order_seed)
+        seeds = tf.random.stateless_uniform([steps * batch_size, 2], example_seed, None, None, tf.int64)
+        return order[: steps * batch_size], seeds
+
+    numbers = tf.data.Dataset.range(first_epoch, epochs)
+    if isinstance(split, Arrays) and augment != "random_resized_crop":  # whole batches at once: several times faster
+
+        def index_batches(epoch):
+            order, seeds = draws(epoch)
+            return tf.data.Dataset.from_tensor_slices((tf.reshape(order, [steps, batch_size]), seeds[:steps]))
+
+        def batch_at(index, seed):
+            return finish(split.images(index), seed), tf.gather(split.labels, index)
+
+        batches = numbers.flat_map(index_batches).map(batch_at, tf.data.AUTOTUNE, deterministic=True)
+    else:
+        if isinstance(split, Stream):
+            examples = numbers.flat_map(lambda epoch: _shuffled_stream(split, draws, epoch, steps * batch_size))
+            read = split.decode
+        else:
+            examples = numbers.flat_map(lambda epoch: _shuffled_indices(split, draws, epoch))
+            read = split.images
+        examples = examples.map(
+            lambda image, label, seed: (finish(read(image), seed), label), tf.data.AUTOTUNE, deterministic=True
+        )
+        batches = examples.batch(batch_size, drop_remainder=True)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(steps * (epochs - first_epoch)))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options()), steps
+
+
+def eval_pipeline(
+    source: Source,
+    split: str = "test",
+    *,
+    image_shape: tuple[int, int, int],
+    preprocessing: Preprocessing,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """All examples of a split in their fixed order, fitted and normalised, kept in memory after the first pass where
+    they need at most `CACHE_BYTES`.
+
+    Args:
+        source: the examples.
+        split: "train" or "test".
+        image_shape: (height, width, channels) of the network's input.
+        preprocessing: the network's constants.
+        batch_size: images per batch; the last batch may be smaller.
+
+    Returns:
+        A dataset of (float32 [batch, height, width, channels], int64 [batch]).
+
+    Raises:
+        InputError: an argument that cannot be used. A damaged image raises a `tf.errors.OpError` from the iterator;
+            see `explain`.
+    """
+    image_shape = check_image_shape(image_shape)
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
+    examples = source.split(split)
+
+    def fit(image, label):
+        return fit_image(image, image_shape, preprocessing), label
+
+    if isinstance(examples, Arrays):
+        indices = tf.data.Dataset.range(examples.size).batch(batch_size)
+        batches = indices.map(lambda index: (examples.images(index), tf.gather(examples.labels, index)))
+        batches = batches.map(fit, tf.data.AUTOTUNE, deterministic=True)
+    else:
+        batches = examples.elements().map(fit, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+    if examples.size * int(np.prod(image_shape)) <= CACHE_BYTES:
+        batches = batches.cache()
+    batches = batches.map(
+        lambda image, label: (normalise_image(image, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
+    )
+    cardinality = -(-examples.size // batch_size)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(cardinality))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _options():
+    options = tf.data.Options()
+    options.deterministic = True
+    # Nothing here is read from files that could be dealt out to several workers; without this TensorFlow warns.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return options
+
+
+def _fitted_shape(image_shape, augment):
+    """The size at which an augmentation takes its images; None: the original size."""
+    height, width, channels = image_shape
+    if augment == "alexnet":
+        return round(height * 8 / 7), round(width * 8 / 7), channels  # 256 for 224
+    return None if augment == "random_resized_crop" else image_shape
+
+
+def _augment(image, seed, image_shape, augment, preprocessing):
+    """Images of `_fitted_shape` (or any, for random_resized_crop) -> `image_shape`, values 0 to 255."""
+    height, width, channels = image_shape
+    first, second, third = augmentation.split_seed(seed, 3)
+    if augment == "pad_crop_flip":
+        image = augmentation.pad_and_crop(image, first, padding=max(1, round(min(height, width) / 8)))
+        return augmentation.random_flip(image, second)
+    if augment == "random_resized_crop":
+        image = change_channels(image, channels)
+        image = augmentation.random_resized_crop(image, first, height, width, interpolation=preprocessing.interpolation)
+        return augmentation.random_flip(image, second)
+    if augment == "alexnet":
+        image = augmentation.random_crop(image, first, height, width)
+        return augmentation.pca_colour_shift(augmentation.random_flip(image, second), third)
+    return image
+
+
+def _shuffled_indices(split, draws, epoch):
+    order, seeds = draws(epoch)
+    return tf.data.Dataset.from_tensor_slices((order, tf.gather(split.labels, order), seeds))
+
+
+def _shuffled_stream(split, draws, epoch, count):
+    _, seeds = draws(epoch)
+    examples = split.read().shuffle(SHUFFLE_BUFFER, seed=seeds[0, 0], reshuffle_each_iteration=False).take(count)
+    return tf.data.Dataset.zip(examples, tf.data.Dataset.from_tensor_slices(seeds)).map(
+        lambda example, seed: (*example, seed)
+    )
+
+
+def _remember(source: Source, fitted_shape, preprocessing) -> Split | Packed:
+    """The training split in memory, at `fitted_shape` (None: as it is) where that needs at most CACHE_BYTES."""
+    split = source.split("train")
+    try:
+        if fitted_shape is not None:
+            if split.size * int(np.prod(fitted_shape)) <= CACHE_BYTES:
+                return _read_fitted(split, fitted_shape, preprocessing)
+        elif not isinstance(split, Arrays):
+            return _read_packed(split) or split
+    except tf.errors.OpError as error:
+        raise explain(source, error) from error
+    return split
+
+
+def _read_fitted(split, shape, preprocessing):
+    if isinstance(split, Arrays):
+        if split.pixels.shape[1:] == shape:
+            return split
+        dataset = (
+            tf.data.Dataset.range(split.size)
+            .batch(_CHUNK)
+            .map(lambda index: (fit_image(split.images(index), shape, preprocessing), tf.gather(split.labels, index)))
+        )
+    else:
+        dataset = (
+            split.elements()
+            .map(
+                lambda image, label: (fit_image(image, shape, preprocessing), label),
+                tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .batch(_CHUNK)
+        )
+    pixels, numbers, filled = np.empty([split.size, *shape], np.uint8), np.empty([split.size], np.int64), 0
+    for images, labels in dataset.prefetch(tf.data.AUTOTUNE).with_options(_options()).as_numpy_iterator():
+        pixels[filled : filled + len(labels)] = images
+        numbers[filled : filled + len(labels)] = labels
+        filled += len(labels)
+    return Arrays(pixels, numbers)
+
+
+def _read_packed(split):
+    """All images as they are, or None as soon as they need more than CACHE_BYTES."""
+    pieces, shapes, numbers, total = [], [], [], 0
+    for image, label in split.elements().prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        total += image.size
+        if total > CACHE_BYTES:
+            return None
+        pieces.append(image.reshape(-1))
+        shapes.append(image.shape)
+        numbers.append(label)
+    return Packed(np.concatenate(pieces), np.array(shapes, np.int64), np.array(numbers, np.int64))
