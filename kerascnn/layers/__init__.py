@@ -1,10 +1,19 @@
 """Keras layers: each wraps one idea, most of them one op of `kerascnn.ops`."""
 
-from kerascnn.layers.batch_stochastic_depth import BatchStochasticDepth as BatchStochasticDepth
-from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D as ConnectionTableConv2D
-from kerascnn.layers.rbf_codes import RBFCodes as RBFCodes
-from kerascnn.layers.subsampling2d import Subsampling2D as Subsampling2D
-
+from kerascnn.layers.batch_stochastic_depth import BatchStochasticDepth
+from kerascnn.layers.channel_pool import ChannelPool
+from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.layers.rbf_codes import RBFCodes
+from kerascnn.layers.subsampling2d import Subsampling2D
+from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
-__all__ = ["Conv2D"]
+__all__ = [
+    "BatchStochasticDepth",
+    "ChannelPool",
+    "ConnectionTableConv2D",
+    "Conv2D",
+    "RBFCodes",
+    "Subsampling2D",
+    "ZeroPadShortcut",
+]
