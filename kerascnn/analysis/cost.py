@@ -7,6 +7,7 @@ A layer that holds weights and has no formula is reported, never skipped in sile
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Sequence
 
 import keras
@@ -47,7 +48,13 @@ def count(model: keras.Model, input_shape: Sequence[int] | None = None) -> Cost:
         raise InputError(f"input_shape needs a model with one input. Received: {len(model.inputs)} inputs")
     shapes = [x.shape[1:] if input_shape is None else tuple(input_shape) for x in model.inputs]
     tally = _Tally()
-    tally.follow(model, shapes)
+    # Keras connects a graph with one Python frame per layer in depth, and ResNet-1202 is 4,211 layers deep.
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + 4 * len(model.layers))
+    try:
+        tally.follow(model, shapes)
+    finally:
+        sys.setrecursionlimit(limit)
     params, trainable = (sum(math.prod(w.shape) for w in ws) for ws in (model.weights, model.trainable_weights))
     return Cost(trainable, params - trainable, tally.macs, tuple(dict.fromkeys(tally.unknown)))
 

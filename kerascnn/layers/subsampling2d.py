@@ -14,7 +14,7 @@ class Subsampling2D(keras.layers.Layer):
 
     The coefficient starts in U(-2.4/F, 2.4/F) with fan-in F = pool_size², the paper's rule for all weights.
 
-    Source: LeCun, Bottou, Bengio, Haffner, Gradient-based learning applied to document recognition, 1998, layers S2, S4.
+    Source: LeCun, Bottou, Bengio, Haffner, Gradient-based learning applied to document recognition, 1998, S2 and S4.
     """
 
     def __init__(self, pool_size: int = 2, **kwargs):

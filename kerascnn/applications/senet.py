@@ -1,0 +1,119 @@
+"""SE networks: ResNet, ResNeXt and wide ResNet whose residual branches weigh their channels.
+
+Jie Hu, Li Shen, Samuel Albanie, Gang Sun, Enhua Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507. The 18-
+and 34-layer and the wide forms are those that Sanghyun Woo, Jongchan Park, Joon-Young Lee, In So Kweon: CBAM, 2018,
+arXiv:1807.06521, compare with.
+
+Departures: none from the authors' release (hujie-frank/SENet): it strides in the first 1x1 of a bottleneck except in
+SE-ResNeXt, and its first pool rounds sizes up without padding. The wide forms share that pool, where CBAM's code pads.
+"""
+
+import dataclasses
+
+import keras
+
+from kerascnn import blocks
+from kerascnn._preprocessing import IMAGENET
+from kerascnn.applications._build import Family
+from kerascnn.applications._images import pixels_and_labels
+
+__all__ = ["decode_predictions", "preprocess_input"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """One column of the paper's table 1."""
+
+    depths: tuple[int, ...]  # blocks per stage
+    bottleneck: bool = True  # 1x1, 3x3, 1x1 with four times the width out; False: 3x3, 3x3
+    groups: int = 1  # of the 3x3; above 1 (ResNeXt) it has 4 channels a group and strides, else the first 1x1 strides
+    widen: float = 1.0  # factor on all widths but the stem's
+    reduction: int = 16  # channels / hidden units of the gate
+
+
+VARIANTS = {
+    "seresnet18": Spec((2, 2, 2, 2), bottleneck=False),
+    "seresnet34": Spec((3, 4, 6, 3), bottleneck=False),
+    "seresnet50": Spec((3, 4, 6, 3)),
+    "seresnet101": Spec((3, 4, 23, 3)),
+    "seresnet152": Spec((3, 8, 36, 3)),
+    "seresnext50_32x4d": Spec((3, 4, 6, 3), groups=32),
+    "seresnext101_32x4d": Spec((3, 4, 23, 3), groups=32),
+    "se_wide_resnet18_1_5": Spec((2, 2, 2, 2), bottleneck=False, widen=1.5),
+    "se_wide_resnet18_2": Spec((2, 2, 2, 2), bottleneck=False, widen=2.0),
+}
+
+
+def squeeze_excite(x, reduction, *, name):
+    """x times gate: global average, dense c / reduction, ReLU, dense c, sigmoid (equations 2 to 4), with biases."""
+    channels = x.shape[-1]
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+    gate = keras.layers.Conv2D(channels // reduction, 1, activation="relu", name=f"{name}_reduce")(gate)
+    gate = keras.layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_expand")(gate)
+    return keras.layers.Multiply(name=f"{name}_scale")([x, gate])
+
+
+def basic(x, width, stride, dilations, groups, *, name):
+    """3x3/stride, BN, ReLU, 3x3, BN."""
+    x = blocks.conv_bn(x, width, 3, stride, dilation=dilations[0], groups=groups, name=f"{name}_conv1")
+    return blocks.conv_bn(x, width, 3, dilation=dilations[1], groups=groups, relu=False, name=f"{name}_conv2")
+
+
+def bottleneck(x, width, stride, dilations, groups, *, name):
+    """1x1/stride, BN, ReLU, 3x3, BN, ReLU, 1x1 to 4 * width, BN."""
+    x = blocks.conv_bn(x, width, 1, stride, name=f"{name}_conv1")
+    x = blocks.conv_bn(x, width, 3, dilation=dilations[0], groups=groups, name=f"{name}_conv2")
+    return blocks.conv_bn(x, 4 * width, 1, relu=False, name=f"{name}_conv3")
+
+
+def grouped_bottleneck(x, width, stride, dilations, groups, *, name):
+    """1x1 to 2 * width, BN, ReLU, grouped 3x3/stride, BN, ReLU, 1x1 to 4 * width, BN."""
+    x = blocks.conv_bn(x, 2 * width, 1, name=f"{name}_conv1")
+    x = blocks.conv_bn(x, 2 * width, 3, stride, dilation=dilations[0], groups=groups, name=f"{name}_conv2")
+    return blocks.conv_bn(x, 4 * width, 1, relu=False, name=f"{name}_conv3")
+
+
+def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 32):
+    """Stage outputs [b, h/4, w/4, c], [b, h/8, w/8, 2c], [b, h/16, w/16, 4c], [b, h/32, w/32, 8c]; c = 64 k or 256."""
+    branch = (grouped_bottleneck if spec.groups > 1 else bottleneck) if spec.bottleneck else basic
+    x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
+    # One row and column of zeros make a window that starts inside the image always fit: the size is rounded up.
+    x = blocks.max_pool(x, padding=((0, 1), (0, 1)), name="stem_pool")
+    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
+    rates = blocks.linear_rates(drop_path_rate, spec.depths)
+    stages = []
+    for s, (stride, first, dilation) in enumerate(strides):
+        width = int(64 * 2**s * spec.widen)
+        filters = 4 * width if spec.bottleneck else width
+        for b, rate in enumerate(rates[s]):
+            name = f"stage{s + 1}_block{b + 1}"
+            stride, before = (stride, first) if b == 0 else (1, dilation)
+            y = branch(x, width, stride, (before, dilation), spec.groups, name=name)
+            y = squeeze_excite(y, spec.reduction, name=f"{name}_se")
+            y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
+            if stride > 1 or x.shape[-1] != filters:
+                x = blocks.conv_bn(x, filters, 1, stride, relu=False, name=f"{name}_shortcut_conv")
+            x = keras.layers.Add(name=f"{name}_add")([x, y])
+            x = keras.layers.Activation("relu", name=f"{name}_relu")(x)
+        stages.append(x)
+    return stages
+
+
+_family = Family(
+    __name__,
+    features=features,
+    variants=VARIANTS,
+    paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507",
+    preprocessing=IMAGENET,
+)
+preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+
+SEResNet18 = _family("SEResNet18", "seresnet18", reported="top-1 29.41, top-5 10.22 % (CBAM)")
+SEResNet34 = _family("SEResNet34", "seresnet34", reported="top-1 26.13, top-5 8.35 % (CBAM)")
+SEResNet50 = _family("SEResNet50", "seresnet50", reported="top-1 23.29, top-5 6.62 % (paper)")
+SEResNet101 = _family("SEResNet101", "seresnet101", reported="top-1 22.38, top-5 6.07 % (paper)")
+SEResNet152 = _family("SEResNet152", "seresnet152", reported="top-1 21.57, top-5 5.73 % (paper)")
+SEResNeXt50 = _family("SEResNeXt50", "seresnext50_32x4d", reported="top-1 21.10, top-5 5.49 % (paper)")
+SEResNeXt101 = _family("SEResNeXt101", "seresnext101_32x4d", reported="top-1 20.70, top-5 5.01 % (paper)")
+SEWideResNet18_1_5 = _family("SEWideResNet18_1_5", "se_wide_resnet18_1_5", reported="top-1 26.21, top-5 8.47 % (CBAM)")
+SEWideResNet18_2 = _family("SEWideResNet18_2", "se_wide_resnet18_2", reported="top-1 24.93, top-5 7.65 % (CBAM)")

@@ -1,0 +1,162 @@
+"""Records and checks what is known of every network: parameters, multiply-adds, stage shapes and a numeric fingerprint.
+
+    python tools/golden.py --check [NAME ...]     rebuild and compare with kerascnn/applications/facts.json
+    python tools/golden.py --record [NAME ...]    write the rows (all by default; rows of unknown names are dropped)
+
+Parameter counts alone miss a wrong activation or a lost stride; the fingerprint, mean and standard deviation of the
+logits for weights and an image drawn by a fixed rule, does not. It uses plain TensorFlow ops.
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerascnn import analysis, applications, ops
+from kerascnn._errors import InputError
+from kerascnn._files import atomic_write
+
+FACTS = Path(applications.__file__).with_name("facts.json")
+SIZE = 64  # side of the fingerprint's image, unless the network's own input is smaller or has to be larger
+TOLERANCE = 1e-4  # of the fingerprint, relative to its standard deviation
+
+
+def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndarray:
+    """The value of a variable, from its place in the model alone, so that no initializer matters.
+
+    Kernels are N(0, 2 / fan-in); scales and variances are far from 1 and shifts far from 0, so that each counts.
+
+    Args:
+        index: place in `model.weights`.
+        shape: of the variable.
+        name: last part of its path.
+        shallow: False shrinks the batch norms' scales, else a thousand residual branches add up to infinity.
+
+    Returns:
+        A float32 array.
+    """
+    rng = np.random.default_rng(index)
+    if len(shape) > 1:
+        return (rng.standard_normal(shape) * math.sqrt(2 / math.prod(shape[:-1]))).astype("float32")
+    if name in ("bias", "beta", "moving_mean"):
+        return (rng.standard_normal(shape) * 0.1).astype("float32")
+    scale = 0.3 if name == "gamma" and not shallow else 1.0
+    return (scale * rng.uniform(0.5, 1.5, shape)).astype("float32")
+
+
+def seed_weights(model: keras.Model) -> None:
+    """Sets every weight of the model by `seeded_values`."""
+    shallow = sum(len(w.shape) > 1 for w in model.weights) < 200
+    model.set_weights(
+        [seeded_values(i, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow) for i, w in enumerate(model.weights)]
+    )
+
+
+def fingerprint(model: keras.Model, input_shape: tuple[int, int, int]) -> dict:
+    """Mean and standard deviation of the outputs of a model, whose weights it replaces.
+
+    Args:
+        model: images [batch, height, width, channels] to logits.
+        input_shape: (height, width, channels) of the image.
+
+    Returns:
+        {"input": [height, width, channels], "mean": float, "std": float}
+    """
+    seed_weights(model)
+    image = np.random.default_rng(0).standard_normal((1, *input_shape)).astype("float32")
+    with ops.native("off"):
+        logits = keras.ops.convert_to_numpy(model(image, training=False)).astype("float64")
+    return {"input": list(input_shape), "mean": float(logits.mean()), "std": float(logits.std())}
+
+
+def record(name: str) -> dict:
+    """Builds a network and measures its row.
+
+    Args:
+        name: registry name.
+
+    Returns:
+        {"params", "params_other", "macs", "input", "stages", "fingerprint"}: counts at the default input [h, w, c],
+        stage outputs [h, w, c] at the same input.
+    """
+    info = applications.model_info(name)
+    *sizes, channels = info.input_shape
+    size = sizes[0] if max(sizes) <= SIZE else max(SIZE, info.min_size)
+    options = {"classifier_activation": None}
+    try:
+        model = small = applications.create_model(name, input_shape=(None, None, channels), **options)
+    except InputError:  # the head flattens, so that another size is another network
+        model = applications.create_model(name, **options)
+        small = applications.create_model(name, input_shape=(size, size, channels), **options)
+    cost = analysis.count(model, info.input_shape)
+    if cost.unknown:
+        raise SystemExit(f"{name}: no formula for {', '.join(cost.unknown)}; add it to kerascnn/analysis/cost.py")
+    stages = [layer.output for layer in model.layers if layer.name[:5] == "stage" and layer.name[5:].isdecimal()]
+    shapes = type(model)(model.input, stages).compute_output_shape((1, *info.input_shape))
+    shapes = shapes if isinstance(shapes, list) else [shapes]
+    return {
+        "params": cost.params_trainable,
+        "params_other": cost.params_other,
+        "macs": cost.macs,
+        "input": list(info.input_shape),
+        "stages": [list(shape[1:]) for shape in shapes],
+        "fingerprint": fingerprint(small, (size, size, channels)),
+    }
+
+
+def read() -> dict[str, dict]:
+    """The recorded rows."""
+    return json.loads(FACTS.read_text(encoding="utf-8")) if FACTS.exists() else {}
+
+
+def differences(recorded: dict, measured: dict) -> list[str]:
+    """What differs between two rows of `record`, each as "key: recorded -> measured"."""
+    old, new = ({**row, **{f"logits_{k}": v for k, v in row["fingerprint"].items()}} for row in (recorded, measured))
+    slack = {key: TOLERANCE * abs(new["logits_std"]) for key in ("logits_mean", "logits_std")}
+    found = []
+    for key in sorted((old.keys() | new.keys()) - {"fingerprint"}):
+        a, b = old.get(key), new.get(key)
+        same = abs(a - b) <= slack[key] if key in slack else a == b
+        if not same:
+            found.append(f"{key}: {a} -> {b}")
+    return found
+
+
+def write(facts: dict[str, dict]) -> None:
+    """Writes the rows, one to a line, sorted."""
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(facts[name])}" for name in sorted(facts))
+    with atomic_write(FACTS) as file:
+        file.write(f"{{\n{lines}\n}}\n")
+
+
+def main() -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--check", action="store_true", help="compare; exit status 1 where anything differs")
+    mode.add_argument("--record", action="store_true", help="write facts.json")
+    parser.add_argument("names", nargs="*", help="registry names; all by default")
+    arguments = parser.parse_args()
+    known = applications.list_models()
+    facts, wrong = read(), 0
+    for name in arguments.names or known:
+        row = record(name)
+        keras.backend.clear_session()
+        found = differences(facts[name], row) if name in facts else ["not recorded"]
+        wrong += bool(found)
+        print(f"{name}: {'; '.join(found) or 'as recorded'}", flush=True)
+        if arguments.record:
+            facts[name] = row
+            write({key: value for key, value in facts.items() if key in known})
+    stray = sorted(facts.keys() - set(known))
+    if stray and arguments.check:
+        print(f"recorded but not registered: {', '.join(stray)}")
+    return int(arguments.check and bool(wrong or stray))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
