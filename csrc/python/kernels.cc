@@ -3,8 +3,14 @@
 
 #include "common/simd.h"
 
+namespace kerascnn {
+void BindLrn(pybind11::module_& module);
+}  // namespace kerascnn
+
 PYBIND11_MODULE(_kernels, module) {
   module.doc() = "kerascnn's C++ kernels on NumPy arrays.";
-  module.def("cpu_level", [] { return kerascnn::CpuLevelName(kerascnn::BestCpuLevel()); },
-             "The instruction set that the kernels use on this machine.");
+  module.def(
+      "cpu_level", [] { return kerascnn::CpuLevelName(kerascnn::BestCpuLevel()); },
+      "The instruction set that the kernels use on this machine: baseline, avx2 or avx512.");
+  kerascnn::BindLrn(module);
 }

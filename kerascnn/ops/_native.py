@@ -143,6 +143,17 @@ def register() -> bool:
         return _State.loaded[0] is not None
 
 
+def loaded() -> ModuleType:
+    """The library for gradients of its own ops: present whenever one is being differentiated, whatever the mode.
+
+    Raises:
+        InputError: a graph holds a native op that this process cannot run.
+    """
+    if not register():
+        raise InputError(f"This model holds native ops, but there is no usable library: {_State.loaded[1]}")
+    return _State.loaded[0]
+
+
 def build_info() -> dict[str, Any]:
     """What was compiled, and whether it can be used here.
 

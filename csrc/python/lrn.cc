@@ -1,0 +1,77 @@
+// Local response normalisation on NumPy arrays.
+#include "kernels/lrn.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <stdexcept>
+
+namespace py = pybind11;
+
+namespace kerascnn {
+namespace {
+
+template <typename T>
+using Array = py::array_t<T, py::array::c_style>;
+
+LrnParams Checked(int64_t depth_radius, double bias, double alpha, double beta, int64_t rank) {
+  const LrnParams params{depth_radius, bias, alpha, beta};
+  const std::string wrong = CheckLrn(params, rank);
+  if (!wrong.empty()) throw py::value_error(wrong);
+  return params;
+}
+
+template <typename T>
+Array<T> EmptyLike(const Array<T>& x) {
+  return Array<T>(std::vector<py::ssize_t>(x.shape(), x.shape() + x.ndim()));
+}
+
+template <typename T>
+Array<T> Forward(const Array<T>& x, int64_t depth_radius, double bias, double alpha, double beta, int threads) {
+  const LrnParams params = Checked(depth_radius, bias, alpha, beta, x.ndim());
+  Array<T> y = EmptyLike(x);
+  const int64_t channels = x.shape(x.ndim() - 1);
+  const T* from = x.data();
+  T* to = y.mutable_data();
+  const int64_t rows = channels ? x.size() / channels : 0;
+  py::gil_scoped_release release;
+  LrnForward(params, rows, channels, from, to, ThreadsFor(threads));
+  return y;
+}
+
+template <typename T>
+Array<T> Backward(const Array<T>& x, const Array<T>& dy, int64_t depth_radius, double bias, double alpha, double beta,
+                  int threads) {
+  const LrnParams params = Checked(depth_radius, bias, alpha, beta, x.ndim());
+  if (x.ndim() != dy.ndim() || !std::equal(x.shape(), x.shape() + x.ndim(), dy.shape())) {
+    throw py::value_error("dy must have the shape of x");
+  }
+  Array<T> dx = EmptyLike(x);
+  const int64_t channels = x.shape(x.ndim() - 1);
+  const T *from = x.data(), *gradient = dy.data();
+  T* to = dx.mutable_data();
+  const int64_t rows = channels ? x.size() / channels : 0;
+  py::gil_scoped_release release;
+  LrnBackward(params, rows, channels, from, gradient, to, ThreadsFor(threads));
+  return dx;
+}
+
+template <typename T>
+void Define(py::module_& module) {
+  using py::arg;
+  module.def("lrn_forward", &Forward<T>, arg("x").noconvert(), arg("depth_radius") = 2, arg("bias") = 2.0,
+             arg("alpha") = 1e-4, arg("beta") = 0.75, arg("n_threads") = 1,
+             "x of any rank from 2, channels last, float32 or float64, C order -> y of the same shape.");
+  module.def("lrn_backward", &Backward<T>, arg("x").noconvert(), arg("dy").noconvert(), arg("depth_radius") = 2,
+             arg("bias") = 2.0, arg("alpha") = 1e-4, arg("beta") = 0.75, arg("n_threads") = 1,
+             "x, dy of one shape -> dx, the gradient with respect to x.");
+}
+
+}  // namespace
+
+void BindLrn(py::module_& module) {
+  Define<float>(module);
+  Define<double>(module);
+}
+
+}  // namespace kerascnn

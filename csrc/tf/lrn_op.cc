@@ -1,0 +1,136 @@
+// TensorFlow ops Kerascnn>LocalResponseNormalization and its gradient. The formula is in kernels/lrn.h.
+#include "kernels/lrn.h"
+
+#include <string>
+#include <vector>
+
+#include "tensorflow/core/framework/common_shape_fns.h"
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/shape_inference.h"
+#include "tf/common.h"
+
+namespace kerascnn {
+namespace {
+
+namespace tf = tensorflow;
+using tf::shape_inference::InferenceContext;
+
+// Reads the attributes, from an OpKernelConstruction or an InferenceContext. Attributes are single precision, so each
+// constant is the sum of two.
+template <typename Source>
+absl::Status GetParams(Source* source, LrnParams* params) {
+  std::vector<float> constants;
+  TF_RETURN_IF_ERROR(source->GetAttr("depth_radius", &params->depth_radius));
+  TF_RETURN_IF_ERROR(source->GetAttr("constants", &constants));
+  if (constants.size() != 6) return tf::errors::InvalidArgument("constants must be bias, alpha, beta, two floats each");
+  params->bias = static_cast<double>(constants[0]) + constants[1];
+  params->alpha = static_cast<double>(constants[2]) + constants[3];
+  params->beta = static_cast<double>(constants[4]) + constants[5];
+  return absl::OkStatus();
+}
+
+absl::Status Check(const LrnParams& params, int64_t rank) {
+  const std::string wrong = CheckLrn(params, rank);
+  return wrong.empty() ? absl::OkStatus() : tf::errors::InvalidArgument(wrong);
+}
+
+// The output has the shape of x; the inputs of the gradient have one shape.
+absl::Status InferShape(InferenceContext* context) {
+  LrnParams params;
+  TF_RETURN_IF_ERROR(GetParams(context, &params));
+  auto shape = context->input(0);
+  TF_RETURN_IF_ERROR(Check(params, context->RankKnown(shape) ? context->Rank(shape) : -1));
+  for (int i = 1; i < context->num_inputs(); ++i) {
+    TF_RETURN_IF_ERROR(context->Merge(shape, context->input(i), &shape));
+  }
+  context->set_output(0, shape);
+  return absl::OkStatus();
+}
+
+// `bias`, `alpha`, `beta` as pairs of floats that add up to the number.
+REGISTER_OP("Kerascnn>LocalResponseNormalization")
+    .Input("x: T")
+    .Output("y: T")
+    .Attr("T: {float, double, bfloat16, half}")
+    .Attr("depth_radius: int")
+    .Attr("constants: list(float)")
+    .SetShapeFn(InferShape);
+
+REGISTER_OP("Kerascnn>LocalResponseNormalizationGrad")
+    .Input("x: T")
+    .Input("dy: T")
+    .Output("dx: T")
+    .Attr("T: {float, double, bfloat16, half}")
+    .Attr("depth_radius: int")
+    .Attr("constants: list(float)")
+    .SetShapeFn(InferShape);
+
+class LrnKernel : public tf::OpKernel {
+ public:
+  explicit LrnKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, GetParams(context, &params_));
+    OP_REQUIRES_OK(context, Check(params_, -1));
+  }
+
+ protected:
+  // Checks the inputs, allocates the output and finds the size of a row; false after an error.
+  bool Prepare(tf::OpKernelContext* context, tf::Tensor** output, int64_t* rows, int64_t* channels) {
+    const tf::Tensor& x = context->input(0);
+    const absl::Status status = Check(params_, x.dims());
+    if (!status.ok()) return context->CtxFailure(__FILE__, __LINE__, status), false;
+    for (int i = 1; i < context->num_inputs(); ++i) {
+      if (context->input(i).shape() == x.shape()) continue;
+      const absl::Status differ = tf::errors::InvalidArgument("dy must have the shape of x, ", x.shape().DebugString(),
+                                                              ". Received: ", context->input(i).shape().DebugString());
+      return context->CtxFailure(__FILE__, __LINE__, differ), false;
+    }
+    const absl::Status allocated = context->allocate_output(0, x.shape(), output);
+    if (!allocated.ok()) return context->CtxFailure(__FILE__, __LINE__, allocated), false;
+    *channels = x.dim_size(x.dims() - 1);
+    *rows = *channels ? x.NumElements() / *channels : 0;
+    return true;
+  }
+
+  LrnParams params_;
+};
+
+template <typename T>
+class LrnForwardKernel final : public LrnKernel {
+ public:
+  using LrnKernel::LrnKernel;
+  void Compute(tf::OpKernelContext* context) override {
+    tf::Tensor* y = nullptr;
+    int64_t rows, channels;
+    if (!Prepare(context, &y, &rows, &channels)) return;
+    LrnForward(params_, rows, channels, Data<T>(context->input(0)), MutableData<T>(y), TensorFlowFor(context));
+  }
+};
+
+template <typename T>
+class LrnBackwardKernel final : public LrnKernel {
+ public:
+  using LrnKernel::LrnKernel;
+  void Compute(tf::OpKernelContext* context) override {
+    tf::Tensor* dx = nullptr;
+    int64_t rows, channels;
+    if (!Prepare(context, &dx, &rows, &channels)) return;
+    LrnBackward(params_, rows, channels, Data<T>(context->input(0)), Data<T>(context->input(1)), MutableData<T>(dx),
+                TensorFlowFor(context));
+  }
+};
+
+#define REGISTER(T)                                                                                               \
+  REGISTER_KERNEL_BUILDER(                                                                                        \
+      Name("Kerascnn>LocalResponseNormalization").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),                  \
+      LrnForwardKernel<T>);                                                                                       \
+  REGISTER_KERNEL_BUILDER(                                                                                        \
+      Name("Kerascnn>LocalResponseNormalizationGrad").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),              \
+      LrnBackwardKernel<T>)
+REGISTER(float);
+REGISTER(double);
+REGISTER(Eigen::bfloat16);
+REGISTER(Eigen::half);
+#undef REGISTER
+
+}  // namespace
+}  // namespace kerascnn
