@@ -82,8 +82,14 @@ def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """
     if image.shape.rank == 3:
         return random_flip(image[None], seed)[0]
-    flip = tf.random.stateless_uniform([tf.shape(image)[0], 1, 1, 1], seed) < 0.5
-    return tf.where(flip, tf.reverse(image, [2]), image)
+    shape = tf.shape(image)
+    flip = tf.random.stateless_uniform([shape[0], 1], seed) < 0.5
+    columns = tf.range(shape[2])[None]
+    columns = tf.where(flip, shape[2] - 1 - columns, columns)  # [n, width]
+    rows = tf.range(shape[0] * shape[1])
+    flat = rows[:, None] * shape[2] + tf.repeat(columns, shape[1], axis=0)
+    pixels = tf.gather(tf.reshape(image, [-1, image.shape[3]]), flat)
+    return tf.ensure_shape(tf.reshape(pixels, shape), image.shape)
 
 
 def random_resized_crop(
@@ -164,7 +170,10 @@ def _windows(images, top, left, height, width, reflect=False):
     inside = ((rows >= 0) & (rows < shape[1]))[:, :, None] & ((columns >= 0) & (columns < shape[2]))[:, None, :]
     if reflect:
         rows, columns = (end - abs(end - abs(at)) for at, end in ((rows, shape[1] - 1), (columns, shape[2] - 1)))
-    rows, columns = tf.clip_by_value(rows, 0, shape[1] - 1), tf.clip_by_value(columns, 0, shape[2] - 1)
     rows += tf.range(shape[0])[:, None] * shape[1]
-    pixels = tf.gather(tf.reshape(images, [-1, images.shape[3]]), rows[:, :, None] * shape[2] + columns[:, None, :])
-    return pixels if reflect else tf.where(inside[..., None], pixels, tf.zeros([], images.dtype))
+    flat = rows[:, :, None] * shape[2] + columns[:, None, :]  # [n, height, width], the numbers of pixels
+    pixels = tf.reshape(images, [-1, images.shape[3]])
+    if not reflect:  # what lies outside is taken from one black pixel behind the last
+        pixels = tf.pad(pixels, [[0, 1], [0, 0]])
+        flat = tf.where(inside, flat, tf.reduce_prod(shape[:3]))
+    return tf.gather(pixels, flat)

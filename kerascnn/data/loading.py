@@ -63,14 +63,14 @@ def _find(name, data_dir, seed):
         raise InputError(f"The data folder must exist. Received: {name!r}")
     known = tfds.names()
     if name.partition("/")[0].partition(":")[0] not in known:
-        near = difflib.get_close_matches(name, [*_BUILT_IN, *known], n=4, cutoff=0.6)
+        near = difflib.get_close_matches(name, dict.fromkeys([*_BUILT_IN, *known]), n=4, cutoff=0.6)
         hint = f"near names: {', '.join(near)}" if near else f"built in: {', '.join(_BUILT_IN)}; also TFDS names"
         raise InputError(f"There is neither a data set nor a folder of this name ({hint}). Received: {name!r}")
     return tfds.load_tfds(name, data_dir)
 
 
 def _load_idx_set(name, data_dir):
-    sub_folders = (name, name.replace("_", "-"))
+    sub_folders = dict.fromkeys([name, name.replace("_", "-")])
     places = [data_dir, *(data_dir / sub for sub in sub_folders)] if data_dir else []
     places += [SYSTEM_FOLDER / sub for sub in sub_folders]
     for place in places:
@@ -81,5 +81,5 @@ def _load_idx_set(name, data_dir):
     except InputError as error:
         looked = ", ".join(str(place) for place in places)
         package = " or install the Debian package dataset-fashion-mnist" if name == "fashion_mnist" else ""
-        cure = f"put its IDX files (train-images-idx3-ubyte.gz, ...) into --data-dir{package}"
+        cure = f"put its IDX files (train-images-idx3-ubyte.gz, ...) into data_dir{package}"
         raise InputError(f"Cannot find {name}: no IDX files in {looked}; from TFDS: {error}; {cure}") from error

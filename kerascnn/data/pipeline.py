@@ -1,5 +1,7 @@
 """The one tf.data pipeline: cached, shuffled, augmented, batched, prefetched, and a function of (seed, epoch) alone."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,7 +10,7 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import augmentation
 from kerascnn.data.preprocessing import change_channels, check_image_shape, fit_image, normalise_image
 from kerascnn.data.source import Source, explain
-from kerascnn.data.splits import Arrays, Packed, Split, Stream
+from kerascnn.data.splits import Arrays, Packed, Split, Stream, check_labels
 
 CACHE_BYTES = 2**30  # images are kept in memory when the whole split needs no more than this
 SHUFFLE_BUFFER = 10_000  # encoded images; only for streams that are too large to be kept
@@ -97,10 +99,11 @@ def train_pipeline(
         batches = numbers.flat_map(index_batches).map(batch_at, tf.data.AUTOTUNE, deterministic=True)
     else:
         if isinstance(split, Stream):
-            examples = numbers.flat_map(lambda epoch: _shuffled_stream(split, draws, epoch, steps * batch_size))
+            stream = split.read()
+            examples = numbers.flat_map(lambda epoch: _shuffled_stream(stream, *draws(epoch)))
             read = split.decode
         else:
-            examples = numbers.flat_map(lambda epoch: _shuffled_indices(split, draws, epoch))
+            examples = numbers.flat_map(lambda epoch: _shuffled_indices(split, *draws(epoch)))
             read = split.images
         examples = examples.map(
             lambda image, label, seed: (finish(read(image), seed), label), tf.data.AUTOTUNE, deterministic=True
@@ -149,7 +152,7 @@ def eval_pipeline(
         batches = batches.map(fit, tf.data.AUTOTUNE, deterministic=True)
     else:
         batches = examples.elements().map(fit, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-    if examples.size * int(np.prod(image_shape)) <= CACHE_BYTES:
+    if examples.size * math.prod(image_shape) <= CACHE_BYTES:
         batches = batches.cache()
     batches = batches.map(
         lambda image, label: (normalise_image(image, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
@@ -192,68 +195,68 @@ def _augment(image, seed, image_shape, augment, preprocessing):
     return image
 
 
-def _shuffled_indices(split, draws, epoch):
-    order, seeds = draws(epoch)
+def _shuffled_indices(split, order, seeds):
     return tf.data.Dataset.from_tensor_slices((order, tf.gather(split.labels, order), seeds))
 
 
-def _shuffled_stream(split, draws, epoch, count):
-    _, seeds = draws(epoch)
-    examples = split.read().shuffle(SHUFFLE_BUFFER, seed=seeds[0, 0], reshuffle_each_iteration=False).take(count)
+def _shuffled_stream(stream, order, seeds):
+    # Dataset.shuffle would mix the global seed in, and so differ between a run and its continuation.
+    shuffled = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(stream),
+        buffer_size=SHUFFLE_BUFFER,
+        seed=seeds[0, 0],
+        seed2=seeds[0, 1],
+        output_types=[spec.dtype for spec in stream.element_spec],
+        output_shapes=[spec.shape for spec in stream.element_spec],
+        reshuffle_each_iteration=False,
+    )
+    examples = tf.data.experimental.from_variant(shuffled, stream.element_spec).take(order.shape[0])
     return tf.data.Dataset.zip(examples, tf.data.Dataset.from_tensor_slices(seeds)).map(
         lambda example, seed: (*example, seed)
     )
 
 
-def _remember(source: Source, fitted_shape, preprocessing) -> Split | Packed:
-    """The training split in memory, at `fitted_shape` (None: as it is) where that needs at most CACHE_BYTES."""
+def _remember(source: Source, shape: tuple[int, int, int] | None, preprocessing: Preprocessing) -> Split | Packed:
+    """The training split in memory, fitted to `shape` (None: as it is), where that needs at most CACHE_BYTES."""
     split = source.split("train")
     try:
-        if fitted_shape is not None:
-            if split.size * int(np.prod(fitted_shape)) <= CACHE_BYTES:
-                return _read_fitted(split, fitted_shape, preprocessing)
-        elif not isinstance(split, Arrays):
-            return _read_packed(split) or split
+        if shape is not None and split.size * math.prod(shape) <= CACHE_BYTES:
+            return _read_fitted(split, shape, preprocessing, len(source.class_names))
+        if shape is None and not isinstance(split, Arrays):
+            return _read_packed(split, len(source.class_names)) or split
     except tf.errors.OpError as error:
         raise explain(source, error) from error
     return split
 
 
-def _read_fitted(split, shape, preprocessing):
+def _read_fitted(split, shape, preprocessing, classes):
     if isinstance(split, Arrays):
         if split.pixels.shape[1:] == shape:
             return split
-        dataset = (
-            tf.data.Dataset.range(split.size)
-            .batch(_CHUNK)
-            .map(lambda index: (fit_image(split.images(index), shape, preprocessing), tf.gather(split.labels, index)))
-        )
+        chunks = tf.data.Dataset.range(split.size).batch(_CHUNK)
+        chunks = chunks.map(lambda index: (split.images(index), tf.gather(split.labels, index)))
+        chunks = chunks.map(lambda image, label: (fit_image(image, shape, preprocessing), label))
     else:
-        dataset = (
-            split.elements()
-            .map(
-                lambda image, label: (fit_image(image, shape, preprocessing), label),
-                tf.data.AUTOTUNE,
-                deterministic=True,
-            )
-            .batch(_CHUNK)
+        examples = split.elements().take(split.size)
+        examples = examples.map(
+            lambda image, label: (fit_image(image, shape, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
         )
-    pixels, numbers, filled = np.empty([split.size, *shape], np.uint8), np.empty([split.size], np.int64), 0
-    for images, labels in dataset.prefetch(tf.data.AUTOTUNE).with_options(_options()).as_numpy_iterator():
+        chunks = examples.batch(_CHUNK)
+    pixels, numbers, filled = np.empty([split.size, *shape], np.uint8), np.full([split.size], -1), 0
+    for images, labels in chunks.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
         pixels[filled : filled + len(labels)] = images
         numbers[filled : filled + len(labels)] = labels
         filled += len(labels)
-    return Arrays(pixels, numbers)
+    return Arrays(pixels, check_labels(numbers, classes, "the training split"))
 
 
-def _read_packed(split):
+def _read_packed(split, classes):
     """All images as they are, or None as soon as they need more than CACHE_BYTES."""
-    pieces, shapes, numbers, total = [], [], [], 0
+    images, numbers, total = [], [], 0
     for image, label in split.elements().prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
         total += image.size
         if total > CACHE_BYTES:
             return None
-        pieces.append(image.reshape(-1))
-        shapes.append(image.shape)
+        images.append(image)
         numbers.append(label)
-    return Packed(np.concatenate(pieces), np.array(shapes, np.int64), np.array(numbers, np.int64))
+    return Packed.pack(images, check_labels(numbers, classes, "the training split"))

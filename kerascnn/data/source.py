@@ -11,6 +11,7 @@ from kerascnn.data.preprocessing import read_image
 from kerascnn.data.splits import Files, Split
 
 SPLITS = ("train", "test")
+_BLOCK = 256  # files checked before the first error among them is reported
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -114,9 +115,9 @@ def check_images(source: Source) -> None:
     """
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for split in source.splits.values():
-            if isinstance(split, Files):
-                for _ in pool.map(_check_image, split.paths, chunksize=1):
-                    pass
+            paths = split.paths if isinstance(split, Files) else []
+            for start in range(0, len(paths), _BLOCK):
+                list(pool.map(_check_image, paths[start : start + _BLOCK]))
 
 
 def _check_image(path):

@@ -15,10 +15,10 @@ from kerascnn._errors import InputError
 from kerascnn.data.preprocessing import decode_image
 
 
-def cpu_constant(values: np.ndarray, dtype: tf.DType | None = None) -> tf.Tensor:
+def cpu_constant(values: np.ndarray) -> tf.Tensor:
     """A tensor in main memory, where the input pipeline runs, even if there is a GPU; never a part of a graph."""
     with tf.init_scope(), tf.device("CPU:0"):
-        return tf.constant(values, dtype)
+        return tf.constant(values)
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> np.ndarray:
@@ -103,28 +103,28 @@ class Files:
 class Packed:
     """Decoded images of different sizes, end to end in one piece of memory."""
 
-    pixels: np.ndarray  # uint8, flat
-    shapes: np.ndarray  # int64 [n, 3]
-    numbers: np.ndarray  # int64 [n]
+    pixels: tf.Tensor  # uint8, flat
+    bounds: tf.Tensor  # int64 [n + 1]: where each image begins, and where the last ends
+    shapes: tf.Tensor  # int64 [n, 3]
+    labels: tf.Tensor  # int64 [n]
+    channels: int
 
     @property
     def size(self) -> int:
-        return len(self.numbers)
+        return self.labels.shape[0]
 
-    @functools.cached_property
-    def labels(self) -> tf.Tensor:
-        return cpu_constant(self.numbers)
-
-    @functools.cached_property
-    def _tensors(self):
-        ends = np.cumsum(np.prod(self.shapes, axis=1))
-        return cpu_constant(self.pixels), cpu_constant(np.concatenate([[0], ends])), cpu_constant(self.shapes)
+    @classmethod
+    def pack(cls, images: Sequence[np.ndarray], labels: np.ndarray) -> "Packed":
+        """Copies images [height, width, channels] into one piece."""
+        shapes = np.array([image.shape for image in images], np.int64)
+        bounds = np.concatenate([[0], np.cumsum(np.prod(shapes, axis=1))])
+        pixels = cpu_constant(np.concatenate([image.reshape(-1) for image in images]))
+        return cls(pixels, cpu_constant(bounds), cpu_constant(shapes), cpu_constant(labels), images[0].shape[2])
 
     def images(self, index: tf.Tensor) -> tf.Tensor:
         """One image for a scalar index."""
-        pixels, ends, shapes = self._tensors
-        image = tf.reshape(pixels[ends[index] : ends[index + 1]], shapes[index])
-        return tf.ensure_shape(image, [None, None, int(self.shapes[0, 2])])
+        image = tf.reshape(self.pixels[self.bounds[index] : self.bounds[index + 1]], self.shapes[index])
+        return tf.ensure_shape(image, [None, None, self.channels])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -38,7 +38,9 @@ def load_tfds(name: str, data_dir: Path | None = None) -> Source:
     try:
         builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except Exception as error:  # TFDS has no common error class: an unknown config alone can raise four kinds
-        raise InputError(f"TFDS has no such data set ({_line(error)}). Received: {name!r}") from error
+        raise InputError(
+            f"TFDS has no such data set ({_line(error.__cause__ or error)}). Received: {name!r}"
+        ) from error
     return source_from_builder(builder, name)
 
 
@@ -73,7 +75,7 @@ def source_from_builder(builder, name: str) -> Source:
 
     def stream(instruction, size):
         def read():
-            config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+            config = tfds.ReadConfig(try_autocache=False)  # encoded; what is decoded is kept by the pipeline
             skip = {image_key: tfds.decode.SkipDecoding()}
             examples = builder.as_dataset(split=instruction, decoders=skip, read_config=config)
             return examples.map(lambda example: (example[image_key], tf.cast(example[label_key], tf.int64)))
