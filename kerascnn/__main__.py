@@ -1,0 +1,7 @@
+"""`python -m kerascnn` is `kerascnn`."""
+
+import sys
+
+from kerascnn.cli import main
+
+sys.exit(main())

@@ -1,0 +1,252 @@
+"""What each command does: calls one function of its part and prints what comes back. Imports that part lazily."""
+
+import dataclasses
+import json
+import os
+import sys
+import tempfile
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from kerascnn._errors import InputError
+
+Values = dict[str, Any]
+_CHATTER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without the lines that it writes to stderr before its log level counts; passes on others."""
+    if "tensorflow" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(_CHATTER):
+                    os.write(2, line)
+
+
+def run_list(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn list."""
+    load_tensorflow()
+    import kerascnn
+
+    pattern = arguments[0] if arguments else "*"
+    names = kerascnn.list_models(pattern, family=values["family"])
+    if not names:
+        raise InputError(f"No network fits. Received: pattern {pattern!r}, family {values['family']}")
+    if not values["table"]:
+        console.print("\n".join(names), highlight=False, markup=False, soft_wrap=True)
+        return
+    table = Table("name", "family", "parameters", "multiply-adds", "input", "paper")
+    for name in names:
+        info = kerascnn.model_info(name)
+        table.add_row(name, info.family, _count(info.params), _count(info.macs), _shape(info.input_shape), info.paper)
+    console.print(table)
+
+
+def run_info(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn info."""
+    load_tensorflow()
+    import kerascnn
+
+    info = kerascnn.model_info(arguments[0])
+    table = Table(show_header=False, title=info.name)
+    for field in dataclasses.fields(info):
+        value = getattr(info, field.name)
+        if field.name in ("params", "macs"):
+            value = _count(value)
+        elif field.name == "input_shape":
+            value = _shape(value)
+        elif field.name == "weights":
+            value = ", ".join(value) or "none"
+        table.add_row(field.name, str(value))
+    console.print(table, markup=False)
+
+
+def run_train(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn train."""
+    from kerascnn.training import TrainConfig, recipes
+
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    overrides = {name: value for name, value in values.items() if name in names and value is not None}
+    if "milestones" in overrides:
+        try:
+            overrides["milestones"] = tuple(float(part) for part in overrides["milestones"])
+        except ValueError as error:
+            raise InputError(f"milestones must be numbers with commas. Received: {overrides['milestones']}") from error
+    recipes.resolve(values["recipe"] or "cifar", values["data"], **overrides)  # refuses bad values before TensorFlow
+    size = values["image_size"]
+    if size is not None and size < 1:
+        raise InputError(f"image_size must be at least 1. Received: {size}")
+
+    load_tensorflow()
+    import kerascnn
+    from kerascnn import data, training
+    from kerascnn.training import strategies
+
+    if overrides.get("virtual_devices"):
+        strategies.split_cpu(overrides["virtual_devices"])  # before anything runs on it
+    info = kerascnn.model_info(values["model"])
+    source = data.load(values["data"], values["data_dir"], limit=overrides.get("limit") or None)
+    shape = input_shape(info, source.image_shape, size)
+    recipe = values["recipe"] or recipes.choose(info.recipe, min(shape[:2]))
+    config = recipes.resolve(recipe, values["data"], **overrides)
+    preprocessing = info.preprocessing.for_channels(shape[2])
+    if recipe != info.recipe and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
+        # Resizing a small image by 8/7 before cropping only blurs it.
+        preprocessing = dataclasses.replace(preprocessing, fit="pad", crop_fraction=1.0)
+    options = {name: values[name] for name in ("drop_path_rate", "weights") if values[name] is not None}
+
+    table = Table(show_header=False, title=f"{info.name} on {values['data']} in {values['out']}")
+    table.add_row("network", f"{info.name} ({info.paper})")
+    table.add_row("input", _shape(shape))
+    table.add_row("data", f"{source.sizes['train']:,} training, {source.sizes['test']:,} test images, "
+                  f"{len(source.class_names)} classes")  # fmt: skip
+    table.add_row("recipe", recipe)
+    for name, value in {**options, **config.to_dict()}.items():
+        table.add_row(name, str(value))
+    console.print(table, markup=False)
+
+    classes = len(source.class_names)
+    result = training.train(
+        lambda: kerascnn.create_model(
+            info.name, classes=classes, input_shape=shape, classifier_activation=None, **options
+        ),
+        source,
+        config,
+        values["out"],
+        model_record={"name": info.name, "options": options, "classes": classes, "input_shape": list(shape)},
+        preprocessing=preprocessing,
+        data_record={"name": values["data"], "data_dir": values["data_dir"]},
+        console=console,
+    )
+    best = result.rows[result.best]
+    if result.first_epoch == len(result.rows):
+        console.print(f"The run in {result.folder} is finished already; raise --epochs to go on.", highlight=False)
+    console.print(
+        f"best: epoch {int(best['epoch'])} of {len(result.rows)}, validation accuracy {best['val_accuracy']:.2%}; "
+        f"last: {result.rows[-1]['val_accuracy']:.2%}. See {result.folder}/curves.png, history.csv, best.keras",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def input_shape(info, data_shape, size: int | None = None) -> tuple[int, int, int]:
+    """Input of a network for a data set.
+
+    Args:
+        info: `model_info` of the network.
+        data_shape: (height, width, channels) of the data's images; height and width None when they differ.
+        size: wanted height and width, or None for the rule.
+
+    Returns:
+        Height, width, channels: the channels of the data; `size`, else the data's own size where the network is one
+        for small images and takes that size, else the network's default.
+
+    Raises:
+        InputError: the network does not take that size.
+    """
+    height, width, channels = data_shape
+    if size is not None:
+        if size < info.min_size:
+            raise InputError(f"{info.name} takes images of {info.min_size} pixels or more. Received: image_size={size}")
+        return size, size, channels
+    small = max(info.input_shape[:2]) <= 64
+    if small and height is not None and width is not None and info.min_size <= min(height, width) <= 64:
+        return height, width, channels
+    return (*info.input_shape[:2], channels)
+
+
+def run_evaluate(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn evaluate."""
+    if values["batch_size"] < 1 or values["limit"] < 0:
+        raise InputError(
+            "batch_size must be at least 1 and limit not negative. "
+            f"Received: {values['batch_size']} and {values['limit']}"
+        )
+    load_tensorflow()
+    from kerascnn import data, evaluation
+    from kerascnn._files import atomic_write, ensure_folder
+    from kerascnn.training import checkpoint
+
+    loaded = checkpoint.load(values["checkpoint"])
+    recorded = loaded.config["data"]
+    name = values["data"] or recorded["name"]
+    data_dir = values["data_dir"] or (None if values["data"] else recorded.get("data_dir"))
+    source = data.load(name, data_dir, limit=values["limit"] or None)
+    if tuple(source.class_names) != loaded.class_names:
+        raise InputError(
+            f"The data must have the classes of the checkpoint ({', '.join(loaded.class_names[:3])}, ...; "
+            f"{len(loaded.class_names)}). Received: {', '.join(source.class_names[:3])}, ... "
+            f"({len(source.class_names)}) in {name}"
+        )
+    out = ensure_folder(values["out"] or loaded.path.parent)
+    dataset = data.eval_pipeline(
+        source, values["split"], image_shape=loaded.input_shape, preprocessing=loaded.preprocessing,
+        batch_size=values["batch_size"],
+    )  # fmt: skip
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("evaluating", total=source.sizes[values["split"]])
+        report = evaluation.evaluate(
+            loaded.model, dataset, loaded.class_names, advance=lambda count: bar.advance(task, count)
+        )
+    with atomic_write(out / "evaluation.json") as file:
+        record = {"checkpoint": str(loaded.path), "data": name, "split": values["split"], **report.to_dict()}
+        json.dump(record, file, indent=1)
+        file.write("\n")
+    model = loaded.config["model"].get("name", loaded.model.name)
+    evaluation.plot_confusion(report, out / "confusion.png", f"{model} on {name} ({values['split']})")
+
+    table = Table("measure", "value", title=f"{loaded.path} on {name} ({values['split']})")
+    table.add_row("examples", f"{report.examples:,}")
+    table.add_row("top-1", f"{report.top1:.2%}")
+    if report.top5 is not None:
+        table.add_row("top-5", f"{report.top5:.2%}")
+    table.add_row("loss", f"{report.loss:.4f}")
+    console.print(table, markup=False)
+    mistakes = report.confused(5)
+    if mistakes:
+        table = Table("true", "predicted", "how often", title="most frequent mistakes")
+        for true, predicted, count in mistakes:
+            table.add_row(report.class_names[true], report.class_names[predicted], str(count))
+        console.print(table, markup=False)
+    console.print(f"written: {out / 'evaluation.json'}, {out / 'confusion.png'}", highlight=False, soft_wrap=True)
+
+
+def run_predict(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn predict."""
+    raise InputError("predict is not here yet")
+
+
+def run_export(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn export."""
+    raise InputError("export is not here yet")
+
+
+RUN = {
+    "list": run_list,
+    "info": run_info,
+    "train": run_train,
+    "evaluate": run_evaluate,
+    "predict": run_predict,
+    "export": run_export,
+}
+
+
+def _count(value: int | None) -> str:
+    return "not recorded" if value is None else f"{value:,}"
+
+
+def _shape(shape) -> str:
+    return " x ".join(str(size) for size in shape)
