@@ -14,6 +14,7 @@ import keras
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.applications import _docs, _registry
+from kerascnn.layers.deep_model import DeepModel
 from kerascnn.weights import load_weights
 
 _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights=None is the default
@@ -84,7 +85,8 @@ class Family:
         self.input_shape, self.min_size, self.classes, self.fixed_size = input_shape, min_size, classes, fixed_size
         self.feature_options, self.head_options = _options(features), _options(head)
 
-    def __call__(self, builder: str, name: str, *, reported: str = "", reconstructed: bool = False, **defaults):
+    def __call__(self, builder: str, name: str, *, reported: str = "", reconstructed: bool = False, deep: bool = False,
+                 **defaults):  # fmt: skip
         """Makes and registers one builder.
 
         Args:
@@ -92,6 +94,7 @@ class Family:
             name: its registry name, a key of `variants`.
             reported: the published error, as text with its conditions.
             reconstructed: the source leaves a detail open which was filled in.
+            deep: more than about 700 layers lie between input and output; see `kerascnn.layers.deep_model`.
             **defaults: defaults of the family's options that differ for this network.
 
         Returns:
@@ -134,7 +137,7 @@ class Family:
                 raise InputError(f"The arguments of {builder} are {', '.join(arguments)}. Received: {unknown[0]}")
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            return self._build(info, **bound.arguments)
+            return self._build(info, DeepModel if deep else keras.Model, **bound.arguments)
 
         build.__name__ = build.__qualname__ = builder
         build.__module__ = self.module
@@ -146,6 +149,7 @@ class Family:
     def _build(
         self,
         info: _registry.ModelInfo,
+        model_class: type[keras.Model],
         include_top,
         weights,
         input_tensor,
@@ -177,7 +181,7 @@ class Family:
         else:
             pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}.get(pooling)
             outputs = pool(name=f"{pooling}_pool")(stages[-1]) if pool else stages[-1]
-        model = keras.Model(inputs, outputs, name=name or info.name)
+        model = model_class(inputs, outputs, name=name or info.name)
         if classes == 0:
             model.feature_strides = feature_strides(model)
         if path is not None:
@@ -255,6 +259,10 @@ def feature_strides(model: keras.Model) -> list[int]:
         One number per output.
     """
     size = 4096  # so large that the rounding of odd sizes and of unpadded windows does not matter
-    shapes = model.compute_output_shape((1, size, size, model.input_shape[3]))
+    fixed, model.input_spec = model.input_spec, None  # else a model of known size refuses another
+    try:
+        shapes = model.compute_output_shape((1, size, size, model.input_shape[3]))
+    finally:
+        model.input_spec = fixed
     shapes = shapes if isinstance(shapes, list) else [shapes]
     return [1 << round(math.log2(size / shape[1])) for shape in shapes]

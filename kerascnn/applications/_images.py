@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import keras
-import numpy as np
 
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
@@ -22,10 +21,10 @@ def pixels_and_labels(preprocessing: Preprocessing) -> tuple[Callable, Callable]
             float32 of the same shape; a NumPy array for a NumPy array, else a tensor.
         """
         constants = preprocessing.for_channels(x.shape[-1])
-        scale = (1 / (255 * np.array(constants.std))).astype("float32")
-        shift = (-np.array(constants.mean) / np.array(constants.std)).astype("float32")
-        x = x.astype("float32") if isinstance(x, np.ndarray) else keras.ops.cast(x, "float32")
-        return x * scale + shift
+        is_tensor = keras.ops.is_tensor(x) or isinstance(x, keras.KerasTensor)
+        y = keras.ops.cast(x, "float32") / 255.0
+        y = (y - keras.ops.array(constants.mean, "float32")) / keras.ops.array(constants.std, "float32")
+        return y if is_tensor else keras.ops.convert_to_numpy(y)
 
     return preprocess_input, decode_predictions
 
@@ -59,4 +58,4 @@ def decode_predictions(preds, top: int = 5, class_names: Sequence[str] | None = 
             f"class_names must have one name per class, {preds.shape[1]}. Received: {len(class_names)} names"
         )
     rows = keras.ops.convert_to_numpy(preds)
-    return [[(class_names[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top]] for row in rows]
+    return [[(class_names[i], float(row[i])) for i in (-row).argsort(kind="stable")[:top]] for row in rows]

@@ -4,6 +4,7 @@ from kerascnn.layers.batch_stochastic_depth import BatchStochasticDepth
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.layers.deep_model import DeepModel
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
@@ -13,6 +14,7 @@ __all__ = [
     "ChannelPool",
     "ConnectionTableConv2D",
     "Conv2D",
+    "DeepModel",
     "RBFCodes",
     "Subsampling2D",
     "ZeroPadShortcut",

@@ -1,0 +1,82 @@
+"""ResNeXt for CIFAR: three stages of three bottlenecks whose 3x3 convolution is split into groups.
+
+Saining Xie, Ross Girshick, Piotr Dollár, Zhuowen Tu, Kaiming He: Aggregated Residual Transformations for Deep Neural
+Networks, 2017, arXiv:1611.05431, section 5.4, as released for Torch (facebookresearch/ResNeXt).
+
+Departures: none from the released code, which activates after the convolutions; the paper's text describes the blocks
+as pre-activated, and it is open which form gave the reported errors.
+"""
+
+import dataclasses
+
+import keras
+
+from kerascnn import blocks
+from kerascnn._preprocessing import CIFAR
+from kerascnn.applications._build import Family
+from kerascnn.applications._images import pixels_and_labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """A network of 9 * blocks + 2 layers."""
+
+    cardinality: int  # groups of the 3x3 convolution
+    base_width: int  # channels of a group in the first stage; doubles from stage to stage
+    blocks: int = 3  # per stage
+    stages: int = 3
+
+    def width(self, stage: int) -> int:
+        """Channels of the 3x3 convolutions of a stage, counted from 0."""
+        return self.cardinality * self.base_width * 2**stage
+
+
+VARIANTS = {  # table 7
+    "resnext29_8x64d": Spec(8, 64),
+    "resnext29_16x64d": Spec(16, 64),
+}
+
+
+def branch(x, width, groups, filters, stride, *, name):
+    """1x1, BN, ReLU, 3x3/stride in groups, BN, ReLU, 1x1, BN."""
+    x = blocks.conv_bn(x, width, 1, name=f"{name}_conv1")
+    x = blocks.conv_bn(x, width, 3, stride, groups=groups, name=f"{name}_conv2")
+    return blocks.conv_bn(x, filters, 1, relu=False, name=f"{name}_conv3")
+
+
+def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
+    """Stage outputs [b, h, w, 256], [b, h/2, w/2, 512], [b, h/4, w/4, 1024]."""
+    x = blocks.conv_bn(x, 64, 3, name="stem_conv")
+    rates = blocks.linear_rates(drop_path_rate, (spec.blocks,) * spec.stages)
+    stages = []
+    for s in range(spec.stages):
+        filters = 256 * 2**s
+        for b, rate in enumerate(rates[s]):
+            name = f"stage{s + 1}_block{b + 1}"
+            stride = 2 if s > 0 and b == 0 else 1
+            y = branch(x, spec.width(s), spec.cardinality, filters, stride, name=name)
+            y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
+            if b == 0:
+                x = blocks.conv_bn(x, filters, 1, stride, relu=False, name=f"{name}_shortcut_conv")
+            x = keras.layers.Add(name=f"{name}_add")([x, y])
+            x = keras.layers.Activation("relu", name=f"{name}_relu")(x)
+        stages.append(x)
+    return stages
+
+
+_family = Family(
+    __name__,
+    features=features,
+    variants=VARIANTS,
+    paper="Xie, Girshick, Dollár, Tu, He: Aggregated Residual Transformations for Deep Neural Networks, 2017, "
+    "arXiv:1611.05431",
+    preprocessing=CIFAR,
+    recipe="cifar",
+    input_shape=(32, 32, 3),
+    min_size=8,
+    classes=10,
+)
+preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+
+ResNeXt29_8x64d = _family("ResNeXt29_8x64d", "resnext29_8x64d", reported="3.65 % (CIFAR-10), 17.77 % (CIFAR-100)")
+ResNeXt29_16x64d = _family("ResNeXt29_16x64d", "resnext29_16x64d", reported="3.58 % (CIFAR-10), 17.31 % (CIFAR-100)")
