@@ -1,0 +1,211 @@
+// TensorFlow ops Kerascnn>Conv2D, Kerascnn>Conv2DInputGradient and Kerascnn>Conv2DFilterGradient. The formula is in
+// kernels/conv2d.h; the groups follow from the channels of x and of the filters.
+#include "kernels/conv2d.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "tensorflow/core/framework/op.h"
+#include "tensorflow/core/framework/shape_inference.h"
+#include "tf/common.h"
+
+namespace kerascnn {
+namespace {
+
+namespace tf = tensorflow;
+using tf::shape_inference::DimensionHandle;
+using tf::shape_inference::InferenceContext;
+using tf::shape_inference::ShapeHandle;
+
+absl::Status Say(const std::string& wrong) {
+  return wrong.empty() ? absl::OkStatus() : tf::errors::InvalidArgument(wrong);
+}
+
+struct Window {
+  Conv2D conv;  // without the tensors' extents
+  bool same = false;
+};
+
+// Reads the attributes, from an OpKernelConstruction or an InferenceContext.
+template <typename Source>
+absl::Status GetWindow(Source* source, Window* window) {
+  std::vector<int64_t> strides, dilations, pads;
+  std::string padding;
+  TF_RETURN_IF_ERROR(source->GetAttr("strides", &strides));
+  TF_RETURN_IF_ERROR(source->GetAttr("dilations", &dilations));
+  TF_RETURN_IF_ERROR(source->GetAttr("padding", &padding));
+  TF_RETURN_IF_ERROR(source->GetAttr("explicit_padding", &pads));
+  if (strides.size() != 2 || dilations.size() != 2) {
+    return Say("strides and dilations must have two numbers, vertical and horizontal.");
+  }
+  if (pads.size() != (padding == "EXPLICIT" ? 4 : 0)) {
+    return Say("explicit_padding must be top, bottom, left, right where padding is EXPLICIT, and empty elsewhere.");
+  }
+  Conv2D& conv = window->conv;
+  conv.stride_y = strides[0], conv.stride_x = strides[1];
+  conv.dilation_y = dilations[0], conv.dilation_x = dilations[1];
+  if (!pads.empty()) conv.pad_y = {pads[0], pads[1]}, conv.pad_x = {pads[2], pads[3]};
+  window->same = padding == "SAME";
+  return Say(Conv2DCheckWindow(conv));
+}
+
+using Extents = std::array<int64_t, 4>;
+
+absl::Status Resolve(const Window& window, const Extents& x, const Extents& w, Conv2D* conv) {
+  *conv = window.conv;
+  conv->batch = x[0], conv->height = x[1], conv->width = x[2], conv->channels = x[3];
+  conv->kernel_height = w[0], conv->kernel_width = w[1], conv->group_channels = w[2], conv->filters = w[3];
+  TF_RETURN_IF_ERROR(Say(Conv2DCheck(*conv)));
+  if (!window.same) return absl::OkStatus();
+  Conv2DSetSamePadding(conv);
+  return Say(Conv2DCheck(*conv));
+}
+
+absl::Status ForwardShape(InferenceContext* context) {
+  Window window;
+  TF_RETURN_IF_ERROR(GetWindow(context, &window));
+  ShapeHandle x, w;
+  TF_RETURN_IF_ERROR(context->WithRank(context->input(0), 4, &x));
+  TF_RETURN_IF_ERROR(context->WithRank(context->input(1), 4, &w));
+  const auto value = [&](ShapeHandle shape, int i) { return InferenceContext::Value(context->Dim(shape, i)); };
+  // Whatever is unknown is taken as something that fits, so that Conv2DCheck() judges the rest.
+  const int64_t depth = value(w, 2) >= 0 ? value(w, 2) : value(x, 3) >= 0 ? value(x, 3) : 1;
+  const int64_t channels = value(x, 3) >= 0 ? value(x, 3) : depth;
+  const auto known = [](int64_t extent, int64_t otherwise) { return extent >= 0 ? extent : otherwise; };
+  const int64_t filters = known(value(w, 3), depth > 0 ? channels / depth : 1);
+  Conv2D conv;
+  TF_RETURN_IF_ERROR(Resolve(window, {known(value(x, 0), 1), known(value(x, 1), 1), known(value(x, 2), 1), channels},
+                             {known(value(w, 0), 1), known(value(w, 1), 1), depth, filters}, &conv));
+  const auto output = [&](int axis, int64_t size) {
+    const bool complete = value(x, axis) >= 0 && (window.same || value(w, axis - 1) >= 0);
+    return complete ? context->MakeDim(size) : context->UnknownDim();
+  };
+  context->set_output(0, context->MakeShape({context->Dim(x, 0), output(1, conv.output_height()),
+                                             output(2, conv.output_width()), context->Dim(w, 3)}));
+  return absl::OkStatus();
+}
+
+template <int kInput>
+absl::Status ShapeFromInput(InferenceContext* context) {
+  Window window;
+  TF_RETURN_IF_ERROR(GetWindow(context, &window));
+  ShapeHandle shape, unused;
+  for (int i = 0; i < 3; ++i) {
+    if (i != kInput) TF_RETURN_IF_ERROR(context->WithRank(context->input(i), 4, &unused));
+  }
+  TF_RETURN_IF_ERROR(context->MakeShapeFromShapeTensor(kInput, &shape));
+  TF_RETURN_IF_ERROR(context->WithRank(shape, 4, &shape));
+  context->set_output(0, shape);
+  return absl::OkStatus();
+}
+
+#define KERASCNN_WINDOW_ATTRIBUTES              \
+  Attr("T: {half, bfloat16, float, double}")    \
+      .Attr("strides: list(int)")               \
+      .Attr("padding: {'SAME', 'VALID', 'EXPLICIT'}") \
+      .Attr("explicit_padding: list(int) = []") \
+      .Attr("dilations: list(int) = [1, 1]")
+
+REGISTER_OP("Kerascnn>Conv2D")
+    .Input("x: T")
+    .Input("filters: T")
+    .Output("y: T")
+    .KERASCNN_WINDOW_ATTRIBUTES.SetShapeFn(ForwardShape);
+
+REGISTER_OP("Kerascnn>Conv2DInputGradient")
+    .Input("x_shape: int64")
+    .Input("filters: T")
+    .Input("dy: T")
+    .Output("dx: T")
+    .KERASCNN_WINDOW_ATTRIBUTES.SetShapeFn(ShapeFromInput<0>);
+
+REGISTER_OP("Kerascnn>Conv2DFilterGradient")
+    .Input("x: T")
+    .Input("filters_shape: int64")
+    .Input("dy: T")
+    .Output("dfilters: T")
+    .KERASCNN_WINDOW_ATTRIBUTES.SetShapeFn(ShapeFromInput<1>);
+
+absl::Status ExtentsOf(const tf::Tensor& tensor, const char* name, Extents* extents) {
+  if (tensor.dims() != 4) {
+    return tf::errors::InvalidArgument(name, " must have four dimensions. Received: ", tensor.shape().DebugString());
+  }
+  for (int i = 0; i < 4; ++i) (*extents)[i] = tensor.dim_size(i);
+  return absl::OkStatus();
+}
+
+// The four extents that a shape tensor holds.
+absl::Status ExtentsIn(const tf::Tensor& shape, const char* name, Extents* extents) {
+  if (shape.dims() != 1 || shape.NumElements() != 4) {
+    return tf::errors::InvalidArgument(name, " must be four numbers. Received: ", shape.shape().DebugString());
+  }
+  for (int i = 0; i < 4; ++i) (*extents)[i] = shape.vec<int64_t>()(i);
+  return absl::OkStatus();
+}
+
+tf::TensorShape ShapeOf(const Extents& extents) { return tf::TensorShape({extents[0], extents[1], extents[2], extents[3]}); }
+
+template <typename T, Conv2DKind kKind>
+class Conv2DKernel final : public tf::OpKernel {
+ public:
+  explicit Conv2DKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, GetWindow(context, &window_));
+  }
+
+  void Compute(tf::OpKernelContext* context) override {
+    constexpr bool kForward = kKind == Conv2DKind::kForward;
+    constexpr bool kFilters = kKind == Conv2DKind::kFilterGradient;
+    const tf::Tensor &first = context->input(0), &second = context->input(1);
+    Extents x, w;
+    OP_REQUIRES_OK(context, kForward || kFilters ? ExtentsOf(first, "x", &x) : ExtentsIn(first, "x_shape", &x));
+    OP_REQUIRES_OK(context, kFilters ? ExtentsIn(second, "filters_shape", &w) : ExtentsOf(second, "filters", &w));
+    Conv2D conv;
+    OP_REQUIRES_OK(context, Resolve(window_, x, w, &conv));
+    const Extents y = {conv.batch, conv.output_height(), conv.output_width(), conv.filters};
+    if (!kForward) {
+      Extents dy;
+      OP_REQUIRES_OK(context, ExtentsOf(context->input(2), "dy", &dy));
+      OP_REQUIRES(context, dy == y,
+                  tf::errors::InvalidArgument("dy must have the shape of the convolution's result, ",
+                                              ShapeOf(y).DebugString(), ". Received: ", ShapeOf(dy).DebugString()));
+    }
+    tf::Tensor* result = nullptr;
+    OP_REQUIRES_OK(context, context->allocate_output(0, ShapeOf(kForward ? y : kFilters ? w : x), &result));
+    if (result->NumElements() == 0) return;
+    const TensorFlowFor parallel(context);
+    const int64_t bytes = Conv2DScratchBytes(conv, kKind, sizeof(T), parallel.threads());
+    OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
+    tf::Tensor scratch;
+    OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
+    void* memory = scratch.flat<int8_t>().data();
+    if constexpr (kForward) {
+      Conv2DForward(conv, Data<T>(first), Data<T>(second), MutableData<T>(result), memory, parallel);
+    } else if constexpr (kFilters) {
+      Conv2DFilterGradient(conv, Data<T>(first), Data<T>(context->input(2)), MutableData<T>(result), memory, parallel);
+    } else {
+      Conv2DInputGradient(conv, Data<T>(second), Data<T>(context->input(2)), MutableData<T>(result), memory, parallel);
+    }
+  }
+
+ private:
+  Window window_;
+};
+
+#define REGISTER(T)                                                                                        \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>Conv2D").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),           \
+                          Conv2DKernel<T, Conv2DKind::kForward>);                                          \
+  REGISTER_KERNEL_BUILDER(                                                                                 \
+      Name("Kerascnn>Conv2DInputGradient").Device(tf::DEVICE_CPU).HostMemory("x_shape").TypeConstraint<T>("T"), \
+      Conv2DKernel<T, Conv2DKind::kInputGradient>);                                                        \
+  REGISTER_KERNEL_BUILDER(                                                                                 \
+      Name("Kerascnn>Conv2DFilterGradient").Device(tf::DEVICE_CPU).HostMemory("filters_shape").TypeConstraint<T>("T"), \
+      Conv2DKernel<T, Conv2DKind::kFilterGradient>)
+REGISTER(float);
+REGISTER(double);
+REGISTER(Eigen::bfloat16);
+REGISTER(Eigen::half);
+#undef REGISTER
+
+}  // namespace
+}  // namespace kerascnn
