@@ -178,9 +178,8 @@ def run_evaluate(values: Values, arguments: list[str], console: Console) -> None
     load_tensorflow()
     from kerascnn import data, evaluation
     from kerascnn._files import atomic_write, ensure_folder
-    from kerascnn.training import checkpoint
 
-    loaded = checkpoint.load(values["checkpoint"])
+    loaded = _load_checkpoint(values["checkpoint"])
     recorded = loaded.config["data"]
     name = values["data"] or recorded["name"]
     data_dir = values["data_dir"] or (None if values["data"] else recorded.get("data_dir"))
@@ -226,12 +225,51 @@ def run_evaluate(values: Values, arguments: list[str], console: Console) -> None
 
 def run_predict(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn predict."""
-    raise InputError("predict is not here yet")
+    if (values["checkpoint"] is None) == (values["saved_model"] is None):
+        raise InputError("kerascnn predict needs either --checkpoint or --saved_model. Received: both or neither")
+    load_tensorflow()
+    from kerascnn.evaluation.predict import predict, to_json, to_table
+
+    if values["saved_model"]:
+        described: Values = {"saved_model": values["saved_model"]}
+    else:
+        loaded = _load_checkpoint(values["checkpoint"])
+        described = {
+            "checkpoint_model": loaded.model,
+            "class_names": loaded.class_names,
+            "preprocessing": loaded.preprocessing,
+            "input_shape": loaded.input_shape,
+        }
+    predictions = predict(arguments, top=values["top"], **described)
+    if values["json"]:
+        console.print(to_json(predictions), highlight=False, markup=False, soft_wrap=True)
+    else:
+        console.print(to_table(predictions))
 
 
 def run_export(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn export."""
-    raise InputError("export is not here yet")
+    load_tensorflow()
+    from kerascnn import serving
+
+    loaded = _load_checkpoint(values["checkpoint"])
+    version = serving.export(
+        loaded.model,
+        values["out"],
+        class_names=loaded.class_names,
+        preprocessing=loaded.preprocessing,
+        input_shape=loaded.input_shape,
+        native=values["native"],
+    )
+    console.print(f"exported and checked: {version}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _load_checkpoint(path: str):
+    import kerascnn
+    from kerascnn.training import checkpoint
+
+    kerascnn.list_models()  # the families register what their files may name beside layers
+    return checkpoint.load(path)
 
 
 RUN = {
