@@ -1,6 +1,7 @@
 """Functions on TensorFlow tensors that run natively (C++) where that is faster, and as plain TensorFlow elsewhere."""
 
 from kerascnn.ops._native import build_info, native
+from kerascnn.ops.convolution import conv2d
 from kerascnn.ops.lrn import local_response_normalization
 
-__all__ = ["build_info", "local_response_normalization", "native"]
+__all__ = ["build_info", "conv2d", "local_response_normalization", "native"]

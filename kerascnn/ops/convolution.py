@@ -1,8 +1,12 @@
 """conv2d: 2-D convolution with any mix of groups, strides, dilations and explicit padding."""
 
+import functools
+import os
+
 import tensorflow as tf
 
 from kerascnn._errors import InputError
+from kerascnn.ops import _native
 
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
@@ -118,26 +122,17 @@ def _check(x: tf.Tensor, filters: tf.Tensor, groups: int) -> None:
         )
 
 
-def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.Tensor:
-    """tf.nn.conv2d without its "EXPLICIT" padding, whose gradients TensorFlow does not give to oneDNN."""
-    if isinstance(padding, tuple):
-        axes = zip(x.shape[1:3], filters.shape[:2], strides, dilations, padding, strict=True)
-        if all(side == _same_padding(*axis) for *axis, side in axes):
-            padding = "same"
-        else:
-            x, padding = tf.pad(x, ((0, 0), *padding, (0, 0))), "valid"
-    return tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
-
-
-def _same_padding(size: int | None, kernel: int | None, stride: int, dilation: int) -> tuple[int, int] | None:
-    """What "same" pads before and after an axis; None where unknown sizes leave it open."""
-    if kernel is None or (size is None and stride > 1):
-        return None
-    outputs = 0 if size is None else -(-size // stride)
-    # With stride 1 the size cancels.
-    span = (kernel - 1) * dilation if size is None else (outputs - 1) * stride + (kernel - 1) * dilation + 1 - size
-    total = max(0, span)
-    return total // 2, total - total // 2
+def _check_fit(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> None:
+    """Refuses windows that do not fit into the padded image, as far as the static shapes tell."""
+    if x.shape.rank is None or filters.shape.rank is None:
+        return
+    forms = (padding, padding) if isinstance(padding, str) else padding
+    for axis in zip(x.shape[1:3], filters.shape[:2], strides, dilations, forms, strict=True):
+        if None not in axis[:2] and axis[0] > 0 and output_size(*axis) == 0:
+            raise InputError(
+                "`filters`, dilated, must fit into the padded image. "
+                f"Received: x {tuple(x.shape)}, filters {tuple(filters.shape)}, padding={padding!r}, {dilations=}"
+            )
 
 
 def conv2d(
@@ -150,8 +145,11 @@ def conv2d(
 ) -> tf.Tensor:
     """Convolves (cross-correlates) a batch of images with a set of filters.
 
+    y[n, i, j, o] = Σ x[n, i·sy + a·dy - top, j·sx + b·dx - left, g·C/G + c] · filters[a, b, c, o] over taps a, b and
+    the channels c of o's group g; pixels outside the image count as zero. Differentiable any number of times.
+
     Args:
-        x: images [batch, height, width, in]; float16, bfloat16, float32 or float64.
+        x: images [batch, height, width, in]; float16, bfloat16, float32 or float64 (halves are summed in float32).
         filters: [kernel height, kernel width, in/groups, out], same dtype.
         strides: step between outputs, one int or (vertical, horizontal).
         padding: "same" (as TensorFlow pads), "valid", one int for all sides, or ((top, bottom), (left, right)).
@@ -162,7 +160,7 @@ def conv2d(
         [batch, out height, out width, out], dtype of `x`.
 
     Raises:
-        InputError: an argument breaks one of these rules.
+        InputError: an argument breaks one of these rules; or native ops are required and absent.
     """
     strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
     padding = standardize_padding(padding)
@@ -170,4 +168,192 @@ def conv2d(
         raise InputError(f"`groups` must be a whole number of at least 1. Received: groups={groups!r}")
     x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
     _check(x, filters, groups)
+    _check_fit(x, filters, strides, padding, dilations)
+    if filters.shape.rank == 4 and filters.shape[2] is not None:
+        x = tf.ensure_shape(x, (None, None, None, filters.shape[2] * groups))
+    if _prefers_native(x.dtype, dilations, groups) and _native.usable():
+        return _native.library().kerascnn_conv2d(x=x, filters=filters, **_attributes(strides, padding, dilations))
+    if (groups > 1 or max(dilations) > 1) and not _stock_gradients(x.dtype) and not _native.tracing_for_xla():
+        return _stock_with_reference_gradient(x, filters, strides, padding, dilations, groups)
     return _stock(x, filters, strides, padding, dilations)
+
+
+def _prefers_native(dtype: tf.DType, dilations: tuple[int, int], groups: int) -> bool:
+    """The measured rule of `conv2d` for the CPU."""
+    if groups > 1:
+        return True
+    return max(dilations) > 1 and not _stock_gradients(dtype)
+
+
+def _stock_gradients(dtype: tf.DType) -> bool:
+    """Whether TensorFlow's own kernels differentiate convolutions with groups or dilations here."""
+    return _native.has_gpu() or (dtype in (tf.float32, tf.bfloat16) and onednn())
+
+
+@functools.cache
+def onednn() -> bool:
+    """Whether TensorFlow runs convolutions on the CPU with oneDNN; without it they lack gradients with groups.
+
+    Returns:
+        What trying one out has shown, once in a process.
+    """
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        return False
+    with tf.init_scope(), tf.device("CPU:0"):
+        try:
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=(1, 1, 1, 4), filter=tf.zeros((1, 1, 2, 4)), out_backprop=tf.zeros((1, 1, 1, 4)),
+                strides=(1, 1, 1, 1), padding="VALID",
+            )  # fmt: skip
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
+
+
+def _attributes(strides, padding, dilations) -> dict:
+    explicit = isinstance(padding, tuple)
+    return {
+        "strides": strides,
+        "padding": "EXPLICIT" if explicit else padding.upper(),
+        "explicit_padding": [*padding[0], *padding[1]] if explicit else [],
+        "dilations": dilations,
+    }
+
+
+def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.Tensor:
+    """tf.nn.conv2d; on CPUs without its "EXPLICIT" padding, whose gradients TensorFlow does not give to oneDNN."""
+    if isinstance(padding, tuple):
+        sizes = (None, None) if x.shape.rank is None else x.shape[1:3]
+        taps = (None, None) if filters.shape.rank is None else filters.shape[:2]
+        axes = zip(sizes, taps, strides, dilations, padding, strict=True)
+        if all(side == _same_padding(*axis) for *axis, side in axes):
+            padding = "same"
+        elif _native.has_gpu():
+            return tf.nn.conv2d(x, filters, strides, ((0, 0), *padding, (0, 0)), dilations=dilations)
+        else:
+            x, padding = tf.pad(x, ((0, 0), *padding, (0, 0))), "valid"
+    return tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
+
+
+def _same_padding(size: int | None, kernel: int | None, stride: int, dilation: int) -> tuple[int, int] | None:
+    """What "same" pads before and after an axis; None where unknown sizes leave it open."""
+    if kernel is None or (size is None and stride > 1):
+        return None
+    if size is None:  # with stride 1 it cancels
+        total = (kernel - 1) * dilation
+    else:
+        total = max(0, (-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size)
+    return total // 2, total - total // 2
+
+
+def _stock_with_reference_gradient(x, filters, strides, padding, dilations, groups) -> tf.Tensor:
+    """TensorFlow's kernel forward, which takes anything, and the plain form's gradient where it has none."""
+
+    @tf.custom_gradient
+    def convolve(x, filters):
+        def gradient(dy):
+            with tf.GradientTape() as tape:
+                tape.watch((x, filters))
+                y = reference(x, filters, strides, padding, dilations, groups)
+            return tape.gradient(y, (x, filters), output_gradients=dy)
+
+        return _stock(x, filters, strides, padding, dilations), gradient
+
+    return convolve(x, filters)
+
+
+def reference(
+    x: tf.Tensor,
+    filters: tf.Tensor,
+    strides: Pair = 1,
+    padding: Padding = "same",
+    dilations: Pair = 1,
+    groups: int = 1,
+) -> tf.Tensor:
+    """The same from slices and matrix products: what native kernels are compared with, and a gradient for every case.
+
+    Args:
+        x, filters, strides, padding, dilations, groups: see `conv2d`.
+
+    Returns:
+        A tensor as `conv2d` returns.
+    """
+    strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
+    padding = standardize_padding(padding)
+    wide = tf.float32 if x.dtype in (tf.float16, tf.bfloat16) else x.dtype
+    shape, (height, width, depth, out) = tf.shape(x), filters.shape
+    sides, extents = [], []
+    for axis, kernel in enumerate((height, width)):
+        stride, span = strides[axis], (kernel - 1) * dilations[axis] + 1
+        size = shape[1 + axis]
+        if padding == "same":
+            extent = -(-size // stride)
+            total = tf.maximum(0, (extent - 1) * stride + span - size)
+            side = (total // 2, total - total // 2)
+        else:
+            side = (0, 0) if padding == "valid" else padding[axis]
+            extent = tf.maximum(0, (size + sum(side) - span) // stride + 1)
+        sides.append(side)
+        extents.append(extent)
+    padded = tf.pad(tf.cast(x, wide), ((0, 0), *sides, (0, 0)))
+    weights = tf.reshape(tf.cast(filters, wide), (height, width, depth, groups, out // groups))
+    terms = []
+    for a in range(height):
+        rows = _every(padded, 1, a * dilations[0], extents[0], strides[0])
+        for b in range(width):
+            tap = _every(rows, 2, b * dilations[1], extents[1], strides[1])
+            tap = tf.reshape(tap, (shape[0], *extents, groups, depth))
+            terms.append(tf.einsum("nhwgc,cgo->nhwgo", tap, weights[a, b]))
+    y = tf.cast(tf.reshape(tf.add_n(terms), (shape[0], *extents, out)), x.dtype)
+    known = (None, None) if x.shape.rank is None else x.shape[1:3]
+    forms = (padding, padding) if isinstance(padding, str) else padding
+    axes = zip(known, (height, width), strides, dilations, forms, strict=True)
+    return tf.ensure_shape(
+        y, (None if x.shape.rank is None else x.shape[0], *(output_size(*axis) for axis in axes), out)
+    )
+
+
+def _every(x: tf.Tensor, axis: int, start: int, count, stride: int) -> tf.Tensor:
+    """`count` slices of an axis from `start` on, `stride` apart."""
+    stop = start + tf.maximum(0, (count - 1) * stride + 1)
+    return x[(slice(None),) * axis + (slice(start, stop, stride),)]
+
+
+def _registered_attributes(op: tf.Operation) -> dict:
+    return {name: op.get_attr(name) for name in ("strides", "padding", "explicit_padding", "dilations")}
+
+
+# The forward op exists, so the library is loaded whatever the mode is by now.
+@tf.RegisterGradient("Kerascnn>Conv2D")
+def _gradient(op, dy):
+    x, filters = op.inputs
+    attributes = _registered_attributes(op)
+    return _input_gradient(x, filters, dy, attributes), _filter_gradient(x, filters, dy, attributes)
+
+
+@tf.RegisterGradient("Kerascnn>Conv2DInputGradient")
+def _gradient_of_input_gradient(op, ddx):
+    _, filters, dy = op.inputs
+    attributes = _registered_attributes(op)
+    ddy = _native.loaded().kerascnn_conv2d(x=ddx, filters=filters, **attributes)
+    return None, _filter_gradient(ddx, filters, dy, attributes), ddy
+
+
+@tf.RegisterGradient("Kerascnn>Conv2DFilterGradient")
+def _gradient_of_filter_gradient(op, dfilters):
+    x, _, dy = op.inputs
+    attributes = _registered_attributes(op)
+    ddy = _native.loaded().kerascnn_conv2d(x=x, filters=dfilters, **attributes)
+    return _input_gradient(x, dfilters, dy, attributes), None, ddy
+
+
+def _input_gradient(x, filters, dy, attributes: dict) -> tf.Tensor:
+    return _native.loaded().kerascnn_conv2d_input_gradient(
+        x_shape=tf.shape(x, out_type=tf.int64), filters=filters, dy=dy, **attributes
+    )
+
+
+def _filter_gradient(x, filters, dy, attributes: dict) -> tf.Tensor:
+    return _native.loaded().kerascnn_conv2d_filter_gradient(
+        x=x, filters_shape=tf.shape(filters, out_type=tf.int64), dy=dy, **attributes
+    )
