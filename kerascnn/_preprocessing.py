@@ -1,4 +1,4 @@
-"""What is done to pixels before a network sees them: one record a network, for training, prediction and export alike."""
+"""What is done to pixels before a network sees them: one record a network, for training, prediction and export."""
 
 import dataclasses
 from collections.abc import Mapping
