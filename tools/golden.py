@@ -95,15 +95,13 @@ def record(name: str) -> dict:
     cost = analysis.count(model, info.input_shape)
     if cost.unknown:
         raise SystemExit(f"{name}: no formula for {', '.join(cost.unknown)}; add it to kerascnn/analysis/cost.py")
-    stages = [layer.output for layer in model.layers if layer.name[:5] == "stage" and layer.name[5:].isdecimal()]
-    shapes = type(model)(model.input, stages).compute_output_shape((1, *info.input_shape))
-    shapes = shapes if isinstance(shapes, list) else [shapes]
+    stages = applications.create_model(name, features_only=True).compute_output_shape((1, *info.input_shape))
     return {
         "params": cost.params_trainable,
         "params_other": cost.params_other,
         "macs": cost.macs,
         "input": list(info.input_shape),
-        "stages": [list(shape[1:]) for shape in shapes],
+        "stages": [list(shape[1:]) for shape in stages],
         "fingerprint": fingerprint(small, (size, size, channels)),
     }
 

@@ -13,7 +13,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -125,10 +125,16 @@ def features_basic(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride:
     return _imagenet_stages(x, spec, basic, spec.widen, drop_path_rate, output_stride)
 
 
+def head(x, classes, activation):
+    """Global average pool, dense; `dropout_rate` is the units' alone."""
+    return pooled_head(x, classes, activation)
+
+
 _paper = "Zagoruyko, Komodakis: Wide Residual Networks, 2016, arXiv:1605.07146"
 _family = Family(
     __name__,
     features=features,
+    head=head,
     variants=VARIANTS,
     paper=_paper,
     preprocessing=CIFAR,

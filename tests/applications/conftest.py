@@ -1,0 +1,35 @@
+"""`network`: every registered name; `golden`: tools/golden.py as a module."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _load_tool():
+    spec = importlib.util.spec_from_file_location("golden", ROOT / "tools/golden.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pytest_generate_tests(metafunc):
+    """Runs a test that takes `network` for each one; all but the smallest of each family are slow."""
+    if "network" not in metafunc.fixturenames:
+        return
+    from kerascnn import applications
+
+    facts, names, smallest = _load_tool().read(), applications.list_models(), {}
+    for name in sorted(names, key=lambda name: facts.get(name, {}).get("params", 0)):
+        smallest.setdefault(applications.model_info(name).family, name)
+    quick = set(smallest.values())
+    marks = [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
+    metafunc.parametrize("network", marks)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The recorder, for its functions."""
+    return _load_tool()
