@@ -121,7 +121,8 @@ def make(output: Path, command: list[str], sources: list[Path]) -> bool:
     if is_current(output, command, sources):
         return False
     output.parent.mkdir(parents=True, exist_ok=True)
-    print(f"compiling {output.relative_to(ROOT)}", flush=True)
+    sys.stdout.write(f"compiling {output.relative_to(ROOT)}\n")  # one write: several threads speak at once
+    sys.stdout.flush()
     started = datetime.datetime.now().timestamp()
     call(command)
     os.utime(output, (started, started))  # a source edited while compiling is newer than its object

@@ -33,7 +33,9 @@ inline std::string CheckLrn(const LrnParams& params, int64_t rank) {
   if (!(params.alpha >= 0) || !std::isfinite(params.alpha)) {
     return "alpha must be at least 0. Received: " + std::to_string(params.alpha);
   }
-  if (!std::isfinite(params.beta)) return "beta must be finite. Received: " + std::to_string(params.beta);
+  if (!(params.beta > 0) || !std::isfinite(params.beta)) {
+    return "beta must be positive. Received: " + std::to_string(params.beta);
+  }
   return "";
 }
 

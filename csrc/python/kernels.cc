@@ -4,6 +4,7 @@
 #include "common/simd.h"
 
 namespace kerascnn {
+void BindConv2D(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
 }  // namespace kerascnn
 
@@ -12,5 +13,6 @@ PYBIND11_MODULE(_kernels, module) {
   module.def(
       "cpu_level", [] { return kerascnn::CpuLevelName(kerascnn::BestCpuLevel()); },
       "The instruction set that the kernels use on this machine: baseline, avx2 or avx512.");
+  kerascnn::BindConv2D(module);
   kerascnn::BindLrn(module);
 }

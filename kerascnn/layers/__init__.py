@@ -5,6 +5,8 @@ from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.deep_model import DeepModel
+from kerascnn.layers.drop_path import DropPath
+from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
@@ -15,6 +17,8 @@ __all__ = [
     "ConnectionTableConv2D",
     "Conv2D",
     "DeepModel",
+    "DropPath",
+    "LocalResponseNormalization",
     "RBFCodes",
     "Subsampling2D",
     "ZeroPadShortcut",

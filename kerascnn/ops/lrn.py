@@ -26,8 +26,9 @@ def check_arguments(depth_radius: int, bias: float, alpha: float, beta: float, a
     for name, value in (("bias", bias), ("alpha", alpha), ("beta", beta)):
         if not isinstance(value, float | int | np.number) or not math.isfinite(value):
             raise InputError(f"{name} must be a finite number. Received: {value!r}")
-    if bias <= 0:
-        raise InputError(f"bias must be positive. Received: {bias}")
+    for name, value in (("bias", bias), ("beta", beta)):
+        if value <= 0:
+            raise InputError(f"{name} must be positive. Received: {value}")
     if alpha < 0:
         raise InputError(f"alpha must be at least 0. Received: {alpha}")
     if alpha_convention not in ("sum", "mean"):
@@ -56,7 +57,7 @@ def local_response_normalization(
         depth_radius: channels on each side that belong to the window.
         bias: positive constant under the power ("k" in the paper).
         alpha: weight of the energy, at least 0.
-        beta: the power; 0.75, 0.5 and 1 are fastest.
+        beta: the power, positive; 0.75, 0.5 and 1 are fastest.
         alpha_convention: "sum" as written above (AlexNet's paper, TensorFlow); "mean" divides alpha by the nominal
             window 2 · depth_radius + 1 (Caffe, PyTorch, cuDNN, ONNX).
 
