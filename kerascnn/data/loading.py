@@ -55,9 +55,9 @@ def _find(name, data_dir, seed):
     if name in _IDX_SETS:
         return _load_idx_set(name, data_dir)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return load_idx(path, path.name) if find_idx(path) else load_folder(path, seed)
-    if path.exists():
+    if name and path.exists():
         raise InputError(f"A path must lead to a folder of images or IDX files. Received: the file {name}")
     if not name or name.startswith(("/", ".", "~", "\\")):
         raise InputError(f"The data folder must exist. Received: {name!r}")

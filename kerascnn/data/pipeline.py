@@ -67,16 +67,17 @@ def train_pipeline(
     if not 0 <= first_epoch < epochs:
         rule = "first_epoch must be from 0 to epochs - 1"
         raise InputError(f"{rule}. Received: first_epoch={first_epoch}, epochs={epochs}")
-    split = _remember(source, _fitted_shape(image_shape, augment), preprocessing)
+    fitted_shape = _fitted_shape(image_shape, augment)
+    split, fitted = _remember(source, fitted_shape, preprocessing)
     batch_size = min(batch_size, split.size)
     steps = split.size // batch_size
     with tf.device("CPU:0"):
         base = tf.random.fold_in(tf.constant([0x6B6572, 0x636E6E], tf.int64), seed)
 
     def finish(image, seed):
-        """Augments and normalises an image, or a batch that is already of the right size."""
-        if augment != "random_resized_crop":
-            image = fit_image(image, _fitted_shape(image_shape, augment), preprocessing)
+        """Fits what is not yet fitted, augments and normalises, an image or a batch."""
+        if fitted_shape and not fitted:
+            image = fit_image(image, fitted_shape, preprocessing)
         return normalise_image(_augment(image, seed, image_shape, augment, preprocessing), preprocessing)
 
     def draws(epoch):
@@ -87,7 +88,7 @@ def train_pipeline(
         return order[: steps * batch_size], seeds
 
     numbers = tf.data.Dataset.range(first_epoch, epochs)
-    if isinstance(split, Arrays) and augment != "random_resized_crop":  # whole batches at once: several times faster
+    if isinstance(split, Arrays) and fitted_shape:  # whole batches at once: several times faster
 
         def index_batches(epoch):
             order, seeds = draws(epoch)
@@ -216,23 +217,24 @@ def _shuffled_stream(stream, order, seeds):
     )
 
 
-def _remember(source: Source, shape: tuple[int, int, int] | None, preprocessing: Preprocessing) -> Split | Packed:
-    """The training split in memory, fitted to `shape` (None: as it is), where that needs at most CACHE_BYTES."""
-    split = source.split("train")
+def _remember(source, shape, preprocessing) -> tuple[Split | Packed, bool]:
+    """The training split in memory where that needs at most CACHE_BYTES, and whether it is fitted to `shape`.
+
+    Images are kept fitted, unless the augmentation wants them as they are (shape None).
+    """
+    split, classes = source.split("train"), len(source.class_names)
     try:
         if shape is not None and split.size * math.prod(shape) <= CACHE_BYTES:
-            return _read_fitted(split, shape, preprocessing, len(source.class_names))
+            return _read_fitted(split, shape, preprocessing, classes), True
         if shape is None and not isinstance(split, Arrays):
-            return _read_packed(split, len(source.class_names)) or split
+            return _read_packed(split, classes) or split, False
     except tf.errors.OpError as error:
         raise explain(source, error) from error
-    return split
+    return split, False
 
 
 def _read_fitted(split, shape, preprocessing, classes):
     if isinstance(split, Arrays):
-        if split.pixels.shape[1:] == shape:
-            return split
         chunks = tf.data.Dataset.range(split.size).batch(_CHUNK)
         chunks = chunks.map(lambda index: (split.images(index), tf.gather(split.labels, index)))
         chunks = chunks.map(lambda image, label: (fit_image(image, shape, preprocessing), label))

@@ -103,7 +103,10 @@ def change_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
         raise InputError(f"An image must have 1 or 3 channels, known beforehand. Received: shape {image.shape}")
     if received == channels:
         return image
-    return tf.repeat(image, 3, axis=-1) if channels == 3 else tf.image.rgb_to_grayscale(image)
+    if channels == 3:
+        return tf.repeat(image, 3, axis=-1)
+    grey = tf.image.rgb_to_grayscale(tf.cast(image, tf.float32))  # in whole numbers it would round down
+    return tf.saturate_cast(tf.round(grey) if image.dtype.is_integer else grey, image.dtype)
 
 
 def resize(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor, interpolation: str) -> tf.Tensor:
@@ -112,9 +115,9 @@ def resize(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor, interpolation:
     This is what Pillow does, and with it the pipelines for which weights are published.
     """
     resized = tf.image.resize(image, [height, width], interpolation, antialias=interpolation != "nearest")
-    if image.dtype == tf.uint8:
-        return tf.saturate_cast(tf.round(tf.cast(resized, tf.float32)), tf.uint8)
-    return resized
+    if image.dtype != tf.uint8 or resized.dtype == tf.uint8:  # "nearest" keeps the type, the others compute in float32
+        return resized
+    return tf.saturate_cast(tf.round(resized), tf.uint8)
 
 
 def fit_image(image: tf.Tensor, image_shape: tuple[int, int, int], preprocessing: Preprocessing) -> tf.Tensor:

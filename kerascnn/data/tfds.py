@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from kerascnn._errors import InputError
@@ -110,9 +111,11 @@ def _keys(features, name):
             rule = "A TFDS set for image classification has one image and one class label"
             raise InputError(f"{rule}. Received: {name!r} with {len(found)} features of the kind {preferred}")
     image = features[keys[0]]
-    if image.shape[2] not in (1, 3) or tf.as_dtype(image.dtype) != tf.uint8:
+    if image.shape[2] not in (1, 3) or image.np_dtype != np.uint8:
         shape = list(image.shape)
-        raise InputError(f"Images must be uint8 with 1 or 3 channels. Received: {name!r}, {image.dtype} {shape}")
+        raise InputError(
+            f"Images must be uint8 with 1 or 3 channels. Received: {name!r}, {image.np_dtype.__name__} {shape}"
+        )
     return keys
 
 
