@@ -62,6 +62,7 @@ def export(
             on the server, or the check finds other numbers than those of the model in memory.
     """
     names, shape = _checked(model, class_names, input_shape)
+    model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)  # the same layers, inputs not in a list
     reference = folding.float32_copy(model)
     with tf.device("CPU:0"):  # where the check runs too; a GPU may compute in TF32
         softmax = _ends_in_logits(model, reference, shape) if logits is None else logits
@@ -80,7 +81,7 @@ def export(
 
 def _checked(model, class_names, input_shape) -> tuple[list[str], tuple[int, int, int]]:
     shape = check_image_shape(input_shape)
-    if not isinstance(model, keras.Model) or not model.inputs:
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise InputError(f"The model must be a functional or built Sequential keras.Model. Received: {model!r}")
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
         raise InputError(
@@ -176,12 +177,13 @@ class _Served(tf.Module):
             return {"classes": tf.gather(tf.constant(names), indices), "probabilities": best}
 
         bytes_spec = tf.TensorSpec([None], tf.string, name="image_bytes")
-        self._functions = {
-            "tensors": tf.function(tensors, input_signature=[images_spec], autograph=False),
-            "serving_default": tf.function(serving_default, input_signature=[bytes_spec], autograph=False),
+        # Traced here and now, because the caller chooses between native and stock ops for the time of this call.
+        self._signatures = {
+            function.__name__: tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
+            for function, spec in ((tensors, images_spec), (serving_default, bytes_spec))
         }
-        self.graph = self._functions["tensors"].get_concrete_function().graph
-        self.network_variables = self._functions["tensors"].get_concrete_function().variables
+        self.graphs = [signature.graph.as_graph_def() for signature in self._signatures.values()]
+        self.network_variables = self._signatures["tensors"].variables
 
     def save(self, folder: Path, native: bool) -> None:
         """Writes the SavedModel into an empty folder."""
@@ -193,22 +195,23 @@ class _Served(tf.Module):
         options = tf.saved_model.SaveOptions(
             namespace_whitelist=[loading.NAMESPACE] if native else [], experimental_custom_gradients=False
         )
-        tf.saved_model.save(self, str(folder), signatures=self._functions, options=options)
+        tf.saved_model.save(self, str(folder), signatures=self._signatures, options=options)
         shutil.rmtree(texts)
 
 
 def _refuse_unservable(module: _Served, model: keras.Model, native: bool) -> None:
     """A stock server has no op of ours, and cannot be relied upon to compile with XLA."""
-    graph = module.graph.as_graph_def()
-    compiled = {function.signature.name for function in graph.library.function if function.attr["_XlaMustCompile"].b}
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    for node in nodes:
+    functions = [function for graph in module.graphs for function in graph.library.function]
+    compiled = {function.signature.name for function in functions if function.attr["_XlaMustCompile"].b}
+    nodes = [node for graph in module.graphs for node in graph.node]
+    for node in nodes + [node for function in functions for node in function.node_def]:
         if node.attr["_XlaMustCompile"].b or node.attr["f"].func.name in compiled:
             raise InputError(
                 "Nothing in an exported model may need XLA; use kerascnn.layers.Conv2D for grouped convolutions. "
                 f"Received: {_culprit(node.name, model)}"
             )
-    if not native and (custom := loading.custom_ops(graph)):
+    custom = set().union(*map(loading.custom_ops, module.graphs))
+    if custom and not native:
         raise InputError(
             f"With native=False the model must trace without kerascnn's compiled ops. Received: {sorted(custom)}"
         )

@@ -12,12 +12,25 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerascnn.layers.conv2d import Conv2D
 
 # Exactly these classes: a subclass may compute something from its kernel that is not linear.
 _LINEAR = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, Conv2D)
 _NARROW = ("float16", "bfloat16", "float64")
+
+
+class _ServedConv2D(Conv2D):
+    """A grouped convolution that TensorFlow's graph optimizer does not join with the bias after it.
+
+    The joint kernel refuses groups where oneDNN is off, which is TensorFlow's default on processors without AVX512_VNNI
+    ("Fused conv implementation does not support grouped convolutions for now"). The optimizer does not look past the
+    check of a shape, which costs nothing.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        return tf.ensure_shape(super().convolution_op(inputs, kernel), (None, None, None, self.filters))
 
 
 def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
@@ -66,7 +79,8 @@ def _copy(model: keras.Model, fold: bool) -> tuple[keras.Model, int]:
         config = _float32(layer.get_config()) if isinstance(layer, keras.layers.Layer) else layer.get_config()
         if layer.name in pairs:
             config["use_bias"] = True
-        copies[layer.name] = type(layer).from_config(config)
+        kind = _ServedConv2D if type(layer) is Conv2D and layer.groups > 1 else type(layer)
+        copies[layer.name] = kind.from_config(config)
         return copies[layer.name]
 
     def call(layer, *args, **kwargs):
