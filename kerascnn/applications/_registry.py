@@ -94,15 +94,15 @@ def _row(name: str) -> tuple[ModelInfo, Callable]:
     return _ROWS[name]
 
 
-def create_model(name: str, *, features_only: bool = False, **options):
+def create_model(name: str, /, *, features_only: bool = False, **options):
     """Builds a network by its registry name.
 
     Args:
         name: one of `list_models()`.
         features_only: True: the model's outputs are the list of its stage outputs, each [batch, height, width,
             channels], the last being what the head would see; `model.feature_strides` lists input size / output size.
-        **options: arguments of the builder (`include_top`, `weights`, `input_shape`, `classes`, ... and the options
-            of its family).
+        **options: arguments of the builder (`include_top`, `weights`, `input_shape`, `classes`, `name`, ...; the
+            options of its family).
 
     Returns:
         A `keras.Model`.

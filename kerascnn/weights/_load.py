@@ -40,7 +40,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
         found[first] = _adapt(found[first], wanted[first])
 
     missing = [name for name in wanted if name not in found]
-    unexpected = [name for name in found if name not in wanted]
+    unexpected = sorted(name for name in found if name not in wanted)
     misshaped = [
         f"{name} {_text(_shapes(found[name]))} instead of {_text(wanted[name])}"
         for name in wanted
