@@ -9,8 +9,7 @@ namespace {
 constexpr int64_t kLargest = int64_t{1} << 31;  // of any extent; keeps sums of a few products of two within 63 bits
 constexpr int64_t kStripBytes = 384 << 10;      // of the source: what a core's second-level cache holds
 constexpr int64_t kPartialBytes = 8 << 20;      // of the filter gradient's partial sums
-constexpr int64_t kParts = 16;
-constexpr int64_t kTasks = 64;
+constexpr int64_t kTasks = 64;                 // enough for threads to share evenly; a fixed number, as bits depend on it
 
 // Whether the product of non-negative factors stays below 2^62.
 bool Fits(std::initializer_list<int64_t> factors) {
@@ -162,7 +161,7 @@ ConvPlan ConvPlan::Make(const Conv2D& conv, Conv2DKind kind, int64_t element_byt
   p.chunk = CeilDiv(p.blocks, p.chunks);
   p.chunks = CeilDiv(p.blocks, p.chunk);
   const int64_t sum_bytes = std::max<int64_t>(1, p.blocks * p.block_weights() * computing_bytes);
-  p.parts = std::max<int64_t>(1, std::min({items, kParts, kPartialBytes / sum_bytes}));
+  p.parts = std::max<int64_t>(1, std::min({items, CeilDiv(kTasks, p.blocks), kPartialBytes / sum_bytes}));
   return p;
 }
 
