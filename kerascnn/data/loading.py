@@ -18,7 +18,9 @@ _IDX_SETS = {"mnist": tuple("0123456789"), "fashion_mnist": _FASHION}
 _BUILT_IN = ("digits", "synthetic", *_IDX_SETS)
 
 
-def load(name: str, data_dir: str | os.PathLike | None = None, seed: int = 0, limit: int | None = None) -> Source:
+def load(
+    name: str | os.PathLike, data_dir: str | os.PathLike | None = None, seed: int = 0, limit: int | None = None
+) -> Source:
     """Finds a set of labelled images.
 
     Args:
@@ -41,6 +43,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, seed: int = 0, li
         InputError: nothing has that name (near names are listed), files are missing or damaged, labels are out of
             range, or a set cannot be downloaded.
     """
+    name = os.fspath(name)
     if data_dir is not None and not Path(data_dir).expanduser().is_dir():
         raise InputError(f"The data folder must exist. Received: {data_dir}")
     source = _find(name, None if data_dir is None else Path(data_dir).expanduser(), seed)
