@@ -86,7 +86,6 @@ def train(
     batch = min(config.batch_size, source.sizes["train"])  # the pipeline makes one batch of a smaller set
     steps = source.sizes["train"] // batch
     strategy = strategies.build(config, batch)
-    devices = strategy.num_replicas_in_sync
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)
         model = _build(build_model, config, shape, len(source.class_names))
@@ -101,9 +100,8 @@ def train(
         seed=config.seed, first_epoch=first, epochs=config.epochs,
     )  # fmt: skip
     validation = data.eval_pipeline(
-        source, "test", image_shape=shape, preprocessing=preprocessing,
-        batch_size=strategies.evaluation_batch(source.sizes["test"], config.batch_size, devices),
-    )  # fmt: skip
+        source, "test", image_shape=shape, preprocessing=preprocessing, batch_size=config.batch_size
+    )
 
     hooks: list[keras.callbacks.Callback] = [callbacks.SeedEpoch(config.seed), callbacks.StopOnNaN(config, run)]
     if config.schedule == "plateau":
@@ -142,6 +140,10 @@ def _build(build_model, config: TrainConfig, shape: tuple[int, ...], classes: in
         raise InputError(f"The model must take images of shape {shape}. Received: {tuple(model.input_shape)[1:]}")
     if tuple(model.output_shape) != (None, classes):
         raise InputError(f"The model must give {classes} outputs. Received: {tuple(model.output_shape)[1:]}")
+    if model.outputs[0].dtype != "float32":
+        raise InputError(
+            f"The model's outputs must be float32, in mixed precision too. Received: {model.outputs[0].dtype}"
+        )
     return model
 
 

@@ -1,6 +1,7 @@
 """Cross-entropy of integer labels with label smoothing, on logits or probabilities."""
 
 import keras
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -29,17 +30,26 @@ class SmoothedCrossentropy(keras.losses.Loss):
             y_pred: logits or probabilities, [batch, classes].
 
         Returns:
-            Float tensor [batch].
+            Float tensor [batch]; a zero for an empty batch.
         """
         labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
         plain = keras.ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=self.from_logits)
         if not self.smoothing:
-            return plain
+            return _not_empty(plain)
         if self.from_logits:
             log_p = keras.ops.log_softmax(y_pred)
         else:
             log_p = keras.ops.log(keras.ops.clip(y_pred, keras.config.epsilon(), 1.0))
-        return (1 - self.smoothing) * plain - self.smoothing * keras.ops.mean(log_p, axis=-1)
+        return _not_empty((1 - self.smoothing) * plain - self.smoothing * keras.ops.mean(log_p, axis=-1))
 
     def get_config(self):
         return {**super().get_config(), "smoothing": self.smoothing, "from_logits": self.from_logits}
+
+
+def _not_empty(values):
+    """Puts a zero into an empty tensor, whose mean would be 0 / 0.
+
+    The last, partial batch of an evaluation may leave some devices of a strategy without examples; the loss of such a
+    device is weighted by its number of examples, but NaN * 0 is NaN.
+    """
+    return tf.pad(values, [[0, tf.cast(tf.equal(tf.size(values), 0), tf.int32)]])

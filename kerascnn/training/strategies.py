@@ -60,24 +60,3 @@ def build(config: TrainConfig, batch_size: int) -> tf.distribute.Strategy:
     if batch_size % devices:
         raise InputError(f"A batch must be a multiple of the {devices} devices. Received: batch_size={batch_size}")
     return strategy
-
-
-def evaluation_batch(examples: int, batch_size: int, devices: int) -> int:
-    """The largest batch size up to `batch_size` whose last, partial batch still gives every device an example.
-
-    A device with an empty share would add 0/0 to the loss.
-
-    Args:
-        examples: size of the set.
-        batch_size: the largest wanted, over all devices.
-        devices: how many share a batch.
-
-    Returns:
-        A batch size, at least `devices` (then 1 to `devices` - 1 examples may be in the last batch).
-    """
-    for size in range(batch_size, devices - 1, -1):
-        rest = examples % size
-        share = -(-rest // devices)  # tf.distribute gives each device the ceiling, the last ones what is left
-        if rest == 0 or rest > share * (devices - 1):
-            return size
-    return devices

@@ -1,0 +1,202 @@
+"""The command line: exit status, one line on stderr, and the commands end to end on a tiny run."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+import tensorflow as tf
+
+from kerascnn import _flags, cli, data
+
+# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+TRAIN = "train --model lenet5 --data digits --limit 64 --epochs 1 --batch-size 32".split()
+
+
+def refused(capsys, *arguments):
+    """Runs a command that must end in status 2 with one line on stderr, and returns that line."""
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("kerascnn: ") and error.count("\n") == 1, error
+    return error
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run of one epoch."""
+    out = tmp_path_factory.mktemp("run") / "lenet"
+    assert cli.main([*TRAIN, "--out", str(out)]) == 0
+    return out
+
+
+def test_overview_and_help(capsys):
+    for arguments in ([], ["--help"], ["help"]):
+        assert cli.main(arguments) == 0
+        shown = capsys.readouterr().out
+        assert all(f"  {name} " in shown for name in _flags.commands())
+    for name, command in _flags.commands().items():
+        assert cli.main([name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert command.example in shown
+        assert all(f"--{flag}" in shown for flag in command.required)
+    assert cli.main(["--version"]) == 0
+
+
+def test_examples_are_command_lines():
+    for name, command in _flags.commands().items():
+        words = command.example.replace('"', "").split()
+        assert words[:2] == ["kerascnn", name]
+        command.parse(words[2:])
+
+
+def test_dashes_underscores_and_order():
+    parse = _flags.commands()["train"].parse
+    base = ["--model", "a", "--data=b", "--out", "c"]
+    for spelling in (["--batch-size", "8"], ["--batch_size=8"], ["--batch-size=8"]):
+        assert parse([*spelling, *base])[0]["batch_size"] == 8
+    for spelling in ("--no-nesterov", "--no_nesterov", "--nonesterov", "--nesterov=false"):
+        assert parse([*base, spelling])[0]["nesterov"] is False
+    predict = _flags.commands()["predict"].parse
+    assert predict(["a-b.png", "--top", "2", "c.png"])[1] == ["a-b.png", "c.png"]
+    assert predict(["--top=2", "--", "--odd-name.png"])[1] == ["--odd-name.png"]
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("trian", "did you mean train? Received: trian"),
+        ("explain", "the commands are list, info, train"),
+        ("train --modle x", "no flag --modle; did you mean --model?"),
+        ("train --model resnet20", "needs --data and --out"),
+        ("train --model a --data b --out c d", "takes flags only. Received: d"),
+        ("train --model a --data b --out c --epochs many", "epochs"),
+        ("train --model a --data b --out c --epochs 0", "epochs must be at least 1. Received: 0"),
+        ("train --model a --data b --out c --schedule fast", "schedule"),
+        ("train --model a --data b --out c --milestones 0.5,x", "milestones must be numbers"),
+        ("train --model a --data b --out c --image-size 0", "image_size must be at least 1"),
+        ("train --model resnet20 --data digits --out c --virtual-devices 2", "strategy=mirrored only"),
+        ("train --model resnet2 --data digits --out c", "resnet20"),
+        ("train --model resnet20 --data no_such_set --out c", "no_such_set"),
+        ("train --model resnet20 --data digits --data-dir /no/where --out c", "/no/where"),
+        ("train --model resnet50 --data digits --image-size 8 --out c", "32 pixels or more. Received: image_size=8"),
+        ("train --model resnet20 --data digits --limit 64 --out /dev/null/run", "a file is in the way"),
+        ("info", "needs NAME"),
+        ("info resnet", "Received"),
+        ("list nothing*", "No network fits"),
+        ("evaluate --checkpoint /no/run", "/no/run"),
+        ("evaluate --checkpoint a --split validation", "split"),
+        ("evaluate --checkpoint a --batch_size 0", "batch_size"),
+        ("predict image.png", "either --checkpoint or --saved_model"),
+        ("predict --checkpoint a --saved-model b image.png", "either --checkpoint or --saved_model"),
+        ("predict --checkpoint a", "needs IMAGE_OR_FOLDER"),
+        ("export --checkpoint /no/run --out c", "/no/run"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(capsys, tmp_path, monkeypatch, line, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(capsys, *line.split())
+    assert list(tmp_path.iterdir()) == []  # nothing was begun
+
+
+def test_train_writes_prints_and_says_when_it_is_finished(run, capsys):
+    assert {"best.keras", "config.json", "curves.png", "history.csv"} <= {path.name for path in run.iterdir()}
+    assert cli.main([*TRAIN, "--out", str(run)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "batch_size │ 32" in shown and "recipe │ lenet" in shown and "64 training" in shown
+    assert "finished already" in shown and "validation accuracy" in shown
+    assert "learning_rate was 0.02, now 0.5" in refused(capsys, *TRAIN, "--learning-rate=0.5", "--out", str(run))
+
+
+def test_evaluate(run, tmp_path, capsys):
+    assert cli.main(["evaluate", "--checkpoint", str(run), "--out", str(tmp_path), "--limit", "50"]) == 0
+    record = json.loads((tmp_path / "evaluation.json").read_text())
+    assert f"{record['top1']:.2%}" in capsys.readouterr().out
+    assert record["examples"] == 50 and sum(map(sum, record["confusion"])) == 50
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    error = refused(capsys, "evaluate", "--checkpoint", str(run), "--data", "synthetic:8x8x1,classes=3")
+    assert "must have the classes of the checkpoint" in error
+
+
+def test_predict_and_export(run, tmp_path, capsys):
+    image, _ = next(iter(data.load("digits").dataset("test")))
+    (tmp_path / "images").mkdir()
+    tf.io.write_file(str(tmp_path / "images" / "digit.png"), tf.io.encode_png(image))
+    assert cli.main(["export", "--checkpoint", str(run), "--out", str(tmp_path / "exported")]) == 0
+    assert f"{tmp_path}/exported/1" in capsys.readouterr().out
+    found = []
+    for source in (["--checkpoint", str(run)], ["--saved-model", str(tmp_path / "exported")]):
+        assert cli.main(["predict", *source, str(tmp_path / "images"), "--json", "--top", "3"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    (one,), (two,) = found
+    assert one["classes"] == two["classes"] and len(one["classes"]) == 3
+    assert one["probabilities"] == pytest.approx(two["probabilities"], abs=1e-5)
+    assert cli.main(["predict", "--checkpoint", str(run), str(tmp_path / "images" / "digit.png")]) == 0
+    assert one["classes"][0] in capsys.readouterr().out
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n no more")
+    assert "bad.png" in refused(capsys, "predict", "--checkpoint", str(run), str(tmp_path / "bad.png"))
+
+
+def test_a_truncated_checkpoint(run, tmp_path, capsys):
+    (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
+    (tmp_path / "best.keras").write_bytes((run / "best.keras").read_bytes()[:-500])
+    assert "truncated" in refused(capsys, "evaluate", "--checkpoint", str(tmp_path))
+
+
+def test_full_and_read_only_folders(tmp_path, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(keras.Model, "save", full)
+    assert "No space left on device" in refused(capsys, *TRAIN, "--out", str(tmp_path / "full"))
+    monkeypatch.undo()
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(0o500)
+    if os.geteuid():  # root may write anywhere, except to /proc
+        assert "cannot be written" in refused(capsys, *TRAIN, "--out", str(tmp_path / "locked"))
+    assert "cannot be written" in refused(capsys, *TRAIN, "--out", "/proc/run")
+
+
+def test_list_and_info(capsys):
+    assert cli.main(["list", "lenet*"]) == 0
+    assert capsys.readouterr().out.split() == ["lenet5", "lenet5_1998"]
+    assert cli.main(["list", "lenet*", "--table", "--family=lenet"]) == 0
+    assert "lenet5_1998" in capsys.readouterr().out
+    assert cli.main(["info", "resnet20"]) == 0
+    assert "1512.03385" in capsys.readouterr().out
+
+
+def test_interrupted(monkeypatch, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_dispatch", interrupt)
+    assert cli.main(["list"]) == 130
+    assert capsys.readouterr().err == "kerascnn: interrupted\n"
+
+
+def test_a_bug_is_not_dressed_up(monkeypatch):
+    def bug(*arguments):
+        raise RuntimeError("not the user's fault")
+
+    monkeypatch.setattr(cli, "_dispatch", bug)
+    with pytest.raises(RuntimeError):
+        cli.main(["list"])
+
+
+def test_as_a_process():
+    """Status and silence as the shell sees them: TensorFlow is loaded for the second, and says nothing."""
+    for line, words in (("train --modle x", "did you mean --model"), ("info resnet_20", "resnet20")):
+        done = subprocess.run([sys.executable, "-m", "kerascnn", *line.split()], capture_output=True, text=True)
+        assert done.returncode == 2 and done.stdout == ""
+        assert words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_reader_that_goes_away():
+    command = f"{sys.executable} -m kerascnn list | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stderr == "" and done.stdout.count("\n") == 1

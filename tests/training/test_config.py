@@ -1,0 +1,98 @@
+"""TrainConfig refuses what cannot be meant; recipes give sensible wholes; neither needs TensorFlow."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from kerascnn._errors import InputError
+from kerascnn.training import TrainConfig, recipes
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    """Nothing here touches Keras, so there is nothing to clear after each test."""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"optimizer": "lion"},
+        {"schedule": "poly"},
+        {"augment": "mixup"},
+        {"mixed_precision": "float8"},
+        {"strategy": "tpu"},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"momentum": 1.0},
+        {"momentum": 0.0, "nesterov": True},
+        {"warmup_epochs": 15.0},
+        {"milestones": (0.75, 0.5)},
+        {"milestones": (0.5, 1.0)},
+        {"weight_decay": -1e-4},
+        {"label_smoothing": 1.0},
+        {"decay_rate": 0.0},
+        {"patience": 0},
+        {"virtual_devices": 2},
+        {"seed": -1},
+        {"limit": -1},
+    ],
+    ids=str,
+)
+def test_bad_values_are_refused_by_name(fields):
+    with pytest.raises(InputError, match=f"^(?:{'|'.join(fields)}) .*Received: ") as caught:
+        TrainConfig(**fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_round_trip_through_json_values():
+    config = TrainConfig(schedule="step", milestones=(0.3, 0.6), strategy="mirrored", virtual_devices=2)
+    assert TrainConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(InputError, match="learning_rat"):
+        TrainConfig.from_dict({"learning_rat": 0.1})
+
+
+def test_every_field_explains_itself():
+    for field in dataclasses.fields(TrainConfig):
+        assert len(field.metadata["help"]) > 10, field.name
+
+
+def test_recipes_follow_the_network_and_the_size():
+    assert recipes.choose("imagenet", 224) == "imagenet"
+    assert recipes.choose("imagenet", 32) == "cifar"
+    assert recipes.choose("lenet", 32) == "lenet"
+    # fb.resnet.torch: 0.1 for a batch of 256; L2 1e-4 at momentum 0.9 is decoupled 1e-3.
+    published = recipes.resolve("imagenet")
+    assert (published.batch_size, published.learning_rate, published.epochs) == (256, 0.1, 90)
+    assert published.weight_decay == pytest.approx(1e-4 / (1 - published.momentum))
+
+
+def test_overrides_win_and_what_depends_on_them_follows():
+    short = recipes.resolve("imagenet", epochs=2)
+    assert (short.epochs, short.warmup_epochs) == (2, 0.2)
+    assert recipes.resolve("imagenet", epochs=2, warmup_epochs=1.0).warmup_epochs == 1.0
+    assert recipes.resolve("cifar", epochs=100).warmup_epochs == 1.0
+    assert recipes.resolve("cifar", momentum=0.0).nesterov is False
+    assert recipes.resolve("cifar", optimizer="adam").learning_rate == 1e-3
+    assert recipes.resolve("cifar", optimizer="adam", learning_rate=0.1).learning_rate == 0.1
+
+
+@pytest.mark.parametrize("data, augment", [("digits", "none"), ("mnist:3.0.1", "none"), ("cifar10", "pad_crop_flip")])
+def test_digits_are_not_mirrored(data, augment):
+    assert recipes.resolve("cifar", data).augment == augment
+    assert recipes.resolve("cifar", data, augment="alexnet").augment == "alexnet"
+
+
+def test_unknown_recipe_or_field():
+    with pytest.raises(InputError, match="cifar, lenet, imagenet. Received: vgg"):
+        recipes.resolve("vgg")
+    with pytest.raises(InputError, match="Received: rate"):
+        recipes.resolve("cifar", rate=1)
+
+
+def test_configuration_needs_no_tensorflow():
+    code = "import sys; from kerascnn import training, cli; training.recipes; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

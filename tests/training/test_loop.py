@@ -1,0 +1,181 @@
+"""Training end to end on a tiny network: what it writes, and that no interruption changes the result."""
+
+import dataclasses
+import errno
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerascnn._errors import InputError
+from kerascnn.data.splits import Arrays
+from kerascnn.training import callbacks, checkpoint, history, schedules
+
+SHAPE = (8, 8, 1)  # of the tiny network in conftest.py
+
+# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def measured(path):
+    """history.csv without the time that each epoch took."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history.read(path)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, train):
+    """The folder of one uninterrupted run of 4 epochs; tests copy it before they change it."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    train(out, epochs=4)
+    return out
+
+
+def test_the_folder_has_everything(whole):
+    assert {path.name for path in whole.iterdir()} == {
+        "best.keras", "checkpoints", "config.json", "curves.png", "history.csv", "tensorboard",
+    }  # fmt: skip
+    assert [path.name for path in sorted((whole / "checkpoints").iterdir())] == ["epoch_0003.keras", "epoch_0004.keras"]
+    rows = history.read(whole / "history.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    # Half an epoch of warm-up and a cosine over the other 14 of 16 steps; the last step of each epoch is recorded.
+    expected = [0.025 * (1 + np.cos(np.pi * (step - 2) / 14)) for step in (3, 7, 11, 15)]
+    np.testing.assert_allclose([row["lr"] for row in rows], expected, rtol=1e-5)
+    config = json.loads((whole / "config.json").read_text())
+    assert config["model"] == {"name": "tiny", "options": {}, "classes": 10, "input_shape": list(SHAPE)}
+    assert config["class_names"] == [str(digit) for digit in range(10)]
+    assert config["data"] == {"name": "digits", "sizes": {"train": 64, "test": 50}}
+    assert config["training"]["learning_rate"] == 0.05
+    assert (whole / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tensorboard_has_the_history(whole):
+    rows = history.read(whole / "history.csv")
+    for part, name, column in (("train", "loss", "loss"), ("validation", "accuracy", "val_accuracy")):
+        found = {}
+        for file in (whole / "tensorboard" / part).glob("events*"):
+            for record in tf.data.TFRecordDataset(str(file)):
+                event = tf.compat.v1.Event.FromString(record.numpy())
+                for value in event.summary.value:
+                    if value.tag == name:
+                        found[event.step] = tf.make_ndarray(value.tensor)
+        assert found == {row["epoch"]: np.float32(row[column]) for row in rows}
+
+
+def test_a_full_disk_loses_only_the_epoch(whole, tmp_path, train, monkeypatch):
+    """The disk is full while the third checkpoint is written; the same command then goes on to the same history."""
+    out = tmp_path / "run"
+    save = keras.Model.save
+
+    def full(model, path, *arguments, **options):
+        if "epoch_0003" in str(path):
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(model, path, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(out, epochs=4)
+    monkeypatch.undo()
+    assert not list(out.rglob(".tmp-*"))
+    assert len(history.read(out / "history.csv")) == 3  # one more than the checkpoints: its row is dropped
+    assert checkpoint.load(out / "checkpoints" / "epoch_0002.keras").class_names[3] == "3"
+    result = train(out, epochs=4)
+    assert result.first_epoch == 2
+    assert measured(out / "history.csv") == measured(whole / "history.csv")
+
+
+def test_a_truncated_checkpoint_is_skipped(whole, tmp_path, train, caplog):
+    out = shutil.copytree(whole, tmp_path / "run")
+    newest = out / "checkpoints" / "epoch_0004.keras"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    history.write(out / "history.csv", history.read(out / "history.csv")[:3], history.columns(True))
+    # An epoch that history.csv does not have is no finished one either.
+    with caplog.at_level("WARNING", logger="absl"):
+        result = train(out, epochs=4)
+    assert result.first_epoch == 3
+    assert measured(out / "history.csv") == measured(whole / "history.csv")
+
+
+def test_nothing_but_damaged_checkpoints(whole, tmp_path, train):
+    out = shutil.copytree(whole, tmp_path / "run")
+    for file in (out / "checkpoints").iterdir():
+        file.write_bytes(b"PK\x03\x04 nothing")
+    (out / "history.csv").write_text("\n".join((whole / "history.csv").read_text().splitlines()[:4]) + "\n")
+    with pytest.raises(InputError, match="None of the checkpoints can be used"):
+        train(out, epochs=4)
+
+
+def test_a_finished_run_is_left_alone(whole, train):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.*") if path.name != "config.json"}
+    result = train(whole, epochs=4)
+    assert result.first_epoch == len(result.rows) == 4
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_another_run_is_refused(whole, train):
+    with pytest.raises(InputError, match="another run: learning_rate was 0.05, now 0.1; seed was 0, now 1"):
+        train(whole, epochs=4, learning_rate=0.1, seed=1)
+
+
+def test_nan_stops_and_keeps_the_last_good_epoch(whole, tmp_path, train, monkeypatch):
+    out = shutil.copytree(whole, tmp_path / "run")
+    ExponentialDecay = keras.optimizers.schedules.ExponentialDecay
+    monkeypatch.setattr(schedules, "learning_rate", lambda config, steps: ExponentialDecay(1e30, 1, 1.0))
+    kept = sorted(path.name for path in (out / "checkpoints").iterdir())
+    with pytest.raises(InputError, match=r"became (nan|inf) in epoch \d+.*epoch_0004.keras.*lower learning rate"):
+        train(out, epochs=6)
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == kept
+    assert checkpoint.load(out).model.name == "tiny"
+
+
+def test_every_other_setting_at_once(tmp_path, train, network):
+    """bfloat16, RMSProp, plateau with warm-up, smoothing, decay, softmax at the end, a set smaller than a batch."""
+    result = train(
+        tmp_path / "run", build=lambda: network(activation="softmax"), batch_size=1000, mixed_precision="bfloat16",
+        optimizer="rmsprop", schedule="plateau", warmup_epochs=2.0, patience=1, label_smoothing=0.1, weight_decay=1e-2,
+        augment="pad_crop_flip", epochs=3,
+    )  # fmt: skip
+    losses = [row["val_loss"] for row in result.rows]
+    assert [row["lr"] for row in result.rows][:2] == pytest.approx([0.0, 0.025])
+    assert result.rows[2]["lr"] == pytest.approx(0.05 if losses[1] < losses[0] else 0.005)
+    model = checkpoint.load(tmp_path / "run").model
+    assert model.layers[-1].activation is keras.activations.softmax
+    assert "probabilities" not in {layer.name for layer in model.layers}  # no second softmax
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"build": lambda: keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(9)])},
+         "must give 10 outputs. Received: \\(9,\\)"),
+        ({"shape": (9, 9, 1)}, "must take images of shape \\(9, 9, 1\\). Received: \\(8, 8, 1\\)"),
+    ],
+)  # fmt: skip
+def test_a_model_that_does_not_fit(tmp_path, train, change, words):
+    with pytest.raises(InputError, match=words):
+        train(tmp_path, **change)
+
+
+def test_labels_out_of_range(tmp_path, train, source):
+    split = source.split("train")
+    numbers = np.where(np.arange(split.size) == 5, 10, split.numbers)
+    bad = dataclasses.replace(source, splits={**source.splits, "train": Arrays(split.pixels, numbers)})
+    with pytest.raises(InputError, match=r"must be in \[0, 10\). Received: 0 to 10 in the train split of digits"):
+        train(tmp_path / "run", data=bad)
+    assert not (tmp_path / "run").exists()
+
+
+def test_random_layers_depend_on_seed_layer_and_epoch_alone(network):
+    def states(seed, epoch):
+        model, hook = network(), callbacks.SeedEpoch(seed)
+        hook.set_model(model)
+        hook.on_epoch_begin(epoch)
+        return [tuple(variable.numpy()) for variable in model.variables if variable.path.endswith("generator_state")]
+
+    assert states(3, 1) == states(3, 1)
+    assert len(set(states(3, 1)) | set(states(3, 2)) | set(states(4, 1))) == 3

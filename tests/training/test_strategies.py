@@ -1,0 +1,52 @@
+"""Two logical devices compute what one computes, and devices that cannot be had are refused."""
+
+import dataclasses
+import subprocess
+import sys
+
+import keras
+import pytest
+import tensorflow as tf
+
+from kerascnn._errors import InputError
+from kerascnn.training import TrainConfig, strategies
+
+# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source):
+    """Batch norm and dropout aside, whose statistics and draws are per device; all else is one sum in two parts."""
+    odd = dataclasses.replace(source, splits={**source.splits, "test": source.split("test").first(49, 0)})
+    rows = {}  # of the last batch of 49 = 3 * 16 + 1 the second device gets nothing
+    for strategy, devices in (("one", 0), ("mirrored", 2)):
+        rows[strategy] = train(
+            tmp_path / strategy, lambda: network(batch_norm=False, dropout=0), odd, epochs=3, strategy=strategy,
+            virtual_devices=devices, weight_decay=1e-2, label_smoothing=0.1, augment="pad_crop_flip",
+        ).rows  # fmt: skip
+    for one, two in zip(rows["one"], rows["mirrored"], strict=True):
+        for name in ("loss", "accuracy", "top5", "val_loss", "val_accuracy", "lr"):
+            assert two[name] == pytest.approx(one[name], abs=1e-5), name
+
+
+def test_devices():
+    assert strategies.build(TrainConfig(), 7).num_replicas_in_sync == 1
+    mirrored = strategies.build(TrainConfig(strategy="mirrored", virtual_devices=2), 8)
+    assert mirrored.num_replicas_in_sync == 2
+    assert isinstance(mirrored, tf.distribute.MirroredStrategy)
+    with pytest.raises(InputError, match="multiple of the 2 devices. Received: batch_size=7"):
+        strategies.build(TrainConfig(strategy="mirrored", virtual_devices=2), 7)
+
+
+def test_the_cpu_cannot_be_split_twice():
+    keras.ops.zeros(1)
+    with pytest.raises(InputError, match="Received: (virtual_devices=3|3)"):
+        strategies.split_cpu(3)
+
+
+def test_the_cpu_is_split_before_its_first_use():
+    code = (
+        "import sys, tensorflow as tf; from kerascnn.training import strategies; strategies.split_cpu(3); "
+        "strategies.split_cpu(3); sys.exit(len(tf.config.list_logical_devices('CPU')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL).returncode == 3
