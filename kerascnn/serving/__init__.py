@@ -13,8 +13,9 @@ _HOMES = {
     "export": "exporting",
     "fold_batch_norm": "folding",
     "load": "loading",
+    "read_report": "checking",
 }
-__all__ = ["CheckReport", "Client", "SavedModel", "check", "export", "fold_batch_norm", "load"]
+__all__ = ["CheckReport", "Client", "SavedModel", "check", "export", "fold_batch_norm", "load", "read_report"]
 
 
 def __getattr__(name: str):
