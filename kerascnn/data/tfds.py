@@ -1,5 +1,8 @@
 """Image classification sets of TensorFlow Datasets, imported only when one is asked for."""
 
+import socket
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +65,13 @@ def source_from_builder(builder, name: str) -> Source:
 
     image_key, label_key = _keys(builder.info.features, name)
     try:
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+        host = _unknown_host(builder)
+        if host is None:
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except Exception as error:  # anything between a closed port and a full disk
         raise InputError(f"TFDS cannot download and prepare {name!r} ({_line(error)})") from error
+    if host is not None:
+        raise InputError(f"TFDS cannot download {name!r}: there is no network, or no server {host}")
     image_feature, label_feature = (builder.info.features[key] for key in (image_key, label_key))
     shape = tuple(image_feature.shape)
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
@@ -117,6 +124,19 @@ def _keys(features, name):
             f"Images must be uint8 with 1 or 3 channels. Received: {name!r}, {image.np_dtype.__name__} {shape}"
         )
     return keys
+
+
+def _unknown_host(builder):
+    """A server that has no address, if something must be downloaded from it; TFDS would try for several minutes."""
+    kept = Path(builder.data_dir_root) / "downloads"  # fetched before, perhaps by hand
+    if builder.is_prepared() or urllib.request.getproxies() or (kept.is_dir() and any(kept.iterdir())):
+        return None
+    for host in sorted({urllib.parse.urlsplit(url).hostname for url in builder.url_infos or ()} - {None}):
+        try:
+            socket.getaddrinfo(host, None)
+        except socket.gaierror:
+            return host
+    return None
 
 
 def _line(error):

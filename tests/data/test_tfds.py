@@ -1,5 +1,7 @@
 """Sets of TensorFlow Datasets, with tiny builders written here, so that no network is used."""
 
+import socket
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -138,6 +140,25 @@ def test_last_tenth_of_train_when_there_is_no_other(tmp_path):
 def test_sets_that_are_refused(tmp_path, builder, message):
     with pytest.raises(InputError, match=message):
         make(builder, tmp_path)
+
+
+def test_no_network(tmp_path, monkeypatch):
+    """Said at once, instead of after TFDS' ten attempts; not asked when the files are there or a proxy is set."""
+
+    class Remote(Tiny):
+        url_infos = {"https://data.example.invalid/images.zip": None}
+
+    def fail(*arguments):
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    with pytest.raises(InputError, match="cannot download 'remote'.* no server data.example.invalid"):
+        make(Remote, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("urllib.request.getproxies", lambda: {"https": "proxy"})
+        assert make(Remote, tmp_path).sizes["train"] == 20
+    assert make(Remote, tmp_path).sizes["train"] == 20  # prepared by now
 
 
 def test_unknown_config():
