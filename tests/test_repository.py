@@ -20,7 +20,7 @@ ALLOWED = {
     "weights": {"numpy", "keras", "h5py", "absl"},
     "data": {"tensorflow", "tensorflow_datasets", "numpy", "absl"},
     "training": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data"},
-    "evaluation": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data"},
+    "evaluation": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data", "serving"},
     "serving": {"keras", "tensorflow", "numpy", "absl", "google", "layers", "ops", "data"},
     "analysis": {"keras", "tensorflow", "numpy", "absl", "layers", "ops", "data"},
 }
