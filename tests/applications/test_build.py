@@ -90,7 +90,7 @@ def test_no_classes_gives_the_stages(call):
     assert [shape[-1] for shape in call().output_shape] == [16, 32, 64]
 
 
-@pytest.mark.parametrize("size", [None, 64, 65])
+@pytest.mark.parametrize("size", [None, 65])
 def test_feature_strides_whatever_the_size_and_after_reload(size, tmp_path):
     model = kerascnn.create_model("resnet18", features_only=True, input_shape=(size, size, 3))
     assert model.feature_strides == [4, 8, 16, 32]

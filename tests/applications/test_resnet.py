@@ -18,17 +18,13 @@ def trainable(model):
 
 
 @pytest.mark.parametrize(
-    "name, parameters, with_statistics",  # fmt: skip
+    "name, parameters, with_statistics",
     [
         ("resnet18", 11_689_512, 11_699_112),  # torchvision
         ("resnet34_a", 21_623_848, 21_639_080),  # that of the plain network: option A has no parameters
-        ("plain34", 21_623_848, 21_639_080),
-        ("resnet50", 25_557_032, 25_610_152),  # torchvision
         ("resnetv2_18", 11_687_720, 11_695_528),
-        ("resnetv2_50_keras", 25_568_360, 25_613_800),  # keras.applications
         ("resnet20", 269_722, 271_098),  # 0.27M in the paper
         ("preresnet110", 1_730_522, 1_738_618),  # pytorchcv
-        ("preresnet164", 1_703_258, 1_727_482),  # pytorchcv
     ],
 )
 def test_parameters(name, parameters, with_statistics):
@@ -123,7 +119,7 @@ def test_batch_norm_has_torchs_constants():
     assert (norm.epsilon, norm.momentum) == (1e-5, 0.9)
 
 
-@pytest.mark.parametrize("name", ["resnet34_a", "resnetv2_50_keras", "preresnet164"])
+@pytest.mark.parametrize("name", ["resnet20", "resnetv2_18"])
 def test_keras_file(name, tmp_path):
     model = kerascnn.create_model(name, input_shape=SMALL, drop_path_rate=0.1)
     model.save(tmp_path / "model.keras")

@@ -59,7 +59,7 @@ def test_reading_gives_arrays_by_layer_name(folder):
 def test_optimizer_state_is_left_alone(tmp_path):
     model = randomized()
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
-    model.fit(np.ones((2, *SHAPE)), np.zeros(2), verbose=0)
+    model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "trained.keras")
     assert same(build(weights=str(tmp_path / "trained.keras")).get_weights(), model.get_weights())
 
