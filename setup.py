@@ -165,8 +165,11 @@ class Builder:
         folder = OBJECTS / hashlib.sha256(shlex.join([nvcc, *flags]).encode()).hexdigest()[:12]
         outputs = [folder / source.relative_to("csrc").with_suffix(".cu.o") for source in sources]
         self.compile_all(
-            (output, [nvcc, *flags, "-MMD", "-MF", str(output.with_suffix(".d")), "-c", str(source), "-o", str(output)],
-             [source])
+            (
+                output,
+                [nvcc, *flags, "-MMD", "-MF", str(output.with_suffix(".d")), "-c", str(source), "-o", str(output)],
+                [source],
+            )
             for source, output in zip(sources, outputs, strict=True)
         )
         return outputs

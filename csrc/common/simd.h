@@ -56,13 +56,18 @@ inline CpuLevel BestCpuLevel() {
 }  // namespace kerascnn
 
 #ifdef KERASCNN_SIMD_X86
-#define KERASCNN_SIMD_CALL(...)                                                   \
-  do {                                                                            \
-    switch (::kerascnn::BestCpuLevel()) {                                         \
-      case ::kerascnn::CpuLevel::kAvx512: ::kerascnn::avx512::__VA_ARGS__; break; \
-      case ::kerascnn::CpuLevel::kAvx2: ::kerascnn::avx2::__VA_ARGS__; break;     \
-      default: ::kerascnn::baseline::__VA_ARGS__;                                 \
-    }                                                                             \
+#define KERASCNN_SIMD_CALL(...)            \
+  do {                                     \
+    switch (::kerascnn::BestCpuLevel()) {  \
+      case ::kerascnn::CpuLevel::kAvx512:  \
+        ::kerascnn::avx512::__VA_ARGS__;   \
+        break;                             \
+      case ::kerascnn::CpuLevel::kAvx2:    \
+        ::kerascnn::avx2::__VA_ARGS__;     \
+        break;                             \
+      default:                             \
+        ::kerascnn::baseline::__VA_ARGS__; \
+    }                                      \
   } while (false)
 #else
 #define KERASCNN_SIMD_CALL(...) ::kerascnn::baseline::__VA_ARGS__

@@ -1,12 +1,11 @@
 // Local response normalisation on the CPU: work is cut into pieces of rows, each piece goes through lrn_simd.inc.
-#include "kernels/lrn.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
 
 #include "common/simd.h"
+#include "kernels/lrn.h"
 
 namespace kerascnn {
 namespace {
@@ -146,8 +145,8 @@ void LrnBackward(const LrnParams& params, int64_t rows, int64_t channels, const 
   });
 }
 
-#define KERASCNN_INSTANTIATE(T)                                                                              \
-  template void LrnForward<T>(const LrnParams&, int64_t, int64_t, const T*, T*, const ParallelFor&);         \
+#define KERASCNN_INSTANTIATE(T)                                                                      \
+  template void LrnForward<T>(const LrnParams&, int64_t, int64_t, const T*, T*, const ParallelFor&); \
   template void LrnBackward<T>(const LrnParams&, int64_t, int64_t, const T*, const T*, T*, const ParallelFor&)
 KERASCNN_INSTANTIATE(float);
 KERASCNN_INSTANTIATE(double);

@@ -1,9 +1,8 @@
 // TensorFlow ops Kerascnn>LocalResponseNormalization and its gradient. The formula is in kernels/lrn.h.
-#include "kernels/lrn.h"
-
 #include <string>
 #include <vector>
 
+#include "kernels/lrn.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -119,12 +118,11 @@ class LrnBackwardKernel final : public LrnKernel {
   }
 };
 
-#define REGISTER(T)                                                                                               \
-  REGISTER_KERNEL_BUILDER(                                                                                        \
-      Name("Kerascnn>LocalResponseNormalization").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),                  \
-      LrnForwardKernel<T>);                                                                                       \
-  REGISTER_KERNEL_BUILDER(                                                                                        \
-      Name("Kerascnn>LocalResponseNormalizationGrad").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),              \
+#define REGISTER(T)                                                                                                  \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>LocalResponseNormalization").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"), \
+                          LrnForwardKernel<T>);                                                                      \
+  REGISTER_KERNEL_BUILDER(                                                                                           \
+      Name("Kerascnn>LocalResponseNormalizationGrad").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),                 \
       LrnBackwardKernel<T>)
 REGISTER(float);
 REGISTER(double);

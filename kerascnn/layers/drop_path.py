@@ -14,8 +14,8 @@ class DropPath(keras.layers.Layer):
     Args:
         rate: probability in [0, 1) that a branch is dropped.
         mode: "row" tosses one coin per example; "batch" one for the whole batch, as in the paper.
-        scale_at: where the expectation is kept equal. "training" divides what survives by 1 - rate, and inference is the
-            identity; "inference" leaves training unscaled and multiplies by 1 - rate at inference, as in the paper.
+        scale_at: where the expectation is kept equal. "training" divides what survives by 1 - rate, and inference is
+            the identity; "inference" leaves training unscaled and multiplies by 1 - rate at inference, as in the paper.
         seed: whole number that fixes the coins; None draws one from Keras' global seed. It is saved with the model; how
             many coins have been tossed is not, as in all of Keras' random layers.
 

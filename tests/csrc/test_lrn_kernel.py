@@ -83,9 +83,7 @@ def test_nan_and_infinity_stay_in_their_window_and_row(beta):
 
 def test_any_rank_and_no_elements():
     x, _ = data(2, 3, 4, 5)
-    np.testing.assert_array_equal(
-        kernels.lrn_forward(x), kernels.lrn_forward(x.reshape(24, 5)).reshape(2, 3, 4, 5)
-    )
+    np.testing.assert_array_equal(kernels.lrn_forward(x), kernels.lrn_forward(x.reshape(24, 5)).reshape(2, 3, 4, 5))
     for shape in [(0, 5), (3, 0), (2, 0, 4)]:
         empty = np.zeros(shape, "float32")
         assert kernels.lrn_forward(empty).shape == shape

@@ -143,12 +143,18 @@ def test_empty_and_single(mode, shape):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "arguments, message",
-    [({"depth_radius": -1}, "depth_radius must be a whole number, at least 0. Received: -1"),
-     ({"depth_radius": 1.0}, "depth_radius must be a whole number"), ({"bias": 0}, "bias must be positive. Received: 0"),
-     ({"alpha": -1.0}, "alpha must be at least 0. Received: -1"), ({"beta": "a"}, "beta must be a finite number"),
-     ({"beta": float("inf")}, "beta must be a finite number"), ({"alpha_convention": "max"}, "alpha_convention must be"),
-     ({"x": tf.ones(3)}, "x must have at least 2 dimensions"), ({"x": tf.ones((2, 3), tf.int32)}, "x must be float32")],
-)  # fmt: skip
+    [
+        ({"depth_radius": -1}, "depth_radius must be a whole number, at least 0. Received: -1"),
+        ({"depth_radius": 1.0}, "depth_radius must be a whole number"),
+        ({"bias": 0}, "bias must be positive. Received: 0"),
+        ({"alpha": -1.0}, "alpha must be at least 0. Received: -1"),
+        ({"beta": "a"}, "beta must be a finite number"),
+        ({"beta": float("inf")}, "beta must be a finite number"),
+        ({"alpha_convention": "max"}, "alpha_convention must be"),
+        ({"x": [1.0, 2.0]}, "x must have at least 2 dimensions"),
+        ({"x": [[1, 2]]}, "x must be float32"),
+    ],
+)
 def test_refusals(mode, arguments, message):
     with native(mode), pytest.raises(InputError, match=message):
         local_response_normalization(**{"x": tf.ones((2, 3)), **arguments})
