@@ -6,6 +6,7 @@ arXiv:1807.06521, compare with.
 
 Departures: none from the authors' release (hujie-frank/SENet): it strides in the first 1x1 of a bottleneck except in
 SE-ResNeXt, and its first pool rounds sizes up without padding. The wide forms share that pool, where CBAM's code pads.
+Basic blocks have no ReLU between the last batch norm and the gate, as in CBAM's code; timm's legacy_seresnet18, 34 do.
 """
 
 import dataclasses
