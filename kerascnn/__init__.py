@@ -1,10 +1,19 @@
 """kerascnn: the CNN canon for Keras 3, exact to the parameter, with native ops, training and serving.
 
-Importing this package imports neither TensorFlow nor Keras; the first use of a name below does.
+Importing this package imports neither TensorFlow nor Keras; the first use of a name below does. Where Keras is there
+already, its `load_model` learns our layers at once, so that
+
+    import keras
+    import kerascnn
+
+    model = keras.models.load_model("model.keras")
+
+works in a process that has built nothing before.
 """
 
 import importlib
 import importlib.util
+import sys
 
 __version__ = "0.1.0"
 
@@ -32,3 +41,7 @@ def __getattr__(name: str):
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if "keras" in sys.modules:
+    importlib.import_module(f"{__name__}.layers")

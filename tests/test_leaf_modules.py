@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,17 @@ from kerascnn._preprocessing import CIFAR, IMAGENET, LENET, Preprocessing
 def test_importing_the_package_imports_neither_tensorflow_nor_keras():
     code = "import sys, kerascnn; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_saved_model_loads_where_nothing_was_built_before(tmp_path):
+    import keras
+
+    inputs = keras.Input((8, 8, 4))
+    outputs = kerascnn.layers.Conv2D(8, 3, groups=2)(inputs)
+    keras.Model(inputs, outputs).save(tmp_path / "model.keras")
+    code = "import keras, kerascnn; keras.models.load_model('model.keras')"
+    environment = {**os.environ, "PYTHONPATH": str(Path(kerascnn.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
 
 
 def test_without_tensorflow_the_message_says_what_to_install():
