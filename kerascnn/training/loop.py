@@ -103,7 +103,11 @@ def train(
         source, "test", image_shape=shape, preprocessing=preprocessing, batch_size=config.batch_size
     )
 
-    hooks: list[keras.callbacks.Callback] = [callbacks.SeedEpoch(config.seed), callbacks.StopOnNaN(config, run)]
+    hooks: list[keras.callbacks.Callback] = [
+        callbacks.SeedEpoch(config.seed),
+        callbacks.AverageStatistics(),
+        callbacks.StopOnNaN(config, run),
+    ]
     if config.schedule == "plateau":
         hooks.append(callbacks.Plateau(config, rows, steps))
     title = f"{model_record['name']} on {source.name}"

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.training import TrainConfig, strategies
+from kerascnn.training import TrainConfig, callbacks, strategies
 
 # Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -50,3 +50,26 @@ def test_the_cpu_is_split_before_its_first_use():
         "strategies.split_cpu(3); sys.exit(len(tf.config.list_logical_devices('CPU')))"
     )
     assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL).returncode == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["none", "float16"])
+def test_a_mirrored_run_goes_on_to_the_same_history(tmp_path, train, monkeypatch, precision):
+    """With batch norm, dropout and loss scaling, whose states are per device or in the optimizer."""
+    fields = {"strategy": "mirrored", "virtual_devices": 2, "epochs": 3, "mixed_precision": precision}
+    whole = train(tmp_path / "whole", **fields).rows
+    save = callbacks.save
+
+    def killed(model, path):
+        if path.name == "epoch_0002.keras":
+            raise KeyboardInterrupt
+        save(model, path)
+
+    monkeypatch.setattr(callbacks, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", **fields)
+    monkeypatch.undo()
+    again = train(tmp_path / "run", **fields)
+    assert again.first_epoch == 1
+    for one, two in zip(whole, again.rows, strict=True):
+        assert {**one, "seconds": 0} == {**two, "seconds": 0}
