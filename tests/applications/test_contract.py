@@ -18,6 +18,7 @@ STRIDES = {  # input size / size of each stage output
     "alexnet": [8, 16, 32],
     "alexnet_2012": [8, 16, 32],
     "alexnet_ungrouped": [8, 16, 32],
+    **{f"resnetv2_{depth}_keras": [8, 16, 32, 32] for depth in (50, 101, 152)},  # the last block of a stage strides
 }
 
 
@@ -60,6 +61,7 @@ def test_stage_outputs(network, golden):
     assert [shape[3] for shape in shapes] == [stage[2] for stage in golden.read()[network]["stages"]]
 
 
+@pytest.mark.slow  # by code that all share, which test_build.py tests on one network
 def test_without_the_head(network, golden):
     channels = golden.read()[network]["stages"][-1][2]
     image = keras.Input((None, None, 3))
