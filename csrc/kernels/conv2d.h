@@ -1,4 +1,5 @@
-// y[n,i,j,o] = sum_{a,b,c} x[n, i*stride_y + a*dilation_y - top, j*stride_x + b*dilation_x - left, g*C/G + c] * w[a,b,c,o]
+// y[n,i,j,o] = sum_{a,b,c} x[n, i*stride_y + a*dilation_y - top, j*stride_x + b*dilation_x - left, g*C/G + c] *
+// w[a,b,c,o]
 //
 // where g = o / (O/G) is the group of output channel o, and x is zero outside the image. Layouts: x [N, H, W, C],
 // w [kernel_height, kernel_width, C/G, O], y [N, output_height, output_width, O].
@@ -14,8 +15,8 @@
 namespace kerascnn {
 
 struct Conv2D {
-  int64_t batch = 0, height = 0, width = 0, channels = 0;                           // x
-  int64_t kernel_height = 0, kernel_width = 0, group_channels = 0, filters = 0;     // w
+  int64_t batch = 0, height = 0, width = 0, channels = 0;                        // x
+  int64_t kernel_height = 0, kernel_width = 0, group_channels = 0, filters = 0;  // w
   int64_t stride_y = 1, stride_x = 1, dilation_y = 1, dilation_x = 1;
   Padding pad_y, pad_x;
 

@@ -11,6 +11,8 @@
 #include "kernels/conv2d.h"
 #include "kernels/conv2d_plan.h"
 
+#define KERASCNN_SIMD_FILE "kernels/conv2d_pack.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/conv2d_simd.inc"
 #include "common/simd_foreach.h"
 
@@ -84,9 +86,10 @@ void Convolve(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, 
 int64_t Conv2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_bytes, int threads) {
   const ConvPlan plan = ConvPlan::Make(conv, kind, element_bytes, VectorBytes());
   const double rows = plan.y.Packed(plan.strip), columns = plan.x.Packed(plan.x.rows());
-  const double elements = rows * columns * plan.depth * (threads + 1) +
-                          double(plan.parts) * plan.blocks * conv.kernel_height * conv.kernel_width * plan.steps *
-                              plan.block + double(plan.strip) * plan.x.rows() * plan.block * (threads + 1);
+  const double elements =
+      rows * columns * plan.depth * (threads + 1) +
+      double(plan.parts) * plan.blocks * conv.kernel_height * conv.kernel_width * plan.steps * plan.block +
+      double(plan.strip) * plan.x.rows() * plan.block * (threads + 1);
   if (!(elements < 1e17)) return -1;
   const Layout layout(plan, kind);
   const int64_t bytes = element_bytes == 8 ? 8 : 4;
@@ -130,8 +133,7 @@ void Conv2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* dw, vo
         const int64_t count = std::min(plan.strip, plan.y.rows() - q);
         const T* rows = dy + (image * plan.y.target_size + q) * columns * conv.filters + block.target_first;
         KERASCNN_SIMD_CALL(PackSource(plan, block, x, image, q, count, source));
-        KERASCNN_SIMD_CALL(
-            PackPixels(rows, conv.filters, count * columns, block.target_count, plan.block, target));
+        KERASCNN_SIMD_CALL(PackPixels(rows, conv.filters, count * columns, block.target_count, plan.block, target));
         KERASCNN_SIMD_CALL(StripGradient(plan, source, target, q, count, sums));
       }
     }
@@ -142,9 +144,9 @@ void Conv2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* dw, vo
   });
 }
 
-#define KERASCNN_INSTANTIATE(T)                                                                            \
-  template void Conv2DForward<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);        \
-  template void Conv2DInputGradient<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);  \
+#define KERASCNN_INSTANTIATE(T)                                                                           \
+  template void Conv2DForward<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);       \
+  template void Conv2DInputGradient<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&); \
   template void Conv2DFilterGradient<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);
 KERASCNN_INSTANTIATE(float)
 KERASCNN_INSTANTIATE(double)

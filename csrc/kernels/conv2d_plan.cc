@@ -1,7 +1,9 @@
 // Checks and work partition of conv2d; the loops are in conv2d_simd.inc.
 #include "kernels/conv2d_plan.h"
 
+#include <initializer_list>
 #include <sstream>
+#include <utility>
 
 namespace kerascnn {
 namespace {
@@ -9,7 +11,7 @@ namespace {
 constexpr int64_t kLargest = int64_t{1} << 31;  // of any extent; keeps sums of a few products of two within 63 bits
 constexpr int64_t kStripBytes = 384 << 10;      // of the source: what a core's second-level cache holds
 constexpr int64_t kPartialBytes = 8 << 20;      // of the filter gradient's partial sums
-constexpr int64_t kTasks = 64;                 // enough for threads to share evenly; a fixed number, as bits depend on it
+constexpr int64_t kTasks = 64;  // enough for threads to share evenly; a fixed number, as bits depend on it
 
 // Whether the product of non-negative factors stays below 2^62.
 bool Fits(std::initializer_list<int64_t> factors) {

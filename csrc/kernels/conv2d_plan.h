@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <new>
 
 #include "kernels/conv2d.h"
 
@@ -25,12 +26,12 @@ struct ConvPhase {
 struct ConvAxis {
   int64_t source_size, target_size, phases, source_stride, source_step;
   int64_t kernel, stride, dilation, before;
-  bool gather_gradient;  // sources are outputs of the convolution
-  int64_t lowest, span;  // sources seen by target q of any phase lie in q * source_stride + lowest + [0, span)
+  bool gather_gradient;   // sources are outputs of the convolution
+  int64_t lowest, span;   // sources seen by target q of any phase lie in q * source_stride + lowest + [0, span)
   int64_t packed_stride;  // source_stride, unless that would copy sources nobody reads
 
-  static ConvAxis Make(int64_t x_size, int64_t y_size, int64_t kernel, int64_t stride, int64_t dilation,
-                       int64_t before, bool gradient);
+  static ConvAxis Make(int64_t x_size, int64_t y_size, int64_t kernel, int64_t stride, int64_t dilation, int64_t before,
+                       bool gradient);
   ConvPhase Phase(int64_t p) const;
   // Sources from q * source_stride + lowest on, copied for `targets` targets.
   int64_t Packed(int64_t targets) const { return (targets - 1) * packed_stride + span; }
@@ -46,7 +47,7 @@ struct ConvBlock {
 
 struct ConvPlan {
   const Conv2D* conv;
-  bool gradient;                        // the source is dy
+  bool gradient;  // the source is dy
   ConvAxis y, x;
   int64_t source_channels, target_channels, source_group, target_group;
   int64_t lanes;                        // elements of a vector register

@@ -56,9 +56,7 @@ Four ShapeOf(const py::array& array, const char* name) {
   return {array.shape(0), array.shape(1), array.shape(2), array.shape(3)};
 }
 
-Four OutputOf(const Conv2D& conv) {
-  return {conv.batch, conv.output_height(), conv.output_width(), conv.filters};
-}
+Four OutputOf(const Conv2D& conv) { return {conv.batch, conv.output_height(), conv.output_width(), conv.filters}; }
 
 // Runs a kernel into a new array; `threads` std::threads.
 template <typename T, typename Kernel>
@@ -125,9 +123,9 @@ void Define(py::module_& module, const std::string& suffix) {
   module.def(("conv2d_forward" + suffix).c_str(), &Forward<T>, arg("x").noconvert(), arg("filters").noconvert(),
              arg("strides") = one, arg("padding") = none, arg("dilations") = one, arg("n_threads") = 1,
              "x [N, H, W, C], filters [kh, kw, C/groups, O], padding (top, bottom, left, right) -> y.");
-  module.def(("conv2d_input_gradient" + suffix).c_str(), &InputGradient<T>, arg("x_shape"),
-             arg("filters").noconvert(), arg("dy").noconvert(), arg("strides") = one, arg("padding") = none,
-             arg("dilations") = one, arg("n_threads") = 1, "filters, dy -> the gradient with respect to x.");
+  module.def(("conv2d_input_gradient" + suffix).c_str(), &InputGradient<T>, arg("x_shape"), arg("filters").noconvert(),
+             arg("dy").noconvert(), arg("strides") = one, arg("padding") = none, arg("dilations") = one,
+             arg("n_threads") = 1, "filters, dy -> the gradient with respect to x.");
   module.def(("conv2d_filter_gradient" + suffix).c_str(), &FilterGradient<T>, arg("x").noconvert(),
              arg("filters_shape"), arg("dy").noconvert(), arg("strides") = one, arg("padding") = none,
              arg("dilations") = one, arg("n_threads") = 1, "x, dy -> the gradient with respect to the filters.");

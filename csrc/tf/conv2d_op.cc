@@ -1,11 +1,10 @@
 // TensorFlow ops Kerascnn>Conv2D, Kerascnn>Conv2DInputGradient and Kerascnn>Conv2DFilterGradient. The formula is in
 // kernels/conv2d.h; the groups follow from the channels of x and of the filters.
-#include "kernels/conv2d.h"
-
 #include <array>
 #include <string>
 #include <vector>
 
+#include "kernels/conv2d.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 #include "tf/common.h"
@@ -100,11 +99,11 @@ absl::Status ShapeFromInput(InferenceContext* context) {
   return absl::OkStatus();
 }
 
-#define KERASCNN_WINDOW_ATTRIBUTES              \
-  Attr("T: {half, bfloat16, float, double}")    \
-      .Attr("strides: list(int)")               \
+#define KERASCNN_WINDOW_ATTRIBUTES                    \
+  Attr("T: {half, bfloat16, float, double}")          \
+      .Attr("strides: list(int)")                     \
       .Attr("padding: {'SAME', 'VALID', 'EXPLICIT'}") \
-      .Attr("explicit_padding: list(int) = []") \
+      .Attr("explicit_padding: list(int) = []")       \
       .Attr("dilations: list(int) = [1, 1]")
 
 REGISTER_OP("Kerascnn>Conv2D")
@@ -144,7 +143,9 @@ absl::Status ExtentsIn(const tf::Tensor& shape, const char* name, Extents* exten
   return absl::OkStatus();
 }
 
-tf::TensorShape ShapeOf(const Extents& extents) { return tf::TensorShape({extents[0], extents[1], extents[2], extents[3]}); }
+tf::TensorShape ShapeOf(const Extents& extents) {
+  return tf::TensorShape({extents[0], extents[1], extents[2], extents[3]});
+}
 
 template <typename T, Conv2DKind kKind>
 class Conv2DKernel final : public tf::OpKernel {
@@ -192,13 +193,13 @@ class Conv2DKernel final : public tf::OpKernel {
   Window window_;
 };
 
-#define REGISTER(T)                                                                                        \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>Conv2D").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),           \
-                          Conv2DKernel<T, Conv2DKind::kForward>);                                          \
-  REGISTER_KERNEL_BUILDER(                                                                                 \
-      Name("Kerascnn>Conv2DInputGradient").Device(tf::DEVICE_CPU).HostMemory("x_shape").TypeConstraint<T>("T"), \
-      Conv2DKernel<T, Conv2DKind::kInputGradient>);                                                        \
-  REGISTER_KERNEL_BUILDER(                                                                                 \
+#define REGISTER(T)                                                                                                    \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>Conv2D").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),                       \
+                          Conv2DKernel<T, Conv2DKind::kForward>);                                                      \
+  REGISTER_KERNEL_BUILDER(                                                                                             \
+      Name("Kerascnn>Conv2DInputGradient").Device(tf::DEVICE_CPU).HostMemory("x_shape").TypeConstraint<T>("T"),        \
+      Conv2DKernel<T, Conv2DKind::kInputGradient>);                                                                    \
+  REGISTER_KERNEL_BUILDER(                                                                                             \
       Name("Kerascnn>Conv2DFilterGradient").Device(tf::DEVICE_CPU).HostMemory("filters_shape").TypeConstraint<T>("T"), \
       Conv2DKernel<T, Conv2DKind::kFilterGradient>)
 REGISTER(float);

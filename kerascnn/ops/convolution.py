@@ -157,7 +157,7 @@ def conv2d(
     | CPU, bfloat16, oneDNN on | this package's kernel for groups of 2, 4 or 8 channels in and out |
     | CPU, float32, oneDNN off | this package's kernel with groups or dilation, which TensorFlow cannot differentiate |
     | CPU, float64, float16; bfloat16 with oneDNN off | this package's kernel |
-    | all else, and without the library | tf.nn.conv2d; where it has no gradient, that of `reference` |
+    | all else, or no library | tf.nn.conv2d (float16 as float32); where it has no gradient, that of `reference` |
 
     Measured with TensorFlow 2.21 on an AVX-512 processor, milliseconds of one thread, forward + gradients: 8x56x56x128
     in 32 groups 14.6 here, 32.9 there; 8x28x28x256 12.4 and 16.2; 8x14x14x512 8.7 and 9.1; 8x7x7x1024 8.0 and 9.4; but
@@ -190,9 +190,11 @@ def conv2d(
         x = tf.ensure_shape(x, (None, None, None, filters.shape[2] * groups))
     if _prefers_native(x.dtype, filters.shape, dilations, groups) and _native.usable():
         return _native.library().kerascnn_conv2d(x=x, filters=filters, **_attributes(strides, padding, dilations))
-    if (groups > 1 or max(dilations) > 1) and not _stock_gradients(x.dtype) and not _native.tracing_for_xla():
-        return _stock_with_reference_gradient(x, filters, strides, padding, dilations, groups)
-    return _stock(x, filters, strides, padding, dilations)
+    if _native.has_gpu() or _native.tracing_for_xla():
+        return _stock(x, filters, strides, padding, dilations)
+    if x.shape.rank == 4 and x.shape[0] == 0:  # TensorFlow's oneDNN kernel gives no images as many channels as `x` has
+        return reference(x, filters, strides, padding, dilations, groups)
+    return _stock_on_cpu(x, filters, strides, padding, dilations, groups)
 
 
 def _prefers_native(dtype: tf.DType, filters: tf.TensorShape, dilations: tuple[int, int], groups: int) -> bool:
@@ -202,11 +204,6 @@ def _prefers_native(dtype: tf.DType, filters: tf.TensorShape, dilations: tuple[i
         return dtype != tf.float32 or groups > 1 or max(dilations) > 1
     narrow = {tf.float32: (1, 2, 4, 8, 16, 32), tf.bfloat16: (2, 4, 8)}[dtype]
     return groups > 1 and depth in narrow and out == depth * groups
-
-
-def _stock_gradients(dtype: tf.DType) -> bool:
-    """Whether TensorFlow's own kernels differentiate convolutions with groups or dilations here."""
-    return _native.has_gpu() or (dtype in (tf.float32, tf.bfloat16) and onednn())
 
 
 @functools.cache
@@ -265,8 +262,14 @@ def _same_padding(size: int | None, kernel: int | None, stride: int, dilation: i
     return total // 2, total - total // 2
 
 
-def _stock_with_reference_gradient(x, filters, strides, padding, dilations, groups) -> tf.Tensor:
+def _stock_on_cpu(x, filters, strides, padding, dilations, groups) -> tf.Tensor:
     """TensorFlow's kernel forward, which takes anything, and the plain form's gradient where it has none."""
+    if x.dtype == tf.float16 or (x.dtype == tf.bfloat16 and not onednn()):
+        # TensorFlow sums gradients of these types in these types, inexactly and an order of magnitude more slowly.
+        wide = (tf.cast(x, tf.float32), tf.cast(filters, tf.float32))
+        return tf.cast(_stock_on_cpu(*wide, strides, padding, dilations, groups), x.dtype)
+    if (groups == 1 and max(dilations) == 1) or (x.dtype != tf.float64 and onednn()):
+        return _stock(x, filters, strides, padding, dilations)
 
     @tf.custom_gradient
     def convolve(x, filters):
