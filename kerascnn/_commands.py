@@ -265,10 +265,8 @@ def run_export(values: Values, arguments: list[str], console: Console) -> None:
 
 
 def _load_checkpoint(path: str):
-    import kerascnn
     from kerascnn.training import checkpoint
 
-    kerascnn.list_models()  # the families register what their files may name beside layers
     return checkpoint.load(path)
 
 

@@ -12,9 +12,6 @@ import tensorflow as tf
 
 from kerascnn import _flags, cli, data
 
-# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 TRAIN = "train --model lenet5 --data digits --limit 64 --epochs 1 --batch-size 32".split()
 
 

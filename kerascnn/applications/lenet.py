@@ -69,15 +69,9 @@ def codes(classes: int) -> list[list[int]]:
     return [[1 if rng.random() < 0.5 else -1 for _ in range(_CODE_LENGTH)] for _ in range(classes)]
 
 
-@keras.saving.register_keras_serializable(package="kerascnn")
-def scaled_tanh(x):
-    """1.7159 tanh(2/3 x), with which +1 and -1 are fixed points: [...] -> [...]."""
-    return 1.7159 * keras.ops.tanh(x * (2 / 3))
-
-
 def squash(x, *, name):
     """The squashing function of every unit up to F6."""
-    return keras.layers.Activation(scaled_tanh, name=name)(x)
+    return keras.layers.Activation(layers.scaled_tanh, name=name)(x)
 
 
 def uniform(fan_in):

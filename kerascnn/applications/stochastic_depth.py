@@ -45,7 +45,7 @@ def block(x, filters, stride, survival, *, name):
     """3x3/stride, BN, ReLU, 3x3, BN, kept or not; plus x (averaged 2x2 and with zero channels), ReLU."""
     y = relu(conv_bn(x, filters, stride, name=f"{name}_conv1"), name=f"{name}_relu1")
     y = conv_bn(y, filters, name=f"{name}_conv2")
-    y = layers.BatchStochasticDepth(survival, name=f"{name}_survival")(y)
+    y = layers.DropPath(1 - survival, "batch", "inference", name=f"{name}_survival")(y)
     if stride > 1:
         x = keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_shortcut_pool")(x)
         x = layers.ZeroPadShortcut(filters, name=f"{name}_shortcut")(x)

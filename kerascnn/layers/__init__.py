@@ -1,6 +1,5 @@
 """Keras layers: each wraps one idea, most of them one op of `kerascnn.ops`."""
 
-from kerascnn.layers.batch_stochastic_depth import BatchStochasticDepth
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
@@ -8,11 +7,11 @@ from kerascnn.layers.deep_model import DeepModel
 from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.rbf_codes import RBFCodes
+from kerascnn.layers.scaled_tanh import scaled_tanh
 from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 __all__ = [
-    "BatchStochasticDepth",
     "ChannelPool",
     "ConnectionTableConv2D",
     "Conv2D",
@@ -22,4 +21,5 @@ __all__ = [
     "RBFCodes",
     "Subsampling2D",
     "ZeroPadShortcut",
+    "scaled_tanh",
 ]

@@ -25,8 +25,7 @@ class DropPath(keras.layers.Layer):
         InputError: an argument breaks these rules.
 
     Source: Huang, Sun, Liu, Sedra, Weinberger, Deep networks with stochastic depth, 2016, arXiv:1603.09382, sections
-    3.1 and 3.2; one coin per example: Larsson, Maire, Shakhnarovich, FractalNet, 2016, arXiv:1605.07648, popularised it
-    under the name drop-path.
+    3.1 and 3.2. The name is from Larsson, Maire, Shakhnarovich, FractalNet, 2016, arXiv:1605.07648.
     """
 
     def __init__(self, rate: float, mode: str = "row", scale_at: str = "training", seed: int | None = None, **kwargs):

@@ -162,8 +162,7 @@ def build_info() -> dict[str, Any]:
         `compiler`, `cpu_levels` and `cuda` (`architectures`, `reason`), `absent` (what was not built, and why).
     """
     available = register()
-    assert _State.loaded is not None
-    reason = _State.loaded[1]
+    reason = "" if available else _State.loaded[1]
     record = {"tensorflow": None, "compiler": None, "cpu_levels": [], "cuda": {}, "absent": {}, **_record()}
     return {"available": available, "reason": reason, "mode": mode(), "library": str(_LIBRARY), **record}
 

@@ -12,9 +12,6 @@ from kerascnn import applications
 from kerascnn._errors import InputError
 from kerascnn.applications import ResNet18, ResNet20, feature_strides
 
-# Keras 3.15 saves variables in a way of which NumPy 2 warns.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 @pytest.fixture
 def image():

@@ -8,9 +8,6 @@ import tensorflow as tf
 from kerascnn import applications
 from kerascnn._errors import InputError
 
-# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 STRIDES = {  # input size / size of each stage output
     "lenet5": [2, 4, 4],
     "lenet5_1998": [2, 4, 4],

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import applications, data
+from kerascnn import applications, data, layers
 from kerascnn.applications import lenet
 
 
@@ -44,7 +44,7 @@ def test_codes_are_far_apart_and_fit_the_paper():
 
 
 def test_scaled_tanh_keeps_plus_and_minus_one():
-    np.testing.assert_allclose(lenet.scaled_tanh(np.array([-1.0, 0, 1], "float32")), [-1, 0, 1], atol=1e-4)
+    np.testing.assert_allclose(layers.scaled_tanh(np.array([-1.0, 0, 1], "float32")), [-1, 0, 1], atol=1e-4)
 
 
 def test_without_activation_the_outputs_are_negative_squared_distances():

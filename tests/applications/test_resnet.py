@@ -8,8 +8,6 @@ import pytest
 
 import kerascnn
 
-# Keras 3.15 saves variables in a way of which NumPy 2 warns.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 SMALL = (32, 32, 3)
 
 

@@ -10,7 +10,7 @@ from kerascnn.applications import stochastic_depth
 def test_survival_falls_linearly_to_a_half():
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, stochastic_depth.features(inputs, stochastic_depth.Spec(20))[-1])
-    survival = [layer.survival for layer in model.layers if isinstance(layer, layers.BatchStochasticDepth)]
+    survival = [1 - layer.rate for layer in model.layers if isinstance(layer, layers.DropPath)]
     np.testing.assert_allclose(survival, [1 - i / 9 * 0.5 for i in range(1, 10)])
 
 

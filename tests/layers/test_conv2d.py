@@ -10,9 +10,6 @@ from kerascnn.layers import Conv2D
 from kerascnn.ops import _native, native
 from kerascnn.ops.convolution import reference
 
-# Keras hands its variables to NumPy without the new `copy` argument when it saves.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def images(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")

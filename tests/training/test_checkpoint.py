@@ -11,9 +11,6 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR
 from kerascnn.training import checkpoint
 
-# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 CONFIG = {
     "model": {"name": "tiny", "input_shape": [8, 8, 1]},
     "class_names": [str(digit) for digit in range(10)],

@@ -6,12 +6,8 @@ import subprocess
 import sys
 import time
 
-import pytest
-
 from kerascnn import cli
 from kerascnn.training import history
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 COMMAND = "train --model lenet5 --data digits --limit 128 --epochs 4 --batch_size 32 --augment pad_crop_flip --out"
 

@@ -16,9 +16,6 @@ from kerascnn.training import callbacks, checkpoint, history, schedules
 
 SHAPE = (8, 8, 1)  # of the tiny network in conftest.py
 
-# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def measured(path):
     """history.csv without the time that each epoch took."""

@@ -11,9 +11,6 @@ import tensorflow as tf
 from kerascnn._errors import InputError
 from kerascnn.training import TrainConfig, callbacks, strategies
 
-# Keras reads variables by np.array(), for which TensorFlow's __array__ lacks NumPy 2's argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source):
     """Batch norm and dropout aside, whose statistics and draws are per device; all else is one sum in two parts."""

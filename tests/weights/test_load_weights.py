@@ -11,8 +11,6 @@ import kerascnn
 from kerascnn._errors import InputError
 from kerascnn.weights import read_keras_file
 
-# Keras 3.15 saves variables in a way of which NumPy 2 warns.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 SHAPE = (16, 16, 3)
 
 
