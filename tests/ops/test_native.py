@@ -51,9 +51,9 @@ def run(folder, script=SCRIPT, **environment):
 
 
 def copy_without_binaries(folder):
-    """The parts of the package that the ops need, without what was compiled."""
+    """The parts of the package that the ops and layers need, without what was compiled."""
     (folder / "kerascnn" / "ops").mkdir(parents=True)
-    for name in ("__init__.py", "_errors.py", "ops"):
+    for name in ("__init__.py", "_errors.py", "layers", "ops"):
         source = PACKAGE / name
         copy = shutil.copytree if source.is_dir() else shutil.copy2
         copy(source, folder / "kerascnn" / name, **({"dirs_exist_ok": True} if source.is_dir() else {}))

@@ -211,7 +211,7 @@ def wrong_numbers(*_, **__):
 @pytest.mark.parametrize(
     "home, name, failure, message",
     [
-        (tf.saved_model, "save", full_disk_in_tensorflow, "could not be written .*No space left"),
+        (exporting._Served, "save", full_disk_in_tensorflow, "could not be written .*No space left"),
         (warmup, "write_requests", full_disk, "could not be written .*No space left"),
         (exporting.os, "rename", full_disk, "could not be written .*No space left"),
         (checking, "check", wrong_numbers, "numbers of the original"),
