@@ -11,7 +11,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NATIVE := $(wildcard csrc/*/*)
 
-.PHONY: setup build demo test test-slow lint format golden bench clean
+.PHONY: setup build demo test test-ops test-slow lint format golden bench clean
 
 setup: $(VENV)/.ready build
 
@@ -36,6 +36,12 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+# The ops again: without oneDNN, and with the compiled library required.
+OPS = tests/ops tests/layers tests/csrc
+test-ops: setup
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
+	KERASCNN_NATIVE=require $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -122,6 +122,8 @@ def run_child(subject: str, args) -> dict:
     command = [python, __file__, "--subject", subject, "--model", args.model]
     command += ["--batch", args.batch, "--threads", args.threads, "--warm-up", warm_up, "--steps", steps]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": str(args.threads)}
+    if subject == "torch" and "KERASCNN_PEERS_LD_LIBRARY_PATH" in os.environ:
+        environment["LD_LIBRARY_PATH"] = os.environ["KERASCNN_PEERS_LD_LIBRARY_PATH"]
     result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, env=environment)
     if result.returncode:
         raise SystemExit(f"{subject} failed with status {result.returncode}")
