@@ -4,7 +4,8 @@ Saining Xie, Ross Girshick, Piotr Dollár, Zhuowen Tu, Kaiming He: Aggregated Re
 Networks, 2017, arXiv:1611.05431, section 5.4, as released for Torch (facebookresearch/ResNeXt).
 
 Departures: none from the released code, which activates after the convolutions; the paper's text describes the blocks
-as pre-activated, and it is open which form gave the reported errors.
+as pre-activated, and it is open which form gave the reported errors. `resnext29_8x4d_thin` is not in the paper: the same
+network a quarter as wide, for demonstrations and first tries on a CPU.
 """
 
 import dataclasses
@@ -19,21 +20,23 @@ from kerascnn.applications._images import pixels_and_labels
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """A network of 9 * blocks + 2 layers."""
+    """A network of 29 layers: the stem, three stages of three blocks, the dense layer."""
 
     cardinality: int  # groups of the 3x3 convolution
     base_width: int  # channels of a group in the first stage; doubles from stage to stage
-    blocks: int = 3  # per stage
-    stages: int = 3
+    stem: int = 64  # channels of the first convolution, a quarter of those of the first stage
 
     def width(self, stage: int) -> int:
         """Channels of the 3x3 convolutions of a stage, counted from 0."""
         return self.cardinality * self.base_width * 2**stage
 
 
-VARIANTS = {  # table 7
+_DEPTHS = (3, 3, 3)  # blocks per stage
+
+VARIANTS = {  # table 7; the last is ours
     "resnext29_8x64d": Spec(8, 64),
     "resnext29_16x64d": Spec(16, 64),
+    "resnext29_8x4d_thin": Spec(8, 4, stem=16),
 }
 
 
@@ -45,13 +48,13 @@ def branch(x, width, groups, filters, stride, *, name):
 
 
 def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
-    """Stage outputs [b, h, w, 256], [b, h/2, w/2, 512], [b, h/4, w/4, 1024]."""
-    x = blocks.conv_bn(x, 64, 3, name="stem_conv")
-    rates = blocks.linear_rates(drop_path_rate, (spec.blocks,) * spec.stages)
+    """Stage outputs [b, h, w, c], [b, h/2, w/2, 2c], [b, h/4, w/4, 4c]; c = 4 * stem."""
+    x = blocks.conv_bn(x, spec.stem, 3, name="stem_conv")
+    rates = blocks.linear_rates(drop_path_rate, _DEPTHS)
     stages = []
-    for s in range(spec.stages):
-        filters = 256 * 2**s
-        for b, rate in enumerate(rates[s]):
+    for s, stage_rates in enumerate(rates):
+        filters = 4 * spec.stem * 2**s
+        for b, rate in enumerate(stage_rates):
             name = f"stage{s + 1}_block{b + 1}"
             stride = 2 if s > 0 and b == 0 else 1
             y = branch(x, spec.width(s), spec.cardinality, filters, stride, name=name)
@@ -80,3 +83,4 @@ preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
 
 ResNeXt29_8x64d = _family("ResNeXt29_8x64d", "resnext29_8x64d", reported="3.65 % (CIFAR-10), 17.77 % (CIFAR-100)")
 ResNeXt29_16x64d = _family("ResNeXt29_16x64d", "resnext29_16x64d", reported="3.58 % (CIFAR-10), 17.31 % (CIFAR-100)")
+ResNeXt29_8x4dThin = _family("ResNeXt29_8x4dThin", "resnext29_8x4d_thin")

@@ -1,0 +1,23 @@
+"""The README's table is that of the registry, and its figures are those of the committed results."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_networks_is_current(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
+    import networks_table
+
+    assert networks_table.updated(README) == README, "run python tools/networks_table.py --write"
+
+
+def test_the_ratios_are_those_of_the_benchmark():
+    text = (ROOT / "results" / "bench_models.txt").read_text()
+    for subject in ("torch", "keras"):
+        (ratio,) = re.findall(rf"^{subject} +\d+ +([\d.]+)", text, re.MULTILINE)
+        assert f"{float(ratio):.3g}" in README, (subject, ratio)
+    assert float(ratio) >= 30  # Keras' own grouped convolution, the reason for ours
