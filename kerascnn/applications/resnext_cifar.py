@@ -4,8 +4,8 @@ Saining Xie, Ross Girshick, Piotr Dollár, Zhuowen Tu, Kaiming He: Aggregated Re
 Networks, 2017, arXiv:1611.05431, section 5.4, as released for Torch (facebookresearch/ResNeXt).
 
 Departures: none from the released code, which activates after the convolutions; the paper's text describes the blocks
-as pre-activated, and it is open which form gave the reported errors. `resnext29_8x4d_thin` is not in the paper: the same
-network a quarter as wide, for demonstrations and first tries on a CPU.
+as pre-activated, and it is open which form gave the reported errors. `resnext29_8x4d_thin` is not in the paper: the
+same network a quarter as wide, for demonstrations and first tries on a CPU.
 """
 
 import dataclasses
