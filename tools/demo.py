@@ -30,7 +30,7 @@ def choose_data() -> tuple[str, list[str]]:
     except ValueError as error:
         print(f"Fashion-MNIST is not here ({error})\nTaking the digits that kerascnn carries.")
         return "digits", ["--epochs", "10", "--batch-size", "64"]
-    return "fashion_mnist", ["--epochs", "3", "--limit", "15000"]
+    return "fashion_mnist", ["--epochs", "3", "--limit", "12000"]
 
 
 def split_cpu() -> list[str]:
