@@ -247,7 +247,12 @@ def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.
             return tf.nn.conv2d(x, filters, strides, ((0, 0), *padding, (0, 0)), dilations=dilations)
         else:
             x, padding = tf.pad(x, ((0, 0), *padding, (0, 0))), "valid"
-    return tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
+    y = tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
+    if x.shape.rank == 4 and x.shape[3] != filters.shape[2] and not onednn():
+        # TensorFlow joins a bias that follows to the convolution, and without oneDNN the joint kernel refuses groups;
+        # it does not look past the check of a shape.
+        y = tf.ensure_shape(y, (None, None, None, filters.shape[3]))
+    return y
 
 
 def _same_padding(size: int | None, kernel: int | None, stride: int, dilation: int) -> tuple[int, int] | None:
