@@ -2,7 +2,7 @@
 
     python examples/train_resnext.py
 
-Time: about two minutes on two cores. Result: about 95 % accuracy on the 360 held-out digits.
+Time: about three minutes on two cores. Result: about 93 % accuracy on the 360 held-out digits.
 """
 
 import keras
@@ -20,6 +20,7 @@ test = kerascnn.data.eval_pipeline(source, "test", **settings)
 with tf.distribute.MirroredStrategy().scope():  # every GPU, or the CPU
     model = kerascnn.applications.ResNeXt50(input_shape=shape, classes=10)
     rate = keras.optimizers.schedules.CosineDecay(0.0, epochs * steps, warmup_target=0.05, warmup_steps=steps)
-    model.compile(keras.optimizers.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy", ["accuracy"])
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(train, epochs=epochs, steps_per_epoch=steps, validation_data=test)
 model.save("resnext50_digits.keras")
