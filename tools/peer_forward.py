@@ -1,6 +1,6 @@
 """Runs a torchvision or timm network with random weights and statistics, and records all of it for a comparison.
 
-    python tools/peer_forward.py timm resnext50_32x4d /tmp/resnext50.npz --size 224
+    python tools/peer_forward.py timm resnext50_32x4d resnext50.npz --size 224
 
 About 5 seconds and a file of 100 MB for a ResNet-50. Needs torch, torchvision and timm, not TensorFlow; tests/ runs it
 in the interpreter that KERASCNN_PEERS_PYTHON names, where torch is not importable beside TensorFlow.
