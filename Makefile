@@ -11,7 +11,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NATIVE := $(wildcard csrc/*/*)
 
-.PHONY: setup build demo test test-ops test-slow lint format golden bench clean
+.PHONY: setup build demo test test-ops test-slow bazel-check aarch64-check lint format golden bench clean
 
 setup: $(VENV)/.ready build
 
@@ -42,6 +42,14 @@ OPS = tests/ops tests/layers tests/csrc
 test-ops: setup
 	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
 	KERASCNN_NATIVE=require $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
+
+# The same sources by Bazel, loaded and run (Debian: bazel-bootstrap), and the kernels on 64-bit ARM
+# (g++-aarch64-linux-gnu, qemu-user).
+bazel-check: setup
+	tools/bazel_check.sh $(BIN)/python
+
+aarch64-check:
+	tools/aarch64_check.sh
 
 lint: setup
 	$(BIN)/ruff check .

@@ -109,7 +109,7 @@ def test_no_private_modules_of_keras_or_tensorflow():
 
 
 def test_native_code_is_layered():
-    for path in tracked("csrc/kernels/*", "csrc/common/*"):
+    for path in tracked("csrc/kernels/*", "csrc/common/*", "csrc/tests/*"):
         for header in re.findall(r'#include\s+[<"]([^>"]+)', path.read_text()):
             banned = header.startswith(("tensorflow/", "xla/", "absl/", "pybind11/", "Python.h"))
             assert not banned, f"{path.relative_to(ROOT)} includes {header}: kernels know neither TensorFlow nor Python"

@@ -40,7 +40,7 @@ class ParallelFor {
 // Everything on the calling thread.
 class SerialFor final : public ParallelFor {
  public:
-  void Run(int64_t n, int64_t cost, RangeBody body) const override {
+  void Run(int64_t n, int64_t /*cost*/, RangeBody body) const override {
     if (n > 0) body(0, n);
   }
   int threads() const override { return 1; }
@@ -51,7 +51,7 @@ class SerialFor final : public ParallelFor {
 class ThreadsFor final : public ParallelFor {
  public:
   explicit ThreadsFor(int threads) : threads_(std::max(1, threads)) {}
-  void Run(int64_t n, int64_t cost, RangeBody body) const override {
+  void Run(int64_t n, int64_t /*cost*/, RangeBody body) const override {
     const int64_t parts = std::min<int64_t>(threads_, n);
     if (parts <= 1) {
       if (n > 0) body(0, n);
