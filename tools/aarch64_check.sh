@@ -2,8 +2,8 @@
 # Compiles the kernels and their tests for 64-bit ARM, warnings being errors, and runs the tests under an emulator:
 # nothing may rely on x86. CXX_AARCH64 names another compiler.
 #
-# Debian: apt-get install g++-aarch64-linux-gnu qemu-user. Exit status: 0 everything that can be run here passed, 3 there
-# is no compiler, else something failed.
+# Debian: apt-get install g++-aarch64-linux-gnu qemu-user. Exit status: 0 everything that can be run here passed, 3
+# there is no compiler, else something failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the targets of BUILD with Bazel, loads and runs what came out: tools/bazel_check.sh [PYTHON]
 #
-# 1. In this folder, against the headers and libraries of PYTHON's TensorFlow: the kernels and their test, the op library
-#    for tf.load_op_library, and a program of TensorFlow's C API with the ops linked in.
+# 1. In this folder, against the headers and libraries of PYTHON's TensorFlow: the kernels and their test, the op
+#    library for tf.load_op_library, and a program of TensorFlow's C API with the ops linked in.
 # 2. In a folder laid out as TensorFlow Serving's tree, with BUILD and csrc copied to where docs/serving_custom_ops.md
 #    puts them. One op, unoptimised, is enough there, because only the paths are in question.
 #
-# Made for Debian's Bazel 4.2.3 (apt-get install bazel-bootstrap) and works offline. All output goes to a temporary folder
-# that is removed at the end. Exit status: 0 everything passed, 3 there is no Bazel, else something failed.
+# Made for Debian's Bazel 4.2.3 (apt-get install bazel-bootstrap) and works offline. All output goes to a temporary
+# folder that is removed at the end. Exit status: 0 everything passed, 3 there is no Bazel, else something failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -73,7 +73,7 @@ cc_binary(
 END
 cd "$tree"
 build there '--per_file_copt=.*@-O0' //tensorflow_serving/model_servers:model_server
-server=$(echo "$scratch"/there/execroot/tf_serving/bazel-out/*-fastbuild/bin/tensorflow_serving/model_servers)/model_server
+server=$(echo "$scratch"/there/execroot/tf_serving/bazel-out/*-fastbuild/bin)/tensorflow_serving/model_servers/model_server
 
 "$python" "$root/tools/bazel_check.py" "$bin/_ops.so" "$bin/saved_model_run" "$server"
 say "passed"

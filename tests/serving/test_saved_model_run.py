@@ -3,11 +3,14 @@
 import os
 import subprocess
 
+import keras
 import numpy as np
 import pytest
-from serving_nets import SHAPE
+from serving_nets import SHAPE, export_options
 
-from kerascnn.serving import checking
+from kerascnn import ops, serving
+from kerascnn.applications.resnext import Spec, features
+from kerascnn.serving import checking, loading
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
 
 pytestmark = pytest.mark.skipif(not checking._BINARY.is_file(), reason="kerascnn/_bin/saved_model_run was not built")
@@ -84,3 +87,32 @@ def test_an_unknown_signature_and_an_output_that_cannot_be_written(exported, ima
     assert done.returncode == 2 and "no signature classify" in done.stderr
     done = run(exported[1], "tensors", image, tmp_path / "missing" / "out")
     assert done.returncode == 6 and "cannot write" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def resnext(tmp_path_factory):
+    """(model, folder) of a ResNeXt of four blocks, exported with kerascnn's own ops."""
+    if not ops.build_info()["available"]:
+        pytest.skip(f"there are no native ops here: {ops.build_info()['reason']}")
+    keras.utils.set_random_seed(0)
+    shape = (32, 32, 3)
+    inputs = keras.Input(shape)
+    stages = features(inputs, Spec(depths=(1, 1, 1, 1), cardinality=4, base_width=4))
+    pooled = keras.layers.GlobalAveragePooling2D()(stages[-1])
+    model = keras.Model(inputs, keras.layers.Dense(7, "softmax")(pooled))
+    options = export_options(input_shape=shape, native=True)
+    return model, serving.export(model, tmp_path_factory.mktemp("native"), **options)
+
+
+def test_a_native_export_runs_with_its_library_and_not_without(resnext, tmp_path):
+    model, folder = resnext
+    images = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:])).astype("float32")
+    write_tensors(tmp_path / "in", {"images": images})
+    done = run("--library", ops.build_info()["library"], folder, "tensors", tmp_path / "in", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    answer = read_tensors(tmp_path / "out")["probabilities"]
+    np.testing.assert_allclose(answer, model(images, training=False), rtol=1e-4, atol=1e-5)
+    assert loading.custom_ops(loading.meta_graph(folder).graph_def) == {"Kerascnn>Conv2D"}
+
+    done = run(folder, "tensors", tmp_path / "in", tmp_path / "none")
+    assert done.returncode == 3 and "Op type not registered 'Kerascnn>Conv2D'" in done.stderr

@@ -54,7 +54,7 @@ def _installed_tensorflow(context):
     found = context.execute([python, "-c", _FIND])
     path = found.stdout.strip()
     if found.return_code or not path:
-        fail("TensorFlow must be installed for %s (PYTHON_BIN_PATH). Received: %s" % (python, found.stderr or "nothing"))
+        fail("%s (PYTHON_BIN_PATH) must have TensorFlow. Received: %s" % (python, found.stderr or "nothing"))
     for name in ("include", "libtensorflow_framework.so.2", "libtensorflow_cc.so.2"):
         context.symlink(path + "/" + name, name)
     context.file("BUILD", _ROOT)
@@ -67,7 +67,7 @@ def _installed_tensorflow(context):
 
 installed_tensorflow = repository_rule(
     implementation = _installed_tensorflow,
-    doc = "Headers and libraries of the TensorFlow that $PYTHON_BIN_PATH imports, as //tensorflow/core and //tensorflow/c.",
+    doc = "Headers and libraries of the TensorFlow that $PYTHON_BIN_PATH imports, in TensorFlow's own packages.",
     environ = ["PYTHON_BIN_PATH"],
     local = True,
 )
