@@ -2,15 +2,19 @@
 
 Everything else about the package is in pyproject.toml. Sources are found by globbing, so a new op needs no edit here:
 
-    csrc/kernels/*.cc + csrc/tf/*.cc (+ csrc/kernels/*_cuda.cu)  ->  kerascnn/_ops.so           TensorFlow op library
-    csrc/kernels/*.cc + csrc/python/*.cc                         ->  kerascnn/_kernels.<abi>.so  no TensorFlow in it
-    csrc/bin/<name>.cc                                           ->  kerascnn/_bin/<name>        TensorFlow's C API
+    csrc/kernels/*.cc + csrc/tf/*.cc (+ CUDA)      ->  kerascnn/_ops.so                TensorFlow op library
+    csrc/kernels/*.cc + csrc/python/*.cc (+ CUDA)  ->  kerascnn/_kernels.<abi>.so      no TensorFlow in it
+    csrc/bin/<name>.cc                             ->  kerascnn/_bin/<name>            TensorFlow's C API
+    csrc/python/*_buffers.cc + CUDA, by g++        ->  kerascnn/_cuda_on_cpu.<abi>.so  for tests (cuda_shim.h)
 
+CUDA is csrc/common/*.cu and csrc/kernels/*_cuda.cu, compiled where there is nvcc; no GPU or driver is needed for it.
+The test module is built in place only, or with KERASCNN_BUILD_TESTS=1.
 Objects are kept in _build/ and made again only when a source, a header or the command changed. What was built, and
 why something was not, is written to kerascnn/_build_info.json and shown by `kerascnn.ops.build_info()`.
 
 Environment: KERASCNN_BUILD=auto|require|off (auto: a failing compilation is a warning, the package then works in
-plain TensorFlow), KERASCNN_CUDA=auto|on|off, CXX, NVCC, CXXFLAGS (appended), KERASCNN_JOBS.
+plain TensorFlow), KERASCNN_CUDA=auto|on|off (on: without CUDA nothing is built), CXX, NVCC, CXXFLAGS (appended),
+KERASCNN_JOBS.
 """
 
 import concurrent.futures
@@ -40,6 +44,8 @@ COMMON_FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "-w", "-fPIC", "-pthread", "-Ic
 # Neither changes a value; both let loops with square roots and comparisons be vectorised. Contraction to fused
 # multiply-add is the compiler's default in GNU mode only.
 COMMON_FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+CUDA_FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "-Icsrc", "--expt-relaxed-constexpr", "-Werror", "all-warnings"]
+CUDA_FLAGS += ["-Xcompiler=-fPIC,-Wall,-fvisibility=hidden"]
 
 
 def setting(name: str, *choices: str) -> str:
@@ -131,14 +137,15 @@ def make(output: Path, command: list[str], sources: list[Path]) -> bool:
 
 
 class Builder:
-    """The three kinds of binaries, from objects that they share."""
+    """The kinds of binaries, from objects that they share."""
 
     def __init__(self, tensorflow: dict | None, in_place: bool):
         self.tensorflow, self.in_place = tensorflow, in_place
         self.cxx = shlex.split(os.environ.get("CXX") or "g++")
         self.extra = shlex.split(os.environ.get("CXXFLAGS", ""))
         self.jobs = int(os.environ.get("KERASCNN_JOBS") or os.cpu_count() or 1)
-        self.cuda = {"architectures": [], "reason": "No CUDA sources"}
+        self.cuda = {"architectures": [], "reason": "Nothing was compiled"}
+        self.cuda_parts = None
 
     def objects(self, sources: list[Path], flags: list[str]) -> list[Path]:
         """Object files of `sources`, compiled in parallel."""
@@ -160,8 +167,7 @@ class Builder:
         """Object files of CUDA sources: machine code per architecture and PTX of the newest."""
         targets = [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in CUDA_ARCHITECTURES]
         newest = CUDA_ARCHITECTURES[-1]
-        flags = ["-std=c++17", "-O3", "-DNDEBUG", "-w", "-Icsrc", "-Xcompiler=-fPIC", *targets]
-        flags.append(f"-gencode=arch=compute_{newest},code=compute_{newest}")
+        flags = [*CUDA_FLAGS, *targets, f"-gencode=arch=compute_{newest},code=compute_{newest}"]
         folder = OBJECTS / hashlib.sha256(shlex.join([nvcc, *flags]).encode()).hexdigest()[:12]
         outputs = [folder / source.relative_to("csrc").with_suffix(".cu.o") for source in sources]
         self.compile_all(
@@ -176,8 +182,13 @@ class Builder:
 
     def with_cuda(self) -> tuple[list[Path], list[str], list[str]]:
         """Objects, compile flags and link flags that CUDA adds; empty, with the reason recorded, where it is absent."""
+        if self.cuda_parts is None:
+            self.cuda_parts = self.find_cuda_parts()
+        return self.cuda_parts
+
+    def find_cuda_parts(self) -> tuple[list[Path], list[str], list[str]]:
         wanted = setting("KERASCNN_CUDA", "auto", "on", "off")
-        sources, nvcc = glob("kernels/*_cuda.cu"), find_nvcc()
+        sources, nvcc = cuda_sources(), find_nvcc()
         if wanted == "off" or not sources or not nvcc:
             reason = "KERASCNN_CUDA=off" if wanted == "off" else "No CUDA sources" if not sources else "nvcc not found"
             if wanted == "on" and sources:
@@ -189,6 +200,7 @@ class Builder:
         except CompileError as error:
             if wanted == "on":
                 raise
+            print(f"\nkerascnn: built without CUDA.\n{error}\n", file=sys.stderr)
             self.cuda = {"architectures": [], "reason": str(error)}
             return [], [], []
         self.cuda = {"architectures": [f"sm_{arch}" for arch in CUDA_ARCHITECTURES], "reason": ""}
@@ -220,15 +232,31 @@ class Builder:
         link = ["-shared", *self.tensorflow_link("../", "libtensorflow_framework.so.2"), *cuda_link]
         return self.link(folder / "_ops.so", objects, link)
 
-    def module(self, folder: Path) -> Path:
+    def module_flags(self) -> list[str]:
         try:
             import pybind11
         except ImportError as error:
             raise CompileError("pybind11 is not installed") from error
-        includes = [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_paths()["include"])]
+        return [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_paths()["include"])]
+
+    def module(self, folder: Path) -> Path:
+        flags = ["-fvisibility=hidden", *self.module_flags()]
+        cuda_objects, cuda_flags, cuda_link = self.with_cuda()
+        sources = [source for source in glob("python/*.cc") if source.stem != "cuda_on_cpu"]
+        objects = self.objects(glob("kernels/*.cc"), ["-fvisibility=hidden"]) + cuda_objects
+        objects += self.objects(sources, [*flags, *cuda_flags])
+        return self.link(folder / module_file("_kernels"), objects, ["-shared", *cuda_link])
+
+    def cuda_on_cpu(self, folder: Path) -> list[Path]:
+        """The CUDA sources as a module that runs them on the CPU, for tests."""
+        if not (self.in_place or setting("KERASCNN_BUILD_TESTS", "0", "1") == "1"):
+            return []
+        flags = ["-fvisibility=hidden", "-O1", "-DKERASCNN_CUDA=1", "-DKERASCNN_CUDA_ON_CPU=1"]
+        sources = [*glob("python/*_buffers.cc"), Path("csrc/python/cuda_on_cpu.cc")]
         objects = self.objects(glob("kernels/*.cc"), ["-fvisibility=hidden"])
-        objects += self.objects(glob("python/*.cc"), ["-fvisibility=hidden", *includes])
-        return self.link(folder / f"_kernels{sysconfig.get_config_var('EXT_SUFFIX')}", objects, ["-shared"])
+        objects += self.objects(cuda_sources(), [*flags, "-xc++"]) + self.objects(glob("common/*.cc"), flags)
+        objects += self.objects(sources, [*flags, *self.module_flags()])
+        return [self.link(folder / module_file("_cuda_on_cpu"), objects, ["-shared"])]
 
     def programs(self, folder: Path) -> list[Path]:
         made = []
@@ -245,6 +273,14 @@ def glob(pattern: str) -> list[Path]:
     return sorted(path.relative_to(ROOT) for path in (ROOT / "csrc").glob(pattern))
 
 
+def cuda_sources() -> list[Path]:
+    return [*glob("common/*.cu"), *glob("kernels/*_cuda.cu")]
+
+
+def module_file(name: str) -> str:
+    return f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
 class BuildNative(build_ext):
     """build_ext that runs Builder; a failure is a warning unless KERASCNN_BUILD=require."""
 
@@ -257,7 +293,7 @@ class BuildNative(build_ext):
             stage.mkdir(parents=True, exist_ok=True)
             record = stage / "_build_info.json"
             record.write_text(json.dumps(info, indent=1) + "\n")
-            for name in ("_ops.so", f"_kernels{sysconfig.get_config_var('EXT_SUFFIX')}"):
+            for name in ("_ops.so", module_file("_kernels"), module_file("_cuda_on_cpu")):
                 (destination / name).unlink(missing_ok=True) if stage / name not in built else None
             for path in [*built, record]:
                 self.made.append(install_file(path, destination / path.relative_to(stage)))
@@ -268,7 +304,8 @@ class BuildNative(build_ext):
         tensorflow = find_tensorflow()
         builder, built, absent = Builder(tensorflow, bool(self.inplace)), [], {}
         wanted = setting("KERASCNN_BUILD", "auto", "require", "off")
-        for name, step in {"ops": builder.ops, "kernels": builder.module, "programs": builder.programs}.items():
+        steps = {"ops": builder.ops, "kernels": builder.module, "programs": builder.programs}
+        for name, step in {**steps, "cuda_on_cpu": builder.cuda_on_cpu}.items():
             try:
                 if wanted == "off":
                     raise CompileError("KERASCNN_BUILD=off")

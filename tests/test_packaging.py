@@ -47,6 +47,14 @@ def test_executables_find_tensorflow_beside_the_package():
         assert "$ORIGIN/../../tensorflow" in output("readelf", "-d", str(program))
 
 
+@needs_checkout
+@pytest.mark.skipif(MODULE is None, reason="kerascnn._kernels was not built")
+def test_a_checkout_has_the_module_that_runs_cuda_kernels_on_the_cpu():
+    record = json.loads((PACKAGE / "_build_info.json").read_text())
+    assert "cuda_on_cpu" not in record["absent"], record["absent"]["cuda_on_cpu"]
+    assert importlib.util.find_spec("kerascnn._cuda_on_cpu"), "its tests would be skipped; run make setup"
+
+
 def load_setup():
     """setup.py as a module, without running it."""
     spec = importlib.util.spec_from_file_location("kerascnn_setup", ROOT / "setup.py")

@@ -1,11 +1,17 @@
-// The four element types and their arithmetic: storage types of 16 bits compute in float.
+// The four element types and their arithmetic: storage types of 16 bits compute in float. Usable on CPU and in CUDA
+// code.
 #ifndef KERASCNN_COMMON_TYPES_H_
 #define KERASCNN_COMMON_TYPES_H_
 
 #include <cstdint>
 #include <cstring>
 
+// For functions that kernels of both kinds call. A CUDA device has instructions for the conversions below.
+#ifdef __CUDACC__
+#define KERASCNN_INLINE __host__ __device__ inline __attribute__((always_inline))
+#else
 #define KERASCNN_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace kerascnn {
 
@@ -43,11 +49,17 @@ KERASCNN_INLINE float ToCompute(bfloat16 x) { return BitCast<float>(static_cast<
 // The exponent is rebiased by a multiplication, which is exact and also normalises subnormal halves. No branch, so that
 // loops over it vectorise.
 KERASCNN_INLINE float ToCompute(half x) {
+#ifdef __CUDA_ARCH__
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x.bits));
+  return value;
+#else
   const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(x.bits & 0x7fffu) << 13;
   const uint32_t finite = BitCast<uint32_t>(BitCast<float>(magnitude) * BitCast<float>(0x77800000u));  // 2^112
   const uint32_t special = magnitude | 0x7f800000u;  // infinity and NaN keep their mantissa
   return BitCast<float>(sign | (magnitude >= 0x0f800000u ? special : finite));
+#endif
 }
 
 template <typename T>
@@ -63,13 +75,24 @@ KERASCNN_INLINE double FromCompute<double>(double x) {
 // Round to nearest, ties to even; a NaN stays a (quiet) NaN.
 template <>
 KERASCNN_INLINE bfloat16 FromCompute<bfloat16>(float x) {
+#ifdef __CUDA_ARCH__
+  bfloat16 value;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(value.bits) : "f"(x));
+  return value;
+#else
   const uint32_t bits = BitCast<uint32_t>(x);
   const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   const uint32_t nan = (bits >> 16) | 0x40u;
   return {static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded)};
+#endif
 }
 template <>
 KERASCNN_INLINE half FromCompute<half>(float x) {
+#ifdef __CUDA_ARCH__
+  half value;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(value.bits) : "f"(x));
+  return value;
+#else
   const uint32_t bits = BitCast<uint32_t>(x);
   const uint32_t sign = (bits >> 16) & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu;
@@ -80,6 +103,7 @@ KERASCNN_INLINE half FromCompute<half>(float x) {
   const uint32_t special = magnitude > 0x7f800000u ? (0x7e00u | ((magnitude >> 13) & 0x3ffu)) : 0x7c00u;
   const uint32_t finite = magnitude < 0x38800000u ? subnormal : normal;
   return {static_cast<uint16_t>(sign | (magnitude >= 0x477ff000u ? special : finite))};  // >= 65520 overflows
+#endif
 }
 
 }  // namespace kerascnn

@@ -6,6 +6,7 @@
 namespace kerascnn {
 void BindConv2D(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
+void BindLrnBuffers(pybind11::module_& module);
 }  // namespace kerascnn
 
 PYBIND11_MODULE(_kernels, module) {
@@ -15,4 +16,5 @@ PYBIND11_MODULE(_kernels, module) {
       "The instruction set that the kernels use on this machine: baseline, avx2 or avx512.");
   kerascnn::BindConv2D(module);
   kerascnn::BindLrn(module);
+  kerascnn::BindLrnBuffers(module);
 }
