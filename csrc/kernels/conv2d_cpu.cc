@@ -10,6 +10,7 @@
 #include "common/types.h"
 #include "kernels/conv2d.h"
 #include "kernels/conv2d_plan.h"
+#include "kernels/depthwise2d.h"
 
 #define KERASCNN_SIMD_FILE "kernels/conv2d_pack.inc"
 #include "common/simd_foreach.h"
@@ -84,6 +85,7 @@ void Convolve(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, 
 }  // namespace
 
 int64_t Conv2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_bytes, int threads) {
+  if (IsDepthwise2D(conv)) return Depthwise2DScratchBytes(conv, kind, element_bytes);
   const ConvPlan plan = ConvPlan::Make(conv, kind, element_bytes, VectorBytes());
   const double rows = plan.y.Packed(plan.strip), columns = plan.x.Packed(plan.x.rows());
   const double elements =
@@ -98,13 +100,17 @@ int64_t Conv2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_byte
 
 template <typename T>
 void Conv2DForward(const Conv2D& conv, const T* x, const T* w, T* y, void* scratch, const ParallelFor& parallel) {
-  if (conv.y_elements() > 0) Convolve(conv, Conv2DKind::kForward, x, w, y, scratch, parallel);
+  if (conv.y_elements() == 0) return;
+  const auto convolve = IsDepthwise2D(conv) ? Depthwise2D<T> : Convolve<T>;
+  convolve(conv, Conv2DKind::kForward, x, w, y, scratch, parallel);
 }
 
 template <typename T>
 void Conv2DInputGradient(const Conv2D& conv, const T* w, const T* dy, T* dx, void* scratch,
                          const ParallelFor& parallel) {
-  if (conv.x_elements() > 0) Convolve(conv, Conv2DKind::kInputGradient, dy, w, dx, scratch, parallel);
+  if (conv.x_elements() == 0) return;
+  const auto convolve = IsDepthwise2D(conv) ? Depthwise2D<T> : Convolve<T>;
+  convolve(conv, Conv2DKind::kInputGradient, dy, w, dx, scratch, parallel);
 }
 
 template <typename T>
@@ -115,6 +121,7 @@ void Conv2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* dw, vo
     std::memset(dw, 0, conv.w_elements() * sizeof(T));
     return;
   }
+  if (IsDepthwise2D(conv)) return Depthwise2DFilterGradient(conv, x, dy, dw, memory, parallel);
   const ConvPlan plan = ConvPlan::Make(conv, Conv2DKind::kFilterGradient, sizeof(T), VectorBytes());
   const Scratch<R> scratch(Layout(plan, Conv2DKind::kFilterGradient), memory, parallel.threads());
   const int64_t block_weights = plan.block_weights(), items = conv.batch * plan.strips, columns = plan.x.rows();
