@@ -1,4 +1,4 @@
-"""The depthwise kernels on NumPy arrays: against plain loops in float64, awkward sizes, any threads, every CPU level."""
+"""The depthwise kernels on NumPy arrays: against plain loops in float64, any sizes and threads, every CPU level."""
 
 import itertools
 import os
