@@ -10,8 +10,8 @@
 //
 // The maximum is tf.nn.max_pool's on a CPU: of equal values the first counts, NaN never does, the search starts from
 // SafLowest(), and taps outside the image are left out. `state` keeps one byte per output for the gradient: the tap
-// a * window_x + b of the maximum, or 0xff where the output is dropped. dx of a pixel is 1 / (1 - rate) times the sum of
-// dy over the outputs whose state points at it.
+// a * window_x + b of the maximum, or 0xff where the output is dropped. dx of a pixel is 1 / (1 - rate) times the sum
+// of dy over the outputs whose state points at it.
 #ifndef KERASCNN_KERNELS_SAF_POOL2D_H_
 #define KERASCNN_KERNELS_SAF_POOL2D_H_
 
@@ -66,8 +66,8 @@ std::string SafPool2DCheck(const SafPool2D& pool);
 template <typename T>
 void SafPool2DForward(const SafPool2D& pool, SafKey key, const T* x, T* y, uint8_t* state, const ParallelFor& parallel);
 
-// state, dy -> dx. The sum over the outputs of a pixel is formed in their order, in Compute<T>, and multiplied by scale()
-// at its end. A state that points at no pixel of its window contributes nothing. Bits as above.
+// state, dy -> dx. The sum over the outputs of a pixel is formed in their order, in Compute<T>, and multiplied by
+// scale() at its end. A state that points at no pixel of its window contributes nothing. Bits as above.
 template <typename T>
 void SafPool2DBackward(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, const ParallelFor& parallel);
 

@@ -7,6 +7,7 @@ namespace kerascnn {
 void BindConv2D(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
 void BindLrnBuffers(pybind11::module_& module);
+void BindSafPool2D(pybind11::module_& module);
 }  // namespace kerascnn
 
 PYBIND11_MODULE(_kernels, module) {
@@ -17,4 +18,5 @@ PYBIND11_MODULE(_kernels, module) {
   kerascnn::BindConv2D(module);
   kerascnn::BindLrn(module);
   kerascnn::BindLrnBuffers(module);
+  kerascnn::BindSafPool2D(module);
 }

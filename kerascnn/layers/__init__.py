@@ -7,6 +7,7 @@ from kerascnn.layers.deep_model import DeepModel
 from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.rbf_codes import RBFCodes
+from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
 from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
@@ -19,6 +20,7 @@ __all__ = [
     "DropPath",
     "LocalResponseNormalization",
     "RBFCodes",
+    "SAFPooling2D",
     "Subsampling2D",
     "ZeroPadShortcut",
     "scaled_tanh",
