@@ -26,6 +26,8 @@ std::vector<Conv2D> Cases() {
       Make(1, 5, 5, 20, 37, 1, 3),               // more than a vector, not a multiple of one
       Make(2, 7, 7, 16, 16, 16, 3),              // depthwise
       Make(1, 6, 9, 8, 16, 8, 3, 2),             // depthwise, two filters a channel, stride
+      Make(1, 9, 12, 40, 40, 40, 5, 2),          // depthwise, more than a vector of channels
+      Make(1, 7, 9, 21, 21, 21, 3, 1, 2),        // depthwise, dilated
       Make(1, 6, 9, 8, 8, 4, 3),                 // 2 channels a group
       Make(2, 9, 17, 12, 12, 3, 3, 2),           // 4
       Make(1, 8, 8, 40, 40, 5, 3),               // 8
