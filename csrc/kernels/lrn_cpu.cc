@@ -1,7 +1,7 @@
 // Local response normalisation on the CPU: work is cut into pieces of rows, each piece goes through lrn_simd.inc.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "common/simd.h"
@@ -13,29 +13,69 @@ namespace {
 // Radii up to this stage their input in a small buffer; beyond it sums slide along the row.
 constexpr int64_t kMaxStagedRadius = 64;
 
+// Elements of each buffer of a tile; five of them in float stay in the first-level cache.
+constexpr int64_t kLrnCapacity = 1024;
+constexpr int64_t kLrnGuard = 64;  // around it, for windows that reach beyond the first and last row
+
 // How the index space of ParallelFor maps to the array: index = row * blocks + block.
 struct LrnPlan {
   int64_t rows, channels, radius;
-  int64_t blocks;          // of channels, per row
-  int64_t block_channels;  // in each but the last
+  int64_t blocks;  // parts of each row, of equal size up to one channel
 };
 
-template <typename T>
-constexpr int64_t TileSize() {
-  return sizeof(Compute<T>) == 8 ? 768 : 1536;  // elements; four such buffers stay in the first-level cache
-}
-
-template <typename T>
 LrnPlan MakePlan(const LrnParams& params, int64_t rows, int64_t channels) {
   // A wider window than the row changes nothing.
-  LrnPlan plan{rows, channels, std::min(params.depth_radius, channels - 1), 1, channels};
-  const bool staged = plan.radius <= kMaxStagedRadius;
-  if (staged && channels + plan.radius > TileSize<T>()) {
-    plan.block_channels = TileSize<T>() - 5 * plan.radius;
-    plan.blocks = (channels + plan.block_channels - 1) / plan.block_channels;
+  LrnPlan plan{rows, channels, std::min(params.depth_radius, channels - 1), 1};
+  if (plan.radius <= kMaxStagedRadius && channels + 4 * plan.radius > kLrnCapacity) {
+    const int64_t most = kLrnCapacity - 4 * plan.radius;
+    plan.blocks = (channels + most - 1) / most;
   }
   return plan;
 }
+
+// What is computed together: channels [first, first + stored) of some rows are read. Counted from `first`, [begin, end)
+// are written, and the row is taken to end at `count`, which is beyond `stored` in rows of fewer than `lanes` channels:
+// those are padded with zeros, which add nothing to any window.
+struct LrnTile {
+  LrnTile(const LrnPlan& plan, int64_t piece, int64_t last_piece, int64_t halo, int64_t lanes)
+      : row(piece / plan.blocks), radius(plan.radius) {
+    const int64_t block = piece % plan.blocks, size = plan.channels / plan.blocks, longer = plan.channels % plan.blocks;
+    begin = block * size + std::min(block, longer);
+    end = begin + size + (block < longer);
+    first = std::max<int64_t>(0, begin - halo);
+    stored = std::min(plan.channels, end + halo) - first;
+    begin -= first, end -= first;
+    count = std::max(stored, lanes);
+    if (stored < lanes) end = count;
+    rows = plan.blocks > 1 ? 1 : std::min(last_piece - piece, kLrnCapacity / (count + 2 * radius));
+    buffered = stored < lanes || row == 0 || row + rows == plan.rows;
+  }
+  int64_t row, rows, radius, first, stored, count, begin, end;
+  bool buffered;
+};
+
+enum class LrnPower { kHalf, kThreeQuarters, kOne, kAny };
+
+LrnPower PowerOf(double beta) {
+  if (beta == 0.75) return LrnPower::kThreeQuarters;
+  return beta == 0.5 ? LrnPower::kHalf : beta == 1 ? LrnPower::kOne : LrnPower::kAny;
+}
+
+template <typename C>
+struct LrnConstants {
+  explicit LrnConstants(const LrnParams& params)
+      : bias(std::max(static_cast<C>(params.bias), std::numeric_limits<C>::min())),
+        alpha(params.alpha),
+        factor(2 * params.alpha * params.beta),
+        beta(params.beta),
+        beta_high(BitCast<float>(BitCast<uint32_t>(static_cast<float>(params.beta)) & 0xffffff00u)),
+        beta_low(params.beta - beta_high) {}
+  C bias, alpha, factor, beta;
+  float beta_high, beta_low;  // beta as 16 bits, whose products with exponents are exact in float, and the rest
+};
+
+template <typename C>
+using LaneOf = std::conditional_t<sizeof(C) == 8, int64_t, int32_t>;
 
 // A window sum that slides over the row, in higher precision than T so that what leaves is really gone.
 template <typename T>
@@ -110,6 +150,8 @@ void WideBackward(const LrnParams& params, const LrnPlan& plan, const T* x, cons
 }  // namespace
 }  // namespace kerascnn
 
+#define KERASCNN_SIMD_FILE "kernels/lrn_power.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/lrn_simd.inc"
 #include "common/simd_foreach.h"
 
@@ -119,9 +161,9 @@ template <typename T>
 void LrnForward(const LrnParams& params, int64_t rows, int64_t channels, const T* x, T* y,
                 const ParallelFor& parallel) {
   if (rows == 0 || channels == 0) return;
-  const LrnPlan plan = MakePlan<T>(params, rows, channels);
+  const LrnPlan plan = MakePlan(params, rows, channels);
   const bool wide = plan.radius > kMaxStagedRadius;
-  parallel.Run(rows * plan.blocks, plan.block_channels * (wide ? 60 : 4), [&](int64_t begin, int64_t end) {
+  parallel.Run(rows * plan.blocks, plan.channels / plan.blocks * (wide ? 60 : 2), [&](int64_t begin, int64_t end) {
     if (wide) {
       WideForward(params, plan, x, y, begin, end);
     } else {
@@ -134,9 +176,9 @@ template <typename T>
 void LrnBackward(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* dx,
                  const ParallelFor& parallel) {
   if (rows == 0 || channels == 0) return;
-  const LrnPlan plan = MakePlan<T>(params, rows, channels);
+  const LrnPlan plan = MakePlan(params, rows, channels);
   const bool wide = plan.radius > kMaxStagedRadius;
-  parallel.Run(rows * plan.blocks, plan.block_channels * (wide ? 200 : 8), [&](int64_t begin, int64_t end) {
+  parallel.Run(rows * plan.blocks, plan.channels / plan.blocks * (wide ? 200 : 4), [&](int64_t begin, int64_t end) {
     if (wide) {
       WideBackward(params, plan, x, dy, dx, begin, end);
     } else {
