@@ -46,8 +46,8 @@ using Compute = typename ComputeOf<T>::type;
 KERASCNN_INLINE float ToCompute(float x) { return x; }
 KERASCNN_INLINE double ToCompute(double x) { return x; }
 KERASCNN_INLINE float ToCompute(bfloat16 x) { return BitCast<float>(static_cast<uint32_t>(x.bits) << 16); }
-// The exponent is rebiased by a multiplication, which is exact and also normalises subnormal halves. No branch, so that
-// loops over it vectorise.
+// The exponent is rebiased by integers. A subnormal half gets a leading one that is then subtracted, so that no step
+// meets a subnormal float: TensorFlow's threads flush those to zero. No branch, so that loops over it vectorise.
 KERASCNN_INLINE float ToCompute(half x) {
 #ifdef __CUDA_ARCH__
   float value;
@@ -56,7 +56,9 @@ KERASCNN_INLINE float ToCompute(half x) {
 #else
   const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(x.bits & 0x7fffu) << 13;
-  const uint32_t finite = BitCast<uint32_t>(BitCast<float>(magnitude) * BitCast<float>(0x77800000u));  // 2^112
+  const uint32_t normal = magnitude + 0x38000000u;
+  const uint32_t subnormal = BitCast<uint32_t>(BitCast<float>(magnitude + 0x38800000u) - BitCast<float>(0x38800000u));
+  const uint32_t finite = magnitude < 0x00800000u ? subnormal : normal;
   const uint32_t special = magnitude | 0x7f800000u;  // infinity and NaN keep their mantissa
   return BitCast<float>(sign | (magnitude >= 0x0f800000u ? special : finite));
 #endif

@@ -4,15 +4,20 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "common/types.h"
 
 namespace py = pybind11;
 
 namespace kerascnn {
 namespace {
 
+// NumPy has no bfloat16: 16-bit types travel as uint16 under functions of their own names.
 template <typename T>
-using Array = py::array_t<T, py::array::c_style>;
+using Array = py::array_t<std::conditional_t<sizeof(T) == 2, uint16_t, T>, py::array::c_style>;
 
 LrnParams Checked(int64_t depth_radius, double bias, double alpha, double beta, int64_t rank) {
   const LrnParams params{depth_radius, bias, alpha, beta};
@@ -27,12 +32,17 @@ Array<T> EmptyLike(const Array<T>& x) {
 }
 
 template <typename T>
+const T* DataOf(const Array<T>& array) {
+  return reinterpret_cast<const T*>(array.data());
+}
+
+template <typename T>
 Array<T> Forward(const Array<T>& x, int64_t depth_radius, double bias, double alpha, double beta, int threads) {
   const LrnParams params = Checked(depth_radius, bias, alpha, beta, x.ndim());
-  Array<T> y = EmptyLike(x);
+  Array<T> y = EmptyLike<T>(x);
   const int64_t channels = x.shape(x.ndim() - 1);
-  const T* from = x.data();
-  T* to = y.mutable_data();
+  const T* from = DataOf<T>(x);
+  T* to = reinterpret_cast<T*>(y.mutable_data());
   const int64_t rows = channels ? x.size() / channels : 0;
   py::gil_scoped_release release;
   LrnForward(params, rows, channels, from, to, ThreadsFor(threads));
@@ -46,10 +56,10 @@ Array<T> Backward(const Array<T>& x, const Array<T>& dy, int64_t depth_radius, d
   if (x.ndim() != dy.ndim() || !std::equal(x.shape(), x.shape() + x.ndim(), dy.shape())) {
     throw py::value_error("dy must have the shape of x");
   }
-  Array<T> dx = EmptyLike(x);
+  Array<T> dx = EmptyLike<T>(x);
   const int64_t channels = x.shape(x.ndim() - 1);
-  const T *from = x.data(), *gradient = dy.data();
-  T* to = dx.mutable_data();
+  const T *from = DataOf<T>(x), *gradient = DataOf<T>(dy);
+  T* to = reinterpret_cast<T*>(dx.mutable_data());
   const int64_t rows = channels ? x.size() / channels : 0;
   py::gil_scoped_release release;
   LrnBackward(params, rows, channels, from, gradient, to, ThreadsFor(threads));
@@ -57,21 +67,23 @@ Array<T> Backward(const Array<T>& x, const Array<T>& dy, int64_t depth_radius, d
 }
 
 template <typename T>
-void Define(py::module_& module) {
+void Define(py::module_& module, const std::string& suffix) {
   using py::arg;
-  module.def("lrn_forward", &Forward<T>, arg("x").noconvert(), arg("depth_radius") = 2, arg("bias") = 2.0,
-             arg("alpha") = 1e-4, arg("beta") = 0.75, arg("n_threads") = 1,
-             "x of any rank from 2, channels last, float32 or float64, C order -> y of the same shape.");
-  module.def("lrn_backward", &Backward<T>, arg("x").noconvert(), arg("dy").noconvert(), arg("depth_radius") = 2,
+  module.def(("lrn_forward" + suffix).c_str(), &Forward<T>, arg("x").noconvert(), arg("depth_radius") = 2,
              arg("bias") = 2.0, arg("alpha") = 1e-4, arg("beta") = 0.75, arg("n_threads") = 1,
+             "x of any rank from 2, channels last, C order -> y of the same shape and type.");
+  module.def(("lrn_backward" + suffix).c_str(), &Backward<T>, arg("x").noconvert(), arg("dy").noconvert(),
+             arg("depth_radius") = 2, arg("bias") = 2.0, arg("alpha") = 1e-4, arg("beta") = 0.75, arg("n_threads") = 1,
              "x, dy of one shape -> dx, the gradient with respect to x.");
 }
 
 }  // namespace
 
 void BindLrn(py::module_& module) {
-  Define<float>(module);
-  Define<double>(module);
+  Define<float>(module, "");
+  Define<double>(module, "");
+  Define<bfloat16>(module, "_bfloat16");
+  Define<half>(module, "_float16");
 }
 
 }  // namespace kerascnn

@@ -52,6 +52,45 @@ def test_values_and_gradient(channels, radius, dtype, tolerance):
         np.testing.assert_allclose(dx, gradient(dy.astype("float64")), rtol=tolerance, atol=5 * tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("channels, radius", [(7, 2), (96, 2), (217, 64), (1700, 5)])
+def test_sixteen_bits_round_the_float32_result(channels, radius, dtype):
+    x, dy = (rounded(values.astype("float32"), dtype) for values in data(29, channels))
+    stored = [as_bits(values, dtype) for values in (x, dy)]
+    for beta in BETAS:
+        constants = (radius, 1.3, 0.2, beta)
+        y = getattr(kernels, f"lrn_forward_{dtype}")(stored[0], *constants, n_threads=2)
+        dx = getattr(kernels, f"lrn_backward_{dtype}")(*stored, *constants)
+        wide_y, wide_dx = kernels.lrn_forward(x, *constants), kernels.lrn_backward(x, dy, *constants)
+        np.testing.assert_array_equal(y, as_bits(wide_y, dtype))
+        np.testing.assert_array_equal(dx, as_bits(wide_dx, dtype))
+
+
+def as_bits(values, dtype):
+    """float32 -> the nearest numbers of 16 bits, ties to even."""
+    if dtype == "float16":
+        return values.astype("float16").view("uint16")
+    bits = values.view("uint32")
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("uint16")
+
+
+def rounded(values, dtype):
+    bits = as_bits(values, dtype)
+    if dtype == "float16":
+        return bits.view("float16").astype("float32")
+    return (bits.astype("uint32") << 16).view("float32")
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-6), ("float64", 2e-14)])
+def test_powers_are_exact_over_the_whole_range(dtype, tolerance):
+    """One channel, alpha 0: nothing but the power of the bias is rounded."""
+    scale = np.exp2(np.linspace(-90, 90, 4003))
+    for beta in [*BETAS, 0.1, 1.3]:
+        for bias in scale[:: 1 if beta == 0.75 else 16]:
+            y = kernels.lrn_forward(np.ones((1, 1), dtype), 0, bias, 0.0, beta)
+            np.testing.assert_allclose(y, np.asarray(bias, dtype).astype("float64") ** -beta, rtol=tolerance)
+
+
 @pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("channels, radius", SIZES)
 def test_threads_do_not_change_a_bit(channels, radius, beta):

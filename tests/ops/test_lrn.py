@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.ops import build_info, local_response_normalization, native
+from kerascnn.ops import _native, build_info, local_response_normalization, native
 from kerascnn.ops.lrn import reference
 
 NATIVE = build_info()["available"]
@@ -167,3 +167,19 @@ def test_the_op_itself_refuses_what_no_shape_revealed():
         function = tf.function(lambda x: local_response_normalization(x), input_signature=[spec])
         with pytest.raises(tf.errors.InvalidArgumentError, match="x must have at least 2 dimensions. Received: 1"):
             function(tf.ones(3))
+
+
+@needs_native
+@pytest.mark.parametrize("op", ["lrn", "conv2d"])
+def test_subnormal_halves_survive_on_threads_that_flush_subnormal_floats(op):
+    """TensorFlow's threads treat subnormal floats as zero; halves below 2^-14 are ordinary numbers in float32."""
+    bits = np.tile(np.arange(2048, dtype="uint16"), 512)  # half of them subnormal
+    x = tf.constant(bits.view("float16").reshape(16, 64, 64, 16))
+    with native("require"):
+        if op == "lrn":
+            y = local_response_normalization(x, bias=1.0, alpha=0.0)
+        else:
+            y = _native.loaded().kerascnn_conv2d(
+                x=x, filters=tf.ones((1, 1, 1, 16), "float16"), strides=(1, 1), padding="SAME", dilations=(1, 1)
+            )
+    np.testing.assert_array_equal(y.numpy().view("uint16").ravel(), bits)
