@@ -1,8 +1,10 @@
 """The build: what the binaries hold, what they need, what is made again, and what a machine without compiler gets."""
 
+import ctypes
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +47,37 @@ def test_the_op_library_needs_no_gpu_and_no_absolute_place():
 def test_executables_find_tensorflow_beside_the_package():
     for program in (PACKAGE / "_bin").iterdir():
         assert "$ORIGIN/../../tensorflow" in output("readelf", "-d", str(program))
+
+
+def registered(op):
+    """The device of every kernel that TensorFlow knows for an op, by its C API."""
+    import tensorflow as tf
+
+    class Buffer(ctypes.Structure):
+        _fields_ = [("data", ctypes.c_void_p), ("length", ctypes.c_size_t), ("deallocator", ctypes.c_void_p)]
+
+    library = ctypes.CDLL(str(Path(tf.__file__).parent / "libtensorflow_cc.so.2"))
+    library.TF_NewStatus.restype = ctypes.c_void_p
+    library.TF_GetRegisteredKernelsForOp.restype = ctypes.POINTER(Buffer)
+    library.TF_GetRegisteredKernelsForOp.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+    found = library.TF_GetRegisteredKernelsForOp(op.encode(), library.TF_NewStatus()).contents
+    text = ctypes.string_at(found.data, found.length).decode("latin-1")
+    return re.findall(r"(CPU|GPU)", text)
+
+
+@needs_checkout
+@pytest.mark.skipif(not OPS.is_file(), reason="the op library was not built")
+def test_gpu_kernels_are_registered_where_cuda_was_built():
+    from kerascnn.ops import _native
+
+    assert _native.register()
+    record = json.loads((PACKAGE / "_build_info.json").read_text())
+    wanted = 4 if record["cuda"]["architectures"] else 0
+    for op in ("LocalResponseNormalization", "LocalResponseNormalizationGrad"):
+        devices = registered(f"Kerascnn>{op}")
+        assert devices.count("CPU") == 4 and devices.count("GPU") == wanted, devices
+    if not _native.has_gpu():
+        assert _native.cuda_problem()  # in words: no driver, no device, or no CUDA in this build
 
 
 @needs_checkout

@@ -8,6 +8,7 @@ namespace kerascnn {
 
 #ifdef KERASCNN_CUDA_ON_CPU
 
+std::string CudaProblem() { return ""; }
 std::string UseDeviceOf(const void*) { return ""; }
 std::string WaitForStream(void*) { return ""; }
 
@@ -18,6 +19,20 @@ DeviceScratch::DeviceScratch(int64_t bytes, void* stream) : stream_(stream) {
 DeviceScratch::~DeviceScratch() { ::operator delete(data_, std::align_val_t(256)); }
 
 #else
+
+std::string CudaProblem() {
+  int devices = 0;
+  cudaError_t code = cudaGetDeviceCount(&devices);
+  for (int device = 0; device < devices && code == cudaSuccess; ++device) {
+    int major = 0;
+    code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (code == cudaSuccess && major < 8) {
+      return "CUDA: device " + std::to_string(device) + " is older than compute capability 8.0";
+    }
+  }
+  if (code != cudaSuccess) cudaGetLastError();
+  return CudaError(code);
+}
 
 std::string UseDeviceOf(const void* pointer) {
   cudaPointerAttributes attributes;

@@ -1,4 +1,4 @@
-// Device and memory for callers that have no framework to give them: the Python module.
+// Whether kernels can run here; device and memory for callers that have no framework to give them: the Python module.
 #ifndef KERASCNN_COMMON_CUDA_DEVICE_H_
 #define KERASCNN_COMMON_CUDA_DEVICE_H_
 
@@ -6,6 +6,9 @@
 #include <string>
 
 namespace kerascnn {
+
+// What keeps kernels from running on this machine's devices (no driver, an old one, an old device), in words, else "".
+std::string CudaProblem();
 
 // Makes the device that holds `pointer` the calling thread's own; what went wrong in words, "" if nothing.
 std::string UseDeviceOf(const void* pointer);

@@ -1,8 +1,10 @@
 // TensorFlow ops Kerascnn>LocalResponseNormalization and its gradient. The formula is in kernels/lrn.h.
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/lrn.h"
+#include "kernels/lrn_cuda.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -93,7 +95,7 @@ class LrnKernel : public tf::OpKernel {
   LrnParams params_;
 };
 
-template <typename T>
+template <typename Device, typename T>
 class LrnForwardKernel final : public LrnKernel {
  public:
   using LrnKernel::LrnKernel;
@@ -101,11 +103,16 @@ class LrnForwardKernel final : public LrnKernel {
     tf::Tensor* y = nullptr;
     int64_t rows, channels;
     if (!Prepare(context, &y, &rows, &channels)) return;
-    LrnForward(params_, rows, channels, Data<T>(context->input(0)), MutableData<T>(y), TensorFlowFor(context));
+    const auto* x = Data<T>(context->input(0));
+    if constexpr (std::is_same_v<Device, Cuda>) {
+      OP_REQUIRES_OK(context, Said(LrnForwardCuda(params_, rows, channels, x, MutableData<T>(y), CudaStream(context))));
+    } else {
+      LrnForward(params_, rows, channels, x, MutableData<T>(y), TensorFlowFor(context));
+    }
   }
 };
 
-template <typename T>
+template <typename Device, typename T>
 class LrnBackwardKernel final : public LrnKernel {
  public:
   using LrnKernel::LrnKernel;
@@ -113,21 +120,26 @@ class LrnBackwardKernel final : public LrnKernel {
     tf::Tensor* dx = nullptr;
     int64_t rows, channels;
     if (!Prepare(context, &dx, &rows, &channels)) return;
-    LrnBackward(params_, rows, channels, Data<T>(context->input(0)), Data<T>(context->input(1)), MutableData<T>(dx),
-                TensorFlowFor(context));
+    const auto *x = Data<T>(context->input(0)), *dy = Data<T>(context->input(1));
+    if constexpr (std::is_same_v<Device, Cuda>) {
+      tf::Tensor scratch;
+      const int64_t bytes = LrnBackwardCudaScratchBytes(params_, rows, channels, sizeof(T));
+      OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
+      OP_REQUIRES_OK(context, Said(LrnBackwardCuda(params_, rows, channels, x, dy, MutableData<T>(dx),
+                                                   scratch.flat<int8_t>().data(), CudaStream(context))));
+    } else {
+      LrnBackward(params_, rows, channels, x, dy, MutableData<T>(dx), TensorFlowFor(context));
+    }
   }
 };
 
-#define REGISTER(T)                                                                                                  \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>LocalResponseNormalization").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"), \
-                          LrnForwardKernel<T>);                                                                      \
-  REGISTER_KERNEL_BUILDER(                                                                                           \
-      Name("Kerascnn>LocalResponseNormalizationGrad").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),                 \
-      LrnBackwardKernel<T>)
-REGISTER(float);
-REGISTER(double);
-REGISTER(Eigen::bfloat16);
-REGISTER(Eigen::half);
+#define REGISTER(Where, T)                                                                                          \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>LocalResponseNormalization").Device(Where::Name()).TypeConstraint<T>("T"), \
+                          LrnForwardKernel<Where, T>);                                                              \
+  REGISTER_KERNEL_BUILDER(                                                                                          \
+      Name("Kerascnn>LocalResponseNormalizationGrad").Device(Where::Name()).TypeConstraint<T>("T"),                 \
+      LrnBackwardKernel<Where, T>)
+KERASCNN_FOR_DEVICES_AND_TYPES(REGISTER);
 #undef REGISTER
 
 }  // namespace

@@ -3,12 +3,13 @@
 Op names are `Kerascnn>Name` in TensorFlow's registry; `library().kerascnn_name(...)` calls one. An op file does
 
     def conv2d(x, ...):
-        if _native.usable():                     # library present, mode allows it, no GPU, not tracing for XLA
+        if _native.usable(gpu=True):             # library present, mode allows it, not tracing for XLA
             return _native.library().kerascnn_conv2d(...)
         return reference(x, ...)
 """
 
 import contextlib
+import ctypes
 import functools
 import json
 import os
@@ -173,6 +174,20 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+@functools.cache
+def cuda_problem() -> str:
+    """What keeps this build's CUDA kernels from running here: no library, built without CUDA, no driver, an old device.
+
+    Returns:
+        The reason in words, "" where they run. Asks the driver and starts nothing on a device.
+    """
+    if not register():
+        return _State.loaded[1]
+    question = ctypes.CDLL(str(_LIBRARY)).kerascnn_cuda_problem
+    question.restype = ctypes.c_char_p
+    return question().decode()
+
+
 _xla_graphs: "weakref.WeakKeyDictionary[tf.Graph, bool]" = weakref.WeakKeyDictionary()
 
 
@@ -207,9 +222,11 @@ def usable(gpu: bool = False) -> bool:
     """Whether an op may call the library here and now.
 
     Args:
-        gpu: the op has a CUDA kernel in this build; without one, a machine with a GPU runs plain TensorFlow.
+        gpu: the op has CUDA kernels. Without them, or where they cannot run, a machine with a GPU runs plain TensorFlow.
 
     Raises:
         InputError: the mode is "require" and there is no usable library.
     """
-    return library() is not None and (gpu or not has_gpu()) and not tracing_for_xla()
+    if library() is None or tracing_for_xla():
+        return False
+    return not has_gpu() or (gpu and not cuda_problem())

@@ -175,5 +175,8 @@ def test_tracing_for_xla_is_recognised():
 def test_a_gpu_without_kernels_for_it_runs_plain_tensorflow(monkeypatch):
     monkeypatch.setattr(_native, "has_gpu", lambda: True)
     monkeypatch.setattr(_native, "library", lambda: object())
+    monkeypatch.setattr(_native, "cuda_problem", lambda: "")
     assert not _native.usable()
     assert _native.usable(gpu=True)
+    monkeypatch.setattr(_native, "cuda_problem", lambda: "the driver is too old")
+    assert not _native.usable(gpu=True)
