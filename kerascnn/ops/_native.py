@@ -222,7 +222,7 @@ def usable(gpu: bool = False) -> bool:
     """Whether an op may call the library here and now.
 
     Args:
-        gpu: the op has CUDA kernels. Without them, or where they cannot run, a machine with a GPU runs plain TensorFlow.
+        gpu: the op has CUDA kernels. Without, or where they cannot run, a machine with a GPU runs plain TensorFlow.
 
     Raises:
         InputError: the mode is "require" and there is no usable library.

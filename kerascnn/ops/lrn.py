@@ -49,9 +49,10 @@ def local_response_normalization(
     counting as zero. The defaults are AlexNet's. Differentiable any number of times; the first derivative is native.
 
     Which implementation runs: this package's kernel, on a CPU and, in builds with CUDA, on a GPU; plain TensorFlow
-    (`reference`) where the library is absent, switched off or cannot run on the GPU, and under XLA. `tf.nn.local_response_normalization` is never used:
-    on [16, 55, 55, 96] float32 with the default constants, one thread of an AVX-512 machine, forward / forward and
-    gradient took 5.3 / 13.5 ms here, 20 / 43 ms in the plain form and 19 / 96 ms there (TensorFlow 2.21).
+    (`reference`) where the library is absent, switched off or cannot run on the GPU, and under XLA.
+    `tf.nn.local_response_normalization` is never used: on [16, 55, 55, 96] float32 with the default constants, one
+    thread of an AVX-512 machine, forward / forward and gradient took 5.3 / 13.5 ms here, 20 / 43 ms in the plain form
+    and 19 / 96 ms there (TensorFlow 2.21).
 
     Args:
         x: [..., channels], at least two dimensions; float32, float64, bfloat16 or float16 (computed in float32).
