@@ -68,7 +68,9 @@ golden: setup
 cuda-check: setup
 	$(BIN)/python tools/cuda_check.py
 
+# PEERS_PYTHON: an interpreter with torch, torchvision and timm.
 bench: setup
+	$(BIN)/python tools/bench_ops.py --out results/ops $(if $(PEERS_PYTHON),--peers-python "$(PEERS_PYTHON)")
 	$(BIN)/python tools/bench_models.py --peers-python "$(PEERS_PYTHON)"
 
 clean:

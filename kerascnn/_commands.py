@@ -264,6 +264,30 @@ def run_export(values: Values, arguments: list[str], console: Console) -> None:
     console.print(f"exported and checked: {version}", highlight=False, markup=False, soft_wrap=True)
 
 
+def run_benchmark(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn benchmark."""
+    if arguments != ["ops"]:
+        raise InputError(f"What can be benchmarked is ops. Received: {arguments[0]}")
+    from kerascnn.benchmark import cases
+
+    chosen = cases.choose(values["shapes"], values["only"])  # refuses bad values before TensorFlow
+    load_tensorflow()
+    import kerascnn
+    from kerascnn.benchmark import session
+
+    session.benchmark_ops(
+        chosen,
+        dtype=values["dtype"],
+        threads=values["threads"],
+        repeat=values["repeat"],
+        peers_python=values["peers_python"],
+        out=values["out"],
+        quick=values["shapes"] == "tiny",
+        version=kerascnn.__version__,
+        console=console,
+    )
+
+
 def _load_checkpoint(path: str):
     from kerascnn.training import checkpoint
 
@@ -277,6 +301,7 @@ RUN = {
     "evaluate": run_evaluate,
     "predict": run_predict,
     "export": run_export,
+    "benchmark": run_benchmark,
 }
 
 

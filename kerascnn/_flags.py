@@ -122,7 +122,7 @@ def _train_flags(values):
 
 def commands() -> dict[str, Command]:
     """All commands by name; made anew at each call, so that parsing one leaves nothing behind."""
-    listing, info, train, evaluate, predict, export = (_values() for _ in range(6))
+    listing, info, train, evaluate, predict, export, benchmark = (_values() for _ in range(7))
     _string(listing, "family", "only this family, such as resnext")
     flags.DEFINE_boolean("table", False, "with parameters, cost and paper", flag_values=listing, module_name=_MODULE)
 
@@ -159,6 +159,16 @@ def commands() -> dict[str, Command]:
     _string(export, "out", "folder of the exported model; a new version is added below it")
     flags.DEFINE_boolean("native", False, "keep the custom ops, for a server that has them", flag_values=export,
                          module_name=_MODULE)  # fmt: skip
+
+    _string(benchmark, "only", "ops or rows that fit this pattern, or several with commas: lrn, 'conv2d*g32*'")
+    _string(benchmark, "shapes", "which set of shapes: standard, resnext50, grouped or tiny", "standard")
+    _string(benchmark, "dtype", "float32, float64, bfloat16 or float16", "float32")
+    flags.DEFINE_integer("threads", None, "threads of every subject; by default all cores of this process",
+                         flag_values=benchmark, module_name=_MODULE)  # fmt: skip
+    flags.DEFINE_integer("repeat", 15, "timed calls of each subject, of which the median counts",
+                         flag_values=benchmark, module_name=_MODULE)  # fmt: skip
+    _string(benchmark, "peers_python", "a Python interpreter with torch and torchvision, to compare with them too")
+    _string(benchmark, "out", "folder for ops.txt, ops.csv and ops.png")
     rows = [
         Command("list", "[PATTERN]", "Lists the networks.", 'kerascnn list "resnet*" --table', listing,
                 positional=(0, 1)),
@@ -174,5 +184,7 @@ def commands() -> dict[str, Command]:
         Command("export", "", "Writes a SavedModel for TensorFlow Serving, and checks it.",
                 "kerascnn export --checkpoint runs/digits --out exported/digits", export,
                 required=("checkpoint", "out")),
+        Command("benchmark", "ops", "Times every op beside TensorFlow's, Keras' and PyTorch's.",
+                "kerascnn benchmark ops --only lrn --out runs/benchmark", benchmark, positional=(1, 1)),
     ]  # fmt: skip
     return {command.name: command for command in rows}

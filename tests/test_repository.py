@@ -23,6 +23,7 @@ ALLOWED = {
     "evaluation": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data", "serving"},
     "serving": {"keras", "tensorflow", "numpy", "absl", "google", "layers", "ops", "data"},
     "analysis": {"keras", "tensorflow", "numpy", "absl", "layers", "ops", "data"},
+    "benchmark": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops"},
 }
 STANDARD_LIBRARY = __import__("sys").stdlib_module_names
 PYTHON_LINES, FAMILY_LINES, NATIVE_LINES, EXAMPLE_LINES = 400, 220, 500, 60
