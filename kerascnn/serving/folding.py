@@ -15,13 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 
 # Exactly these classes: a subclass may compute something from its kernel that is not linear.
-_LINEAR = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, Conv2D)
+_LINEAR = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, Conv2D, DepthwiseConv2D)
 _NARROW = ("float16", "bfloat16", "float64")
 
 
-class _ServedConv2D(Conv2D):
+class _Unjoined:
     """A grouped convolution that TensorFlow's graph optimizer does not join with the bias after it.
 
     The joint kernel refuses groups where oneDNN is off, which is TensorFlow's default on processors without AVX512_VNNI
@@ -30,15 +31,23 @@ class _ServedConv2D(Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        return tf.ensure_shape(super().convolution_op(inputs, kernel), (None, None, None, self.filters))
+        return tf.ensure_shape(super().convolution_op(inputs, kernel), (None, None, None, kernel.shape[-1]))
+
+
+class _ServedConv2D(_Unjoined, Conv2D):
+    pass
+
+
+class _ServedDepthwiseConv2D(_Unjoined, DepthwiseConv2D):
+    pass
 
 
 def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
     """A float32 copy for inference with each batch norm folded into the layer before it where that is exact.
 
-    Folded is a `BatchNormalization` over the last axis that alone reads a Conv2D (of Keras or of kerascnn),
-    DepthwiseConv2D or Dense without activation, where both are called once and with the default `training`. Functional
-    models inside the model are treated likewise.
+    Folded is a `BatchNormalization` over the last axis that alone reads a Conv2D, DepthwiseConv2D (of Keras or of
+    kerascnn) or Dense without activation, where both are called once and with the default `training`. Functional models
+    inside the model are treated likewise.
 
     Args:
         model: a functional or built sequential model with one input and one output; it is left as it is.
@@ -79,8 +88,7 @@ def _copy(model: keras.Model, fold: bool) -> tuple[keras.Model, int]:
         config = _float32(layer.get_config()) if isinstance(layer, keras.layers.Layer) else layer.get_config()
         if layer.name in pairs:
             config["use_bias"] = True
-        kind = _ServedConv2D if type(layer) is Conv2D and layer.groups > 1 else type(layer)
-        copies[layer.name] = kind.from_config(config)
+        copies[layer.name] = _served(layer).from_config(config)
         return copies[layer.name]
 
     def call(layer, *args, **kwargs):
@@ -94,6 +102,13 @@ def _copy(model: keras.Model, fold: bool) -> tuple[keras.Model, int]:
         elif isinstance(copy, keras.layers.Layer):
             copy.set_weights(layers[name].get_weights())
     return result, folded
+
+
+def _served(layer) -> type:
+    """The class of a layer's copy."""
+    if type(layer) is Conv2D and layer.groups > 1:
+        return _ServedConv2D
+    return _ServedDepthwiseConv2D if type(layer) is DepthwiseConv2D else type(layer)
 
 
 def _single(tensors: list) -> Any:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from serving_nets import conv_bn, randomise, small_net
 
-from kerascnn.layers import Conv2D
+from kerascnn.layers import Conv2D, DepthwiseConv2D
 from kerascnn.serving.folding import float32_copy, fold_batch_norm
 
 
@@ -39,6 +39,17 @@ def test_everything_foldable_is_folded_and_the_rest_stays():
 @pytest.mark.parametrize("padding", ["same", "valid", 1, ((2, 0), (1, 3))])
 def test_zero_padding_does_not_disturb_folding(padding):
     model = build(lambda x: conv_bn(x, 4, Conv2D, groups=2, strides=2, padding=padding))
+    copy, folded = fold_batch_norm(model)
+    assert folded == 1
+    same(model, copy)
+
+
+def test_a_depthwise_convolution_with_explicit_padding_absorbs_its_norm():
+    def net(x):
+        x = DepthwiseConv2D(3, strides=2, padding=1, depth_multiplier=2, use_bias=False)(x)
+        return keras.layers.BatchNormalization()(x)
+
+    model = build(net)
     copy, folded = fold_batch_norm(model)
     assert folded == 1
     same(model, copy)
