@@ -1,6 +1,7 @@
 // Depthwise convolution on the CPU: what each thread gets, and which rows and columns it visits. The loops over pixels
 // are in depthwise2d_simd.inc.
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "common/simd.h"
@@ -11,7 +12,8 @@
 namespace kerascnn {
 namespace {
 
-constexpr int64_t kChunkBytes = 16 << 10;  // of the weights of one task: they share the first-level cache with rows
+constexpr int64_t kChunkBytes = 32 << 10;  // of what a tile of one task reads: a core's first-level cache holds it
+constexpr int64_t kTileTargets = 8;        // of the widest level
 constexpr int64_t kTasks = 32;             // enough for threads to share evenly; a fixed number, as bits depend on it
 
 // Targets q < count of an axis lie at target_first + q * target_step. Tap j < taps of the q-th is the source at
@@ -51,32 +53,33 @@ struct DepthwiseAxis {
   }
 };
 
-// What one call of a row loop does: `count` targets of one row, sums over `rows` rows of `taps` taps each.
-template <typename T, typename R>
-struct DepthwiseRow {
-  const T* source;                  // first channel of pixel 0 in the source row of the first tap row
-  int64_t source_row, first, step;  // elements: between tap rows; to unit 0, and between units
-  int64_t low, high;                // units inside the image
-  int64_t rows, taps, stride, count;
-  const R* weights;  // of the first tap row and tap, packed [vector][tap][lane]
-  int64_t weight_row, weight_tap, weight_vector;
-  T* target;
-  int64_t target_step;  // elements
-  int64_t channels;     // from `source` and `target` on
-};
+// Tap rows [low, high) of the target row whose first tap reads source row `from`, `step` apart: those in the image.
+inline std::pair<int64_t, int64_t> TapsInside(int64_t from, int64_t step, int64_t size, int64_t taps) {
+  const int64_t low = std::min(taps, from < 0 ? CeilDiv(-from, step) : 0);
+  return {low, std::max(low, std::min(taps, from < size ? (size - 1 - from) / step + 1 : 0))};
+}
 
-// The same for the filter gradient: adds to sums [vector][tap][lane] what one row of dy contributes.
-template <typename T, typename R>
-struct DepthwiseGradientRow {
-  const T* source;
-  int64_t source_row, first, step;
-  int64_t low, high;
-  int64_t rows, taps, stride, count;
-  R* sums;
-  int64_t sums_row, sums_vector;
-  const T* target;
-  int64_t target_step;
-  int64_t channels;
+// What one call of the loops works on: one run of columns of a strip of target rows. Steps are in elements. Target is
+// T, Weight const R where targets are computed from sources and weights; const T and R where the filter gradient is.
+template <typename Target, typename Weight>
+struct DepthwiseStrip {
+  const std::remove_const_t<Target>* source;   // row 0, column 0 of the image, first channel
+  int64_t source_line, lines;                  // between rows; rows of the image
+  int64_t from, advance, tap_lines, tap_rows;  // row of the first tap of the first target row; rows between target rows
+                                               // and between taps; tap rows
+  int64_t first, step;                         // to unit 0 of the columns (DepthwiseRun), and between units
+  int64_t low, high, taps, stride, count;      // as in DepthwiseRun
+  Target* target;                              // of the first target
+  int64_t target_line, target_step, rows;      // between target rows and neighbouring targets; target rows
+  Weight* weights;                             // [vector][tap][lane], of the first vector and tap
+  int64_t weight_row, weight_tap, weight_vector;
+  int64_t channels;  // from `source` and `target` on
+
+  void SetColumns(const DepthwiseRun& run, int64_t pixel) {
+    first = run.source_first * pixel, step = run.source_step * pixel;
+    low = run.low, high = run.high, taps = run.taps, stride = run.stride, count = run.count;
+    target_step = run.target_step * pixel;
+  }
 };
 
 }  // namespace
@@ -111,7 +114,11 @@ struct DepthwisePlan {
     strip = std::max<int64_t>(1, std::min<int64_t>(8, rows / CeilDiv(kTasks, images)));
     strips = CeilDiv(rows, strip);
     const int64_t items = images * strips;
-    chunks = CeilDiv(vectors, std::max<int64_t>(1, kChunkBytes / bytes / lanes / taps));
+    // A tile's sources, rows of them enough for one more target row, and the weights.
+    const int64_t pixels =
+        (c.kernel_height + y.axis.source_stride) * (kTileTargets * x.axis.source_stride + c.kernel_width);
+    const int64_t fit = kChunkBytes / lanes / (pixels * element_bytes + taps * bytes);
+    chunks = CeilDiv(vectors, std::max<int64_t>(1, fit));
     chunks = std::min(vectors, std::max(chunks, kTasks / 2 / items));
     chunk = CeilDiv(vectors, chunks);
     chunks = CeilDiv(vectors, chunk);
@@ -123,12 +130,6 @@ struct DepthwisePlan {
   int64_t first(int64_t task) const { return task % chunks * chunk; }
   int64_t chunk_channels(int64_t first) const { return std::min(chunk * lanes, channels - first * lanes); }
 };
-
-// Tap rows [low, high) of the target row whose first tap reads source row `from`, `step` apart: those in the image.
-std::pair<int64_t, int64_t> TapsInside(int64_t from, int64_t step, int64_t size, int64_t taps) {
-  const int64_t low = std::min(taps, from < 0 ? CeilDiv(-from, step) : 0);
-  return {low, std::max(low, std::min(taps, from < size ? (size - 1 - from) / step + 1 : 0))};
-}
 
 }  // namespace
 
@@ -145,7 +146,7 @@ void Depthwise2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* 
   using R = Compute<T>;
   const DepthwisePlan plan(conv, kind, sizeof(T));
   const ConvAxis &ay = plan.y.axis, &ax = plan.x.axis;
-  const int64_t source_row = ax.source_size * plan.channels, vector_weights = plan.vector_weights();
+  const int64_t source_line = ax.source_size * plan.channels, vector_weights = plan.vector_weights();
   R* weights = static_cast<R*>(scratch);
   parallel.Run(plan.vectors, 4 * plan.taps, [&](int64_t begin, int64_t end) {
     for (int64_t v = begin; v < end; ++v) {
@@ -159,34 +160,27 @@ void Depthwise2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* 
     for (int64_t task = begin; task < end; ++task) {
       const int64_t image = task / plan.chunks / plan.strips, q = task / plan.chunks % plan.strips * plan.strip;
       const int64_t vector = plan.first(task), channel = vector * plan.lanes;
-      DepthwiseRow<T, R> row;
-      row.weight_vector = vector_weights, row.channels = plan.chunk_channels(vector);
-      for (int64_t i = q; i < std::min(q + plan.strip, ay.rows()); ++i) {
-        for (int64_t py = 0; py < ay.phases; ++py) {
-          const ConvPhase y = ay.Phase(py);
-          if (i >= y.targets) continue;
-          const int64_t from = i * ay.source_stride + y.first;
-          const auto [low, high] = TapsInside(from, ay.source_step, ay.source_size, y.taps);
-          const int64_t line = image * ay.target_size + py + i * ay.phases;
-          row.rows = high - low;
-          // Where no tap is inside, no source may be pointed to either.
-          row.source = source + channel;
-          if (row.rows > 0) row.source += (image * ay.source_size + from + low * ay.source_step) * source_row;
-          row.source_row = ay.source_step * source_row;
-          row.weight_row = y.filter_step * conv.kernel_width * plan.lanes;
-          for (int64_t px = 0; px < ax.phases; ++px) {
-            for (int64_t r = 0; r < plan.x.runs(); ++r) {
-              const DepthwiseRun x = plan.x.Run(px, r);
-              row.first = x.source_first * plan.channels, row.step = x.source_step * plan.channels;
-              row.low = x.low, row.high = x.high;
-              row.taps = x.taps, row.stride = x.stride, row.count = x.count;
-              row.weights = weights + vector * vector_weights +
-                            ((y.filter_first + low * y.filter_step) * conv.kernel_width + x.filter_first) * plan.lanes;
-              row.weight_tap = x.filter_step * plan.lanes;
-              row.target = target + (line * ax.target_size + x.target_first) * plan.channels + channel;
-              row.target_step = x.target_step * plan.channels;
-              KERASCNN_SIMD_CALL(DepthwiseTargets(row));
-            }
+      DepthwiseStrip<T, const R> strip;
+      strip.source = source + image * ay.source_size * source_line + channel;
+      strip.source_line = source_line, strip.lines = ay.source_size;
+      strip.advance = ay.source_stride, strip.tap_lines = ay.source_step;
+      strip.weight_vector = vector_weights, strip.channels = plan.chunk_channels(vector);
+      strip.target_line = ay.phases * ax.target_size * plan.channels;
+      for (int64_t py = 0; py < ay.phases; ++py) {
+        const ConvPhase y = ay.Phase(py);
+        strip.from = q * ay.source_stride + y.first, strip.tap_rows = y.taps;
+        strip.rows = std::min(plan.strip, y.targets - q);
+        strip.weight_row = y.filter_step * conv.kernel_width * plan.lanes;
+        const int64_t line = image * ay.target_size + py + q * ay.phases;
+        for (int64_t px = 0; px < ax.phases; ++px) {
+          for (int64_t r = 0; r < plan.x.runs(); ++r) {
+            const DepthwiseRun x = plan.x.Run(px, r);
+            strip.SetColumns(x, plan.channels);
+            strip.weights =
+                weights + vector * vector_weights + (y.filter_first * conv.kernel_width + x.filter_first) * plan.lanes;
+            strip.weight_tap = x.filter_step * plan.lanes;
+            strip.target = target + (line * ax.target_size + x.target_first) * plan.channels + channel;
+            KERASCNN_SIMD_CALL(DepthwiseTargets(strip));
           }
         }
       }
@@ -200,37 +194,31 @@ void Depthwise2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* d
   using R = Compute<T>;
   const DepthwisePlan plan(conv, Conv2DKind::kFilterGradient, sizeof(T));
   const ConvAxis &ay = plan.y.axis, &ax = plan.x.axis;
-  const int64_t source_row = ax.source_size * plan.channels, vector_weights = plan.vector_weights();
+  const int64_t source_line = ax.source_size * plan.channels, vector_weights = plan.vector_weights();
   const int64_t items = conv.batch * plan.strips;
   R* sums = static_cast<R*>(scratch);
   const int64_t cost = CeilDiv(items, plan.parts) * plan.strip * ax.target_size * plan.chunk * (plan.taps + 8);
   parallel.Run(plan.parts * plan.chunks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t part = task / plan.chunks, vector = plan.first(task), channel = vector * plan.lanes;
-      DepthwiseGradientRow<T, R> row;
-      row.channels = plan.chunk_channels(vector);
       R* own = sums + (part * plan.vectors + vector) * vector_weights;
-      std::fill(own, own + CeilDiv(row.channels, plan.lanes) * vector_weights, R(0));
-      row.sums_vector = vector_weights, row.sums_row = conv.kernel_width * plan.lanes;
+      DepthwiseStrip<const T, R> strip;
+      strip.source_line = source_line, strip.lines = ay.source_size;
+      strip.advance = ay.source_stride, strip.tap_lines = ay.source_step, strip.tap_rows = ay.kernel;
+      strip.target_line = ax.target_size * plan.channels;
+      strip.weights = own, strip.weight_tap = plan.lanes, strip.weight_row = conv.kernel_width * plan.lanes;
+      strip.weight_vector = vector_weights, strip.channels = plan.chunk_channels(vector);
+      std::fill(own, own + CeilDiv(strip.channels, plan.lanes) * vector_weights, R(0));
       for (int64_t item = items * part / plan.parts; item < items * (part + 1) / plan.parts; ++item) {
         const int64_t image = item / plan.strips, q = item % plan.strips * plan.strip;
-        for (int64_t i = q; i < std::min(q + plan.strip, ay.target_size); ++i) {
-          const int64_t from = i * ay.source_stride + ay.lowest;
-          const auto [low, high] = TapsInside(from, ay.source_step, ay.source_size, ay.kernel);
-          if (low >= high) continue;
-          row.rows = high - low, row.sums = own + low * row.sums_row;
-          row.source = x + (image * ay.source_size + from + low * ay.source_step) * source_row + channel;
-          row.source_row = ay.source_step * source_row;
-          for (int64_t r = 0; r < plan.x.runs(); ++r) {
-            const DepthwiseRun run = plan.x.Run(0, r);
-            row.first = run.source_first * plan.channels, row.step = run.source_step * plan.channels;
-            row.low = run.low, row.high = run.high;
-            row.taps = run.taps, row.stride = run.stride, row.count = run.count;
-            row.target =
-                dy + ((image * ay.target_size + i) * ax.target_size + run.target_first) * plan.channels + channel;
-            row.target_step = run.target_step * plan.channels;
-            KERASCNN_SIMD_CALL(DepthwiseGradient(row));
-          }
+        strip.source = x + image * ay.source_size * source_line + channel;
+        strip.from = q * ay.source_stride + ay.lowest, strip.rows = std::min(plan.strip, ay.target_size - q);
+        for (int64_t r = 0; r < plan.x.runs(); ++r) {
+          const DepthwiseRun run = plan.x.Run(0, r);
+          strip.SetColumns(run, plan.channels);
+          strip.target =
+              dy + ((image * ay.target_size + q) * ax.target_size + run.target_first) * plan.channels + channel;
+          KERASCNN_SIMD_CALL(DepthwiseGradient(strip));
         }
       }
     }
