@@ -153,14 +153,14 @@ def conv2d(
     | where | which |
     | --- | --- |
     | GPU, or tracing for XLA | tf.nn.conv2d |
-    | CPU, float32, oneDNN on | this package's kernel for groups of 2, 4 or 8 channels in and out |
+    | CPU, float32, oneDNN on | this package's kernel for groups of 1, 2, 4 or 8 channels in and out |
     | CPU, bfloat16, oneDNN on | this package's kernel for groups of 2 or 4 channels in and out |
     | CPU, float32, oneDNN off | this package's kernel with groups or dilation, which TensorFlow cannot differentiate |
     | CPU, float64, float16; bfloat16 with oneDNN off | this package's kernel |
     | all else, or no library | tf.nn.conv2d (float16 as float32); where it has no gradient, that of `reference` |
 
     Measured (results/bench_conv.txt, two cores with AVX-512, float32): forward and gradients take 0.42 of TensorFlow's
-    time for groups of 4 channels and 0.63 to 0.76 for groups of 8; for groups of 1, 16 or 32 channels the sign of the
+    time for groups of 4 channels and 0.63 to 0.76 for groups of 8; for groups of 16 or 32 channels the sign of the
     difference changes with the shape and the run, so TensorFlow's kernel keeps them. In bfloat16 it wins from 8
     channels on. TensorFlow gives gradients of "EXPLICIT" padding to Eigen, so its kernel gets padded images instead.
 
@@ -201,7 +201,7 @@ def _prefers_native(dtype: tf.DType, filters: tf.TensorShape, dilations: tuple[i
     depth, out = (None, None) if filters.rank is None else filters[2:]
     if dtype not in (tf.float32, tf.bfloat16) or not onednn():
         return dtype != tf.float32 or groups > 1 or max(dilations) > 1
-    if depth == 1 and groups > 1 and out == groups:  # depthwise
+    if dtype == tf.float32 and depth == 1 and groups > 1 and out == groups:  # depthwise
         return True
     narrow = {tf.float32: (2, 4, 8), tf.bfloat16: (2, 4)}[dtype]
     return groups > 1 and depth in narrow and out == depth * groups
