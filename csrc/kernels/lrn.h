@@ -40,7 +40,8 @@ inline std::string CheckLrn(const LrnParams& params, int64_t rank) {
 }
 
 // x, y: [rows, channels], distinct memory. T: float, double, bfloat16, half. No scratch memory is needed. The result is
-// the same, bit for bit, for every number of threads. Nothing happens where rows or channels is 0.
+// the same, bit for bit, for every number of threads. Nothing happens where rows or channels is 0. A bias that is less
+// than the smallest normal number of the computing type counts as that.
 template <typename T>
 void LrnForward(const LrnParams& params, int64_t rows, int64_t channels, const T* x, T* y, const ParallelFor& parallel);
 

@@ -56,7 +56,8 @@ def _ratios(axes, found: Sequence[dict[str, Any]], places: dict[str, int]) -> No
             y = places[row["case"]] + (index - (len(there) - 1) / 2) * height
             value, target = row[f"to_{name}"], row[f"target_{name}"]
             axes.barh(y, value - floor, height * 0.92, left=floor, color=_COLOURS[name])
-            axes.annotate(f"{value:.2g}", (value, y), (3, 0), textcoords="offset points", va="center", fontsize=7)
+            end = max(value, target or 0)  # the figure stands clear of both
+            axes.annotate(f"{value:.2g}", (end, y), (4, 0), textcoords="offset points", va="center", fontsize=7)
             if target is not None:
                 axes.plot([target] * 2, [y - height / 2, y + height / 2], color="black", linewidth=2.5)
     axes.axvline(1, color="gray", linestyle="--", linewidth=1)
