@@ -56,5 +56,7 @@ class Preprocessing:
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 # Over the CIFAR-10 training set.
 CIFAR = Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), crop_fraction=1.0, fit="pad")
+# Over the MNIST training set.
+MNIST = Preprocessing(mean=(0.1307,), std=(0.3081,), crop_fraction=1.0, fit="pad")
 # LeNet-5: background -0.1, foreground 1.175 (LeCun et al. 1998, section II.B), so pixel/255 * 1.275 - 0.1.
 LENET = Preprocessing(mean=(0.1 / 1.275,), std=(1 / 1.275,), crop_fraction=1.0, fit="pad")

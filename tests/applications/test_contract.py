@@ -16,6 +16,13 @@ STRIDES = {  # input size / size of each stage output
     "alexnet_2012": [8, 16, 32],
     "alexnet_ungrouped": [8, 16, 32],
     **{f"resnetv2_{depth}_keras": [8, 16, 32, 32] for depth in (50, 101, 152)},  # the last block of a stage strides
+    **{f"simplenet_{net}": [1, 2, 4, 8, 16] for net in ("5m", "310k", "460k", "cifar_5m", "cifar_310k", "cifar_460k")},
+    "simplenet_cifar_5m_extra_pool": [1, 2, 4, 8, 16, 32],
+    **{
+        f"simplenetv1_{size}_m{mode}{scale}": [8, 16, 32]
+        for size, scale in [("small", "_05"), ("small", "_075"), ("5m", ""), ("9m", "")]
+        for mode in (1, 2)
+    },
 }
 
 
