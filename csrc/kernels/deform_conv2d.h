@@ -36,8 +36,9 @@ struct DeformConv2D {
 std::string DeformConv2DCheck(const DeformConv2D& deform);
 
 // Bytes of working memory, 64-byte aligned, that a call with elements of `element_bytes` needs on `threads` threads; -1
-// where they cannot be counted. Contents need no initialising. Whatever the batch, columns are made for a few pixels
-// at a time: with up to 32 threads it stays below 64 MiB unless 32 filters (or 16 channels) alone fill that.
+// where they cannot be counted. Contents need no initialising. Columns are made for a few pixels at a time, whatever
+// the batch and the images: beside copies of the filters in the computing type (one, or two for the gradient) it stays
+// below 64 MiB with 32 threads, unless the columns of a single pixel fill that.
 int64_t DeformConv2DScratchBytes(const DeformConv2D& deform, bool gradient, int element_bytes, int threads);
 
 // T: float, double, bfloat16, half. `mask` is null where there is none. DeformConv2DCheck() must have returned "".
