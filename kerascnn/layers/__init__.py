@@ -4,6 +4,7 @@ from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.deep_model import DeepModel
+from kerascnn.layers.deformable_conv2d import DeformableConv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
@@ -18,6 +19,7 @@ __all__ = [
     "ConnectionTableConv2D",
     "Conv2D",
     "DeepModel",
+    "DeformableConv2D",
     "DepthwiseConv2D",
     "DropPath",
     "LocalResponseNormalization",

@@ -2,7 +2,8 @@
 
 from kerascnn.ops._native import build_info, native
 from kerascnn.ops.convolution import conv2d
+from kerascnn.ops.deform_conv2d import deform_conv2d
 from kerascnn.ops.lrn import local_response_normalization
 from kerascnn.ops.saf_pool2d import saf_pool2d
 
-__all__ = ["build_info", "conv2d", "local_response_normalization", "native", "saf_pool2d"]
+__all__ = ["build_info", "conv2d", "deform_conv2d", "local_response_normalization", "native", "saf_pool2d"]
