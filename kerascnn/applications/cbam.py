@@ -57,7 +57,7 @@ def spatial_gate(x, *, name):
     """x times gate: maximum and mean over the channels, 7x7 convolution to one map, BN, sigmoid."""
     gate = layers.ChannelPool(name=f"{name}_pool")(x)
     gate = keras.layers.Conv2D(1, 7, padding="same", use_bias=False, name=f"{name}_conv")(gate)
-    gate = keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_bn")(gate)
+    gate = layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_bn")(gate)
     gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(gate)
     return keras.layers.Multiply(name=f"{name}_scale")([x, gate])
 

@@ -16,6 +16,7 @@ from kerascnn import blocks
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
 
 
@@ -37,7 +38,7 @@ VARIANTS = {  # table 1 of arXiv:1512.03385
 
 def bn_relu(x, *, name):
     """Batch norm with Keras' constants, ReLU."""
-    x = keras.layers.BatchNormalization(momentum=0.99, epsilon=1.001e-5, name=name)(x)
+    x = BatchNormalization(momentum=0.99, epsilon=1.001e-5, name=name)(x)
     return keras.layers.Activation("relu", name=name.replace("bn", "relu"))(x)
 
 

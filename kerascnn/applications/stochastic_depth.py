@@ -33,7 +33,7 @@ VARIANTS = {"resnet110_sd": Spec(110), "resnet1202_sd": Spec(1202)}
 def conv_bn(x, filters, stride=1, *, name):
     """3x3/stride with bias, BN."""
     x = blocks.conv(x, filters, 3, stride, use_bias=True, name=name)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name.replace("conv", "bn"))(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name.replace("conv", "bn"))(x)
 
 
 def relu(x, *, name):

@@ -2,6 +2,7 @@
 
 import keras
 
+from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
 
 # N(0, sqrt(2 / (k * k * filters))): He et al. 2015, arXiv:1502.01852, in the fan-out form of fb.resnet.torch.
@@ -21,7 +22,7 @@ def conv(x, filters: int, kernel_size: int, strides: int = 1, *, groups: int = 1
 
 def batch_norm(x, *, name: str):
     """Batch norm with Torch's constants."""
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
 def bn_relu(x, *, name: str):

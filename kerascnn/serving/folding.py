@@ -14,10 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 
-# Exactly these classes: a subclass may compute something from its kernel that is not linear.
+# Exactly these classes: a subclass may compute something that is not linear.
+_NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 _LINEAR = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, Conv2D, DepthwiseConv2D)
 _NARROW = ("float16", "bfloat16", "float64")
 
@@ -149,7 +151,7 @@ def _foldable(model: keras.Model) -> Iterator[tuple[str, str]]:
     readers.update(np.ravel(np.asarray(config["output_layers"], dtype=object))[::3].tolist())
     layers = {layer.name: layer for layer in model.operations}
     for name, norm in layers.items():
-        if type(norm) is not keras.layers.BatchNormalization or len(calls[name]) != 1:
+        if type(norm) not in _NORMS or len(calls[name]) != 1:
             continue
         sources = list(_tensors(calls[name]))
         if len(sources) != 1 or calls[name][0]["kwargs"].get("training") or norm.gamma is None and norm.scale:
