@@ -5,7 +5,6 @@
 
 namespace kerascnn {
 void BindBatchNorm(pybind11::module_& module);
-void BindBatchNorm(pybind11::module_& module);
 void BindConv2D(pybind11::module_& module);
 void BindDeformConv2D(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
@@ -18,7 +17,6 @@ PYBIND11_MODULE(_kernels, module) {
   module.def(
       "cpu_level", [] { return kerascnn::CpuLevelName(kerascnn::BestCpuLevel()); },
       "The instruction set that the kernels use on this machine: baseline, avx2 or avx512.");
-  kerascnn::BindBatchNorm(module);
   kerascnn::BindBatchNorm(module);
   kerascnn::BindConv2D(module);
   kerascnn::BindDeformConv2D(module);

@@ -102,9 +102,10 @@ def reference(
     """
     wide = tf.cast(x, _statistics(x.dtype))
     axes = tf.range(tf.rank(x) - 1) if x.shape.rank is None else list(range(x.shape.rank - 1))
-    mean, variance = tf.nn.moments(wide, axes)
-    mean, variance = (tf.ensure_shape(value, scale.shape) for value in (mean, variance))
-    y = (wide - mean) * (scale * tf.math.rsqrt(variance + epsilon)) + offset
+    mean = tf.ensure_shape(tf.reduce_mean(wide, axes), scale.shape)
+    deviation = wide - mean  # not tf.nn.moments, whose second derivative is wrong: its variance takes the mean as given
+    variance = tf.ensure_shape(tf.reduce_mean(tf.square(deviation), axes), scale.shape)
+    y = deviation * (scale * tf.math.rsqrt(variance + epsilon)) + offset
     return tf.cast(y, x.dtype), tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 

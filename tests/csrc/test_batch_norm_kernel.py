@@ -65,9 +65,9 @@ def test_threads_do_not_change_a_bit(rows, channels):
 def test_a_large_mean_costs_no_digits():
     x, scale, offset, dy = data(5000, 20, center=1e4)
     for got, want in zip(computed(x, scale, offset, dy), expected(x, scale, offset, dy, 1e-3, False), strict=True):
-        assert difference(got, want) < 1e-4  # of float32: 1e4 has four digits after the point
+        assert difference(got, want) < 5e-4  # float32 has steps of 1e-3 at 1e4
     _, _, variance = kernels.batch_norm_forward(np.full((999, 3), 0.1, "float32"), *2 * [np.ones(3, "float32")])
-    np.testing.assert_allclose(variance, 0, atol=1e-14)
+    np.testing.assert_allclose(variance, 0, atol=1e-12)
 
 
 def test_nan_and_infinity_stay_in_their_channel():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn.layers import BatchNormalization
+from kerascnn.layers import BatchNormalization, Conv2D
 from kerascnn.ops import _native, native
 
 needs_native = pytest.mark.skipif(not _native.register(), reason="the native library is not built here")
@@ -122,17 +122,14 @@ def test_which_ops_are_traced(tmp_path):
         assert not any(name.startswith("Kerascnn") for name in types(True) | types(False))
         model = keras.Sequential([keras.Input((4, 4, 3)), layer])
         model.export(tmp_path / "model", verbose=False)
-    np.testing.assert_allclose(
-        tf.saved_model.load(tmp_path / "model").serve(images(2, 4, 4, 3)), model(images(2, 4, 4, 3)), atol=1e-5
-    )
+    loaded, x = tf.saved_model.load(tmp_path / "model"), images(2, 4, 4, 3)
+    np.testing.assert_allclose(loaded.serve(x), model(x), atol=1e-5)
     saved = (tmp_path / "model" / "saved_model.pb").read_bytes()
     assert b"Kerascnn>" not in saved and b"FusedBatchNorm" not in saved
 
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_inference_in_a_graph_behind_a_convolution(groups):
-    from kerascnn.layers import Conv2D
-
     inputs = keras.Input((8, 8, 64))
     x = BatchNormalization(name="bn")(Conv2D(64, 3, padding=1, groups=groups, use_bias=False)(inputs))
     model = keras.Model(inputs, keras.layers.ReLU()(x))

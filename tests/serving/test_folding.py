@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from serving_nets import conv_bn, randomise, small_net
 
-from kerascnn.layers import Conv2D, DepthwiseConv2D
+from kerascnn.layers import BatchNormalization, Conv2D, DepthwiseConv2D
 from kerascnn.serving.folding import float32_copy, fold_batch_norm
 
 
@@ -112,6 +112,14 @@ def test_a_norm_that_always_uses_batch_statistics_stays():
     model = build(lambda x: keras.layers.BatchNormalization()(keras.layers.Conv2D(6, 1)(x), training=True))
     copy, folded = fold_batch_norm(model)
     assert folded == 0
+    same(model, copy)
+
+
+@pytest.mark.parametrize("kind", [keras.layers.BatchNormalization, BatchNormalization])
+def test_both_kinds_of_norm_are_folded(kind):
+    model = build(lambda x: kind()(keras.layers.Conv2D(4, 3)(kind()(x))))
+    copy, folded = fold_batch_norm(model)
+    assert folded == 1 and type(copy.layers[1]) is kind
     same(model, copy)
 
 
