@@ -13,7 +13,7 @@ namespace kerascnn {
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// N elements that are loaded and stored at once: 2, 4, 8 or 16 bytes in all, aligned to their size.
+// N elements that are loaded and stored at once: 1, 2, 4, 8 or 16 bytes in all, aligned to their size.
 template <typename T, int N = 16 / sizeof(T)>
 struct alignas(sizeof(T) * N) Vector {
   T at[N];
@@ -40,6 +40,10 @@ struct RawVector<4> {
 template <>
 struct RawVector<2> {
   using type = unsigned short;
+};
+template <>
+struct RawVector<1> {
+  using type = unsigned char;
 };
 
 // Whether vectors of `bytes` may be read through the pointer.

@@ -24,7 +24,7 @@ namespace kerascnn {
 
 namespace py = pybind11;
 
-enum class Element { kFloat, kDouble, kBfloat16, kHalf };
+enum class Element { kFloat, kDouble, kBfloat16, kHalf, kByte };
 
 struct Buffer {
   void* data = nullptr;
@@ -56,6 +56,10 @@ Buffer InputBuffer(const py::object& object, const char* name, uint64_t stream);
 Buffer OutputBuffer(const py::object& object, const char* name, uint64_t stream, const Buffer& like,
                     const std::vector<int64_t>& shape);
 
+// An array of bytes (uint8) in the place of `like`, for reading or writing.
+Buffer ByteBuffer(const py::object& object, const char* name, uint64_t stream, const Buffer& like,
+                  const std::vector<int64_t>& shape, bool writable);
+
 // Throws unless both are in the same place and have one element type.
 void CheckAlike(const Buffer& first, const Buffer& second, const char* name);
 
@@ -71,6 +75,8 @@ void Dispatch(Element type, const Function& function) {
       return function(bfloat16());
     case Element::kHalf:
       return function(half());
+    case Element::kByte:  // never: InputBuffer() refuses it
+      return;
   }
 }
 

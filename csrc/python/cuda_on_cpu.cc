@@ -11,6 +11,7 @@
 namespace kerascnn {
 
 void BindLrnBuffers(pybind11::module_& module);
+void BindSafPool2DBuffers(pybind11::module_& module);
 
 namespace {
 
@@ -76,4 +77,5 @@ PYBIND11_MODULE(_cuda_on_cpu, module) {
   module.def("right_probe", &kerascnn::RightProbe, pybind11::arg("blocks"), pybind11::arg("threads"),
              "(what went wrong, sum of 1 to threads * blocks taken threads times, a neighbour's number, votes).");
   kerascnn::BindLrnBuffers(module);
+  kerascnn::BindSafPool2DBuffers(module);
 }

@@ -18,7 +18,7 @@ struct CapsuleTensor {
   void* data;
   int32_t device_type, device_id;  // 1: CPU, 2: CUDA, 3: host memory that CUDA pinned, 13: memory that CUDA manages
   int32_t dimensions;
-  uint8_t code, bits;  // of the elements: code 2 is IEEE floating point, 4 is bfloat16
+  uint8_t code, bits;  // of the elements: code 1 is unsigned, 2 IEEE floating point, 4 bfloat16
   uint16_t lanes;
   int64_t *shape, *strides;  // in elements; no strides: C order
   uint64_t byte_offset;
@@ -67,13 +67,14 @@ Buffer FromCapsule(const py::object& object, const char* name, uint64_t stream) 
     Refuse(name, "must be on the CPU or on a CUDA device. Received: DLPack device type " + std::to_string(type));
   }
   const int format = tensor.lanes == 1 ? tensor.code * 100 + tensor.bits : 0;
-  if (format != 216 && format != 232 && format != 264 && format != 416) {
+  if (format != 216 && format != 232 && format != 264 && format != 416 && format != 108) {
     Refuse(name, "must hold float32, float64, bfloat16 or float16. Received: DLPack type code " +
                      std::to_string(tensor.code) + " of " + std::to_string(tensor.bits) + " bits");
   }
   buffer.type = format == 232   ? Element::kFloat
                 : format == 264 ? Element::kDouble
                 : format == 416 ? Element::kBfloat16
+                : format == 108 ? Element::kByte
                                 : Element::kHalf;
   buffer.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
   buffer.shape.assign(tensor.shape, tensor.shape + tensor.dimensions);
@@ -94,6 +95,8 @@ Buffer FromInterface(const py::object& object, const char* name, uint64_t stream
     buffer.type = Element::kDouble;
   } else if (format == "<f2") {
     buffer.type = Element::kHalf;
+  } else if (format == "|u1") {
+    buffer.type = Element::kByte;
   } else {
     Refuse(name, "must hold float32, float64 or float16 (bfloat16 by DLPack). Received: typestr " + format);
   }
@@ -103,7 +106,7 @@ Buffer FromInterface(const py::object& object, const char* name, uint64_t stream
   buffer.shape = description["shape"].cast<std::vector<int64_t>>();
   if (description.contains("strides") && !description["strides"].is_none()) {
     std::vector<int64_t> strides = description["strides"].cast<std::vector<int64_t>>();
-    const int64_t bytes = buffer.type == Element::kDouble ? 8 : buffer.type == Element::kFloat ? 4 : 2;
+    const int64_t bytes = format.back() - '0';
     for (int64_t& stride : strides) stride = stride % bytes == 0 ? stride / bytes : -1;
     CheckOrder(name, buffer.shape, strides);
   }
@@ -125,7 +128,9 @@ bool IsBuffer(const py::handle& object) {
   return py::hasattr(object, "__dlpack__") || py::hasattr(object, "__cuda_array_interface__");
 }
 
-Buffer InputBuffer(const py::object& object, const char* name, uint64_t stream) {
+namespace {
+
+Buffer AnyBuffer(const py::object& object, const char* name, uint64_t stream) {
   if (!IsBuffer(object)) throw py::type_error(std::string(name) + " must offer __dlpack__ or __cuda_array_interface__");
   // DLPack knows bfloat16 and waits for the producer's stream; the other protocol is for libraries without it.
   Buffer buffer =
@@ -140,21 +145,48 @@ Buffer InputBuffer(const py::object& object, const char* name, uint64_t stream) 
   return buffer;
 }
 
+void CheckPlace(const Buffer& first, const Buffer& second, const char* name) {
+  if (first.on_device != second.on_device) Refuse(name, "must be where the other arrays are, on the CPU or the device");
+}
+
+void CheckShape(const Buffer& buffer, const char* name, const std::vector<int64_t>& shape) {
+  if (buffer.shape == shape) return;
+  const auto words = [](const std::vector<int64_t>& shape) { return py::repr(py::tuple(py::cast(shape))); };
+  Refuse(name, "must have the shape " + words(shape).cast<std::string>() +
+                   ". Received: " + words(buffer.shape).cast<std::string>());
+}
+
+}  // namespace
+
+Buffer InputBuffer(const py::object& object, const char* name, uint64_t stream) {
+  Buffer buffer = AnyBuffer(object, name, stream);
+  if (buffer.type == Element::kByte) {
+    Refuse(name, "must hold float32, float64, bfloat16 or float16. Received: bytes");
+  }
+  return buffer;
+}
+
 Buffer OutputBuffer(const py::object& object, const char* name, uint64_t stream, const Buffer& like,
                     const std::vector<int64_t>& shape) {
   Buffer buffer = InputBuffer(object, name, stream);
   CheckAlike(like, buffer, name);
   if (buffer.read_only) Refuse(name, "must be writable");
-  if (buffer.shape != shape) {
-    const auto words = [](const std::vector<int64_t>& shape) { return py::repr(py::tuple(py::cast(shape))); };
-    Refuse(name, "must have the shape " + words(shape).cast<std::string>() +
-                     ". Received: " + words(buffer.shape).cast<std::string>());
-  }
+  CheckShape(buffer, name, shape);
+  return buffer;
+}
+
+Buffer ByteBuffer(const py::object& object, const char* name, uint64_t stream, const Buffer& like,
+                  const std::vector<int64_t>& shape, bool writable) {
+  Buffer buffer = AnyBuffer(object, name, stream);
+  if (buffer.type != Element::kByte) Refuse(name, "must hold bytes (uint8)");
+  CheckPlace(like, buffer, name);
+  if (writable && buffer.read_only) Refuse(name, "must be writable");
+  CheckShape(buffer, name, shape);
   return buffer;
 }
 
 void CheckAlike(const Buffer& first, const Buffer& second, const char* name) {
-  if (first.on_device != second.on_device) Refuse(name, "must be where the other arrays are, on the CPU or the device");
+  CheckPlace(first, second, name);
   if (first.type != second.type) Refuse(name, "must have the element type of the other arrays");
 }
 

@@ -10,6 +10,7 @@ void BindDeformConv2D(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
 void BindLrnBuffers(pybind11::module_& module);
 void BindSafPool2D(pybind11::module_& module);
+void BindSafPool2DBuffers(pybind11::module_& module);
 }  // namespace kerascnn
 
 PYBIND11_MODULE(_kernels, module) {
@@ -23,4 +24,5 @@ PYBIND11_MODULE(_kernels, module) {
   kerascnn::BindLrn(module);
   kerascnn::BindLrnBuffers(module);
   kerascnn::BindSafPool2D(module);
+  kerascnn::BindSafPool2DBuffers(module);
 }

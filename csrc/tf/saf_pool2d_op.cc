@@ -1,8 +1,10 @@
 // TensorFlow ops Kerascnn>SAFPool2D and Kerascnn>SAFPool2DGrad. The formula is in kernels/saf_pool2d.h.
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/saf_pool2d.h"
+#include "kernels/saf_pool2d_cuda.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 #include "tf/common.h"
@@ -135,7 +137,7 @@ absl::Status GetKey(const tf::Tensor& seed, SafKey* key) {
   return absl::OkStatus();
 }
 
-template <typename T>
+template <typename Device, typename T>
 class SafForwardKernel final : public tf::OpKernel {
  public:
   explicit SafForwardKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
@@ -153,14 +155,20 @@ class SafForwardKernel final : public tf::OpKernel {
     tf::Tensor *y = nullptr, *state = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, OutputShape(pool), &y));
     OP_REQUIRES_OK(context, context->allocate_output(1, OutputShape(pool), &state));
-    SafPool2DForward(pool, key, Data<T>(x), MutableData<T>(y), MutableData<uint8_t>(state), TensorFlowFor(context));
+    auto* const bytes = MutableData<uint8_t>(state);
+    if constexpr (std::is_same_v<Device, Cuda>) {
+      OP_REQUIRES_OK(context,
+                     Said(SafPool2DForwardCuda(pool, key, Data<T>(x), MutableData<T>(y), bytes, CudaStream(context))));
+    } else {
+      SafPool2DForward(pool, key, Data<T>(x), MutableData<T>(y), bytes, TensorFlowFor(context));
+    }
   }
 
  private:
   Window window_;
 };
 
-template <typename T>
+template <typename Device, typename T>
 class SafBackwardKernel final : public tf::OpKernel {
  public:
   explicit SafBackwardKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
@@ -182,23 +190,26 @@ class SafBackwardKernel final : public tf::OpKernel {
     tf::Tensor* dx = nullptr;
     const tf::TensorShape x({pool.batch, pool.height, pool.width, pool.channels});
     OP_REQUIRES_OK(context, context->allocate_output(0, x, &dx));
-    SafPool2DBackward(pool, Data<uint8_t>(state), Data<T>(dy), MutableData<T>(dx), TensorFlowFor(context));
+    const auto* const bytes = Data<uint8_t>(state);
+    if constexpr (std::is_same_v<Device, Cuda>) {
+      OP_REQUIRES_OK(context,
+                     Said(SafPool2DBackwardCuda(pool, bytes, Data<T>(dy), MutableData<T>(dx), CudaStream(context))));
+    } else {
+      SafPool2DBackward(pool, bytes, Data<T>(dy), MutableData<T>(dx), TensorFlowFor(context));
+    }
   }
 
  private:
   Window window_;
 };
 
-#define REGISTER(T)                                                                                                    \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>SAFPool2D").Device(tf::DEVICE_CPU).HostMemory("seed").TypeConstraint<T>("T"), \
-                          SafForwardKernel<T>);                                                                        \
-  REGISTER_KERNEL_BUILDER(                                                                                             \
-      Name("Kerascnn>SAFPool2DGrad").Device(tf::DEVICE_CPU).HostMemory("x_shape").TypeConstraint<T>("T"),              \
-      SafBackwardKernel<T>)
-REGISTER(float);
-REGISTER(double);
-REGISTER(Eigen::bfloat16);
-REGISTER(Eigen::half);
+#define REGISTER(Where, T)                                                                                            \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>SAFPool2D").Device(Where::Name()).HostMemory("seed").TypeConstraint<T>("T"), \
+                          SafForwardKernel<Where, T>);                                                                \
+  REGISTER_KERNEL_BUILDER(                                                                                            \
+      Name("Kerascnn>SAFPool2DGrad").Device(Where::Name()).HostMemory("x_shape").TypeConstraint<T>("T"),              \
+      SafBackwardKernel<Where, T>)
+KERASCNN_FOR_DEVICES_AND_TYPES(REGISTER);
 #undef REGISTER
 
 }  // namespace

@@ -69,9 +69,9 @@ def saf_pool2d(
     number (minus infinity in 16 bits). Where a window holds NaN beside numbers, the plain form may send the gradient
     to the NaN, as TensorFlow does; under XLA a NaN is the maximum.
 
-    Which implementation runs: while training, this package's kernel on a CPU for windows of at most 255 pixels; plain
-    TensorFlow (`reference`) for larger ones, where `pool_size` is None and the image's size is unknown, where the
-    library is absent or switched off, under XLA, and on machines with a GPU.
+    Which implementation runs: while training, this package's kernel, on a CPU or a GPU, for windows of at most 255
+    pixels; plain TensorFlow (`reference`) for larger ones, where `pool_size` is None and the image's size is unknown,
+    where the library is absent or switched off, under XLA, and on machines with a GPU that it was not built for.
 
     Args:
         x: images [batch, height, width, channels]; float32, float64, bfloat16 or float16.
@@ -104,7 +104,7 @@ def saf_pool2d(
     window = size
     if window is None and x.shape.rank == 4 and None not in x.shape[1:3] and 0 not in x.shape[1:3]:
         window = strides = tuple(x.shape[1:3])
-    if window is None or window[0] * window[1] > _MOST_TAPS or not _native.usable():
+    if window is None or window[0] * window[1] > _MOST_TAPS or not _native.usable(gpu=True):
         return reference(x, pool_size, strides if size else None, padding, rate, mode, seed, training)
     y, _ = _native.library().kerascnn_saf_pool2d(
         x=x,

@@ -58,7 +58,7 @@ class Buffer:
         array = self.array
         self.shape = (ctypes.c_int64 * array.ndim)(*array.shape)
         strides = self.strides and (ctypes.c_int64 * array.ndim)(*self.strides)
-        code = 4 if array.dtype == dtype_of("bfloat16") else {"f": 2, "i": 0}[array.dtype.kind]
+        code = 4 if array.dtype == dtype_of("bfloat16") else {"f": 2, "i": 0, "u": 1}[array.dtype.kind]
         self.tensor = _Tensor(array.ctypes.data, self.device_type, 0, array.ndim, code, array.itemsize * 8, 1,
                               self.shape, strides, 0, None, None)  # fmt: skip
         return _new_capsule(ctypes.addressof(self.tensor), b"dltensor", None)
