@@ -10,6 +10,11 @@ import pytest
 LOGICAL_CPUS = 2  # so that MirroredStrategy is exercised on machines without a GPU
 
 
+def pytest_addoption(parser):
+    parser.addoption("--networks-up-to", type=float, default=float("inf"), metavar="PARAMETERS",
+                     help="leave larger networks out of the tests that run over the registry")  # fmt: skip
+
+
 def pytest_configure(config):
     """Splits the CPU before TensorFlow starts its devices, which happens once in a process."""
     try:

@@ -25,6 +25,8 @@ def pytest_generate_tests(metafunc):
     for name in sorted(names, key=lambda name: facts.get(name, {}).get("params", 0)):
         smallest.setdefault(applications.model_info(name).family, name)
     quick = set(smallest.values())
+    largest = metafunc.config.getoption("networks_up_to")
+    names = [name for name in names if name in quick or facts.get(name, {}).get("params", 0) <= largest]
     marks = [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
     metafunc.parametrize("network", marks)
 

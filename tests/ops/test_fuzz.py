@@ -1,0 +1,104 @@
+"""Thousands of random invalid calls of every raw op: each is refused in words, none crashes, hangs or overflows."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fuzzing import DTYPES, Call, break_call, output_size, pick, random_convolution, whole
+
+from kerascnn.ops import _native
+
+pytestmark = pytest.mark.skipif(_native.library() is None, reason="the op library is not built here")
+REFUSALS = 5000
+
+
+def conv2d(rng) -> Call:
+    x, filters, _, window = random_convolution(rng)
+    return Call({"x": x, "filters": filters}, {}, window, pick(rng, DTYPES))
+
+
+def conv2d_input_gradient(rng) -> Call:
+    x, filters, y, window = random_convolution(rng)
+    return Call({"filters": filters, "dy": y}, {"x_shape": x}, window, pick(rng, DTYPES))
+
+
+def conv2d_filter_gradient(rng) -> Call:
+    x, filters, y, window = random_convolution(rng)
+    return Call({"x": x, "dy": y}, {"filters_shape": filters}, window, pick(rng, DTYPES))
+
+
+def lrn(rng) -> Call:
+    x = [whole(rng, 0, 4) for _ in range(whole(rng, 2, 5))]
+    constants = [1.0, 0.0, 1e-4, 0.0, 0.75, 0.0]
+    return Call({"x": x}, {}, {"depth_radius": whole(rng, 0, 5), "constants": constants}, pick(rng, DTYPES))
+
+
+def lrn_grad(rng) -> Call:
+    call = lrn(rng)
+    call.shapes["dy"] = list(call.shapes["x"])
+    return call
+
+
+def pooling(rng) -> tuple[list[int], list[int], dict]:
+    """Shapes of x and y, and the attributes."""
+    x = [whole(rng, 0, 2), whole(rng, 3, 9), whole(rng, 3, 9), whole(rng, 0, 5)]
+    attributes = {
+        "ksize": [whole(rng, 1, 3), whole(rng, 1, 3)],
+        "strides": [whole(rng, 1, 3), whole(rng, 1, 3)],
+        "padding": pick(rng, ("SAME", "VALID")),
+        "rate": [0.25, 0.0, 0.0],
+        "per_channel": bool(rng.integers(2)),
+    }
+    sizes = zip(x[1:3], attributes["ksize"], attributes["strides"], strict=True)
+    extent = [output_size(size, window, stride, 1, attributes["padding"], (0, 0)) for size, window, stride in sizes]
+    return x, [x[0], *extent, x[3]], attributes
+
+
+def saf_pool2d(rng) -> Call:
+    x, _, attributes = pooling(rng)
+    return Call({"x": x}, {"seed": [1, 2]}, attributes, pick(rng, DTYPES))
+
+
+def saf_pool2d_grad(rng) -> Call:
+    x, y, attributes = pooling(rng)
+    return Call({"dy": y}, {"x_shape": x}, attributes, pick(rng, DTYPES), {"state": np.zeros(y, np.uint8)})
+
+
+OPS: dict[str, Callable] = {
+    "conv2d": conv2d,
+    "conv2d_input_gradient": conv2d_input_gradient,
+    "conv2d_filter_gradient": conv2d_filter_gradient,
+    "local_response_normalization": lrn,
+    "local_response_normalization_grad": lrn_grad,
+    "saf_pool2d": saf_pool2d,
+    "saf_pool2d_grad": saf_pool2d_grad,
+}
+
+
+def test_every_op_is_fuzzed():
+    registered = {name for name in dir(_native.library()) if name.startswith("kerascnn_")}
+    registered = {name for name in registered if not name.endswith("_eager_fallback")}
+    assert registered == {f"kerascnn_{name}" for name in OPS}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_invalid_calls_are_refused_in_words(name):
+    rng = np.random.default_rng(list(name.encode()))
+    function = getattr(_native.library(), f"kerascnn_{name}")
+    refused = accepted = 0
+    while refused < REFUSALS:
+        call = OPS[name](rng)
+        for _ in range(whole(rng, 1, 3)):
+            break_call(rng, call)
+        try:
+            function(**call.inputs(), **call.attributes)
+            accepted += 1
+        except tf.errors.InvalidArgumentError as error:
+            assert len(re.findall(r"[A-Za-z]{2,}", error.message)) >= 3, (error.message, call)
+            refused += 1
+        except tf.errors.ResourceExhaustedError:  # valid, but filters of 2^31 rows fit into no memory
+            accepted += 1
+        assert accepted < REFUSALS, "most broken calls pass"
