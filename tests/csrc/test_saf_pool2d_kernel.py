@@ -35,11 +35,11 @@ def images(shape, dtype="float32"):
     return np.random.default_rng(sum(shape)).integers(-9, 9, shape).astype(dtype)
 
 
-def random_words(count):
-    return np.array([kernels.philox(block, KEY) for block in range(-(-count // 4))], "uint32").ravel()[:count]
+def random_words(count, key=KEY):
+    return np.array([kernels.philox(block, key) for block in range(-(-count // 4))], "uint32").ravel()[:count]
 
 
-def expected(x, window, strides, padding, rate, per_channel):
+def expected(x, window, strides, padding, rate, per_channel, key=KEY):
     """y and state by the definition, one output at a time."""
     n, height, width, channels = x.shape
     top, bottom, left, right = padding
@@ -51,7 +51,7 @@ def expected(x, window, strides, padding, rate, per_channel):
         taps = padded[:, i * strides[0] :, j * strides[1] :][:, : window[0], : window[1]].reshape(n, -1, channels)
         y[:, i, j], state[:, i, j] = taps.max(1), taps.argmax(1)
     shape = (n, 1, 1, channels) if per_channel else y.shape
-    dropped = random_words(np.prod(shape)).reshape(shape) < round(rate * 2**32)
+    dropped = random_words(np.prod(shape), key).reshape(shape) < round(rate * 2**32)
     state[np.broadcast_to(dropped, y.shape)] = 255
     return np.where(dropped, 0, y / (1 - rate)), state
 

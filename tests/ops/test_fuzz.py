@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from fuzzing import DTYPES, Call, break_call, output_size, pick, random_convolution, whole
 
 from kerascnn.ops import _native
