@@ -11,7 +11,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NATIVE := $(wildcard csrc/*/*)
 
-.PHONY: setup build demo test test-ops test-slow bazel-check aarch64-check lint format golden bench cuda-check clean
+.PHONY: setup build demo test test-ops test-slow test-slow-ci sanitize bazel-check aarch64-check lint format golden bench cuda-check clean
 
 setup: $(VENV)/.ready build
 
@@ -34,6 +34,10 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# What CI has time for: every slow test except those of large networks.
+test-slow-ci: setup
+	$(BIN)/python -m pytest -m slow --networks-up-to 2e7 $(PYTEST_ARGS)
+
 test-slow: setup
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
@@ -50,6 +54,10 @@ bazel-check: setup
 
 aarch64-check:
 	tools/aarch64_check.sh
+
+# The kernel tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
+sanitize: setup
+	$(BIN)/python tools/sanitize.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -66,10 +66,43 @@ def saf_pool2d_grad(rng) -> Call:
     return Call({"dy": y}, {"x_shape": x}, attributes, pick(rng, DTYPES), {"state": np.zeros(y, np.uint8)})
 
 
+def deform_conv2d(rng) -> Call:
+    x, filters, y, window = random_convolution(rng)
+    taps, modulated = filters[0] * filters[1], bool(rng.integers(2))
+    offset_groups = pick(rng, [n for n in range(1, x[3] + 1) if x[3] % n == 0])
+    mask = [*y[:3], offset_groups * taps] if modulated else [0]
+    shapes = {"x": x, "filters": filters, "offset": [*y[:3], 2 * offset_groups * taps], "mask": mask}
+    return Call(shapes, {}, window | {"modulated": modulated}, pick(rng, DTYPES))
+
+
+def deform_conv2d_grad(rng) -> Call:
+    call = deform_conv2d(rng)
+    call.shapes["dy"] = [*call.shapes["offset"][:3], call.shapes["filters"][3]]
+    return call
+
+
+def batch_norm(rng) -> Call:
+    x = [whole(rng, 0, 4) for _ in range(whole(rng, 2, 5))]
+    wide = {"scale": x[-1:], "offset": x[-1:]}
+    return Call({"x": x}, {}, {"epsilon": [1e-3, 0.0]}, pick(rng, DTYPES), wide=wide)
+
+
+def batch_norm_gradient(rng) -> Call:
+    call = batch_norm(rng)
+    call.shapes["dy"] = list(call.shapes["x"])
+    call.wide |= {"mean": call.wide["scale"], "variance": call.wide["scale"]}
+    call.attributes["relu"] = bool(rng.integers(2))
+    return call
+
+
 OPS: dict[str, Callable] = {
+    "batch_norm": batch_norm,
+    "batch_norm_gradient": batch_norm_gradient,
     "conv2d": conv2d,
     "conv2d_input_gradient": conv2d_input_gradient,
     "conv2d_filter_gradient": conv2d_filter_gradient,
+    "deform_conv2d": deform_conv2d,
+    "deform_conv2d_grad": deform_conv2d_grad,
     "local_response_normalization": lrn,
     "local_response_normalization_grad": lrn_grad,
     "saf_pool2d": saf_pool2d,
