@@ -99,6 +99,29 @@ std::string Launch(void (*kernel)(Parameters...), const Grid& grid, void* stream
 __device__ inline int64_t GlobalThread() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ inline int64_t GlobalThreads() { return int64_t(gridDim.x) * blockDim.x; }
 
+// Division of 0 <= n < 2^62 by a number that the host knows: a device's own 64-bit division is a long subroutine. The
+// method is that of Granlund and Montgomery, "Division by invariant integers using multiplication", 1994, figure 4.1.
+struct Divider {
+  int64_t divisor = 1;
+  uint64_t multiplier = 1;
+  int shift = 0;
+
+  explicit Divider(int64_t d) : divisor(d) {
+    while (shift < 62 && (int64_t{1} << shift) < d) ++shift;
+    const unsigned __int128 above = (unsigned __int128)((uint64_t{1} << shift) - uint64_t(d)) << 64;
+    multiplier = static_cast<uint64_t>(above / uint64_t(d)) + 1;
+  }
+  __device__ int64_t Quotient(int64_t n) const {
+    return static_cast<int64_t>((__umul64hi(multiplier, static_cast<uint64_t>(n)) + static_cast<uint64_t>(n)) >> shift);
+  }
+  // Sets n to its quotient and returns the remainder.
+  __device__ int64_t Split(int64_t* n) const {
+    const int64_t quotient = Quotient(*n), remainder = *n - quotient * divisor;
+    *n = quotient;
+    return remainder;
+  }
+};
+
 }  // namespace kerascnn
 
 #endif  // KERASCNN_COMMON_CUDA_LAUNCH_H_

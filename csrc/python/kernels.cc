@@ -5,6 +5,7 @@
 
 namespace kerascnn {
 void BindConv2D(pybind11::module_& module);
+void BindConv2DBuffers(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
 void BindLrnBuffers(pybind11::module_& module);
 void BindSafPool2D(pybind11::module_& module);
@@ -16,6 +17,7 @@ PYBIND11_MODULE(_kernels, module) {
       "cpu_level", [] { return kerascnn::CpuLevelName(kerascnn::BestCpuLevel()); },
       "The instruction set that the kernels use on this machine: baseline, avx2 or avx512.");
   kerascnn::BindConv2D(module);
+  kerascnn::BindConv2DBuffers(module);
   kerascnn::BindLrn(module);
   kerascnn::BindLrnBuffers(module);
   kerascnn::BindSafPool2D(module);

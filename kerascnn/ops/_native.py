@@ -62,7 +62,8 @@ def native(mode: str) -> Iterator[None]:
 
     Args:
         mode: "auto" (native where it is faster, or the only one that works), "require" (the same, but a missing library
-            is an error), "off" (plain TensorFlow only: what a SavedModel for other machines must hold).
+            is an error, and on a GPU `conv2d` follows its rule for the CPU instead of leaving all to cuDNN), "off"
+            (plain TensorFlow only: what a SavedModel for other machines must hold).
 
     Yields:
         Nothing.

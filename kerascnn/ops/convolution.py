@@ -152,7 +152,8 @@ def conv2d(
 
     | where | which |
     | --- | --- |
-    | GPU, or tracing for XLA | tf.nn.conv2d |
+    | tracing for XLA; GPU in mode "auto" | tf.nn.conv2d |
+    | GPU in mode "require", built with CUDA | this package's kernel where the lines below name it; not yet timed |
     | CPU, float32, oneDNN on | this package's kernel for groups of 1, 2, 4 or 8 channels in and out |
     | CPU, bfloat16, oneDNN on | this package's kernel for groups of 2 or 4 channels in and out |
     | CPU, float32, oneDNN off | this package's kernel with groups or dilation, which TensorFlow cannot differentiate |
@@ -187,7 +188,7 @@ def conv2d(
     _check_fit(x, filters, strides, padding, dilations)
     if filters.shape.rank == 4 and filters.shape[2] is not None:
         x = tf.ensure_shape(x, (None, None, None, filters.shape[2] * groups))
-    if _prefers_native(x.dtype, filters.shape, dilations, groups) and _native.usable():
+    if _prefers_native(x.dtype, filters.shape, dilations, groups) and _native.usable(gpu=_native.mode() == "require"):
         return _native.library().kerascnn_conv2d(x=x, filters=filters, **_attributes(strides, padding, dilations))
     if _native.has_gpu() or _native.tracing_for_xla():
         return _stock(x, filters, strides, padding, dilations)
