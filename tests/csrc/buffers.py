@@ -45,6 +45,7 @@ class Buffer:
         self.array = self.memory[self.inside].view(dtype).reshape(values.shape)
         self.array[...] = values.astype(dtype)
         self.strides, self.device_type = strides, device_type
+        self.exported = []  # what capsules point to: an array may be passed more than once
 
     def guards_hold(self) -> bool:
         """Whether nothing was written outside the array."""
@@ -56,12 +57,13 @@ class Buffer:
 
     def __dlpack__(self, stream=None):
         array = self.array
-        self.shape = (ctypes.c_int64 * array.ndim)(*array.shape)
+        shape = (ctypes.c_int64 * array.ndim)(*array.shape)
         strides = self.strides and (ctypes.c_int64 * array.ndim)(*self.strides)
         code = 4 if array.dtype == dtype_of("bfloat16") else {"f": 2, "i": 0, "u": 1}[array.dtype.kind]
-        self.tensor = _Tensor(array.ctypes.data, self.device_type, 0, array.ndim, code, array.itemsize * 8, 1,
-                              self.shape, strides, 0, None, None)  # fmt: skip
-        return _new_capsule(ctypes.addressof(self.tensor), b"dltensor", None)
+        tensor = _Tensor(array.ctypes.data, self.device_type, 0, array.ndim, code, array.itemsize * 8, 1,
+                         shape, strides, 0, None, None)  # fmt: skip
+        self.exported.append((tensor, shape, strides))
+        return _new_capsule(ctypes.addressof(tensor), b"dltensor", None)
 
 
 class CudaArray:
