@@ -42,7 +42,7 @@ test-slow: setup
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 # The ops again: without oneDNN, and with the compiled library required.
-OPS = tests/ops tests/layers tests/csrc
+OPS = tests/ops tests/layers tests/csrc --ignore tests/ops/test_fuzz.py
 test-ops: setup
 	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
 	KERASCNN_NATIVE=require $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
