@@ -98,7 +98,7 @@ __device__ void RandomWords(const SafKey& key, int64_t first, uint32_t* words) {
 
 // kWindow: the window is that wide and high, so that all its loads are under way together; 0: any window.
 template <typename T, int kSize, int kWindow>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)  // two blocks: with the bound unsaid, sm_80 spills 8 bytes
     SafForward(Task<T> task, Drop drop, const T* __restrict__ x, T* __restrict__ y, uint8_t* __restrict__ state) {
   using R = Compute<T>;
   for (int64_t index = GlobalThread(); index < task.places; index += GlobalThreads()) {
