@@ -48,6 +48,14 @@ namespace kerascnn {
 constexpr int64_t kMaxBlocks = 1 << 30;
 constexpr int64_t kSharedBytes = 48 << 10;  // of one block, on every device
 
+// Working memory of one kind that an op asks for at most, where it can work in pieces. On the CPU tests reach the loops
+// over pieces with small arrays.
+#ifdef KERASCNN_CUDA_ON_CPU
+constexpr int64_t kPieceBytes = 32 << 10;
+#else
+constexpr int64_t kPieceBytes = 64 << 20;
+#endif
+
 struct Grid {
   int64_t blocks;  // what the work asks for; fewer may be started
   int threads;

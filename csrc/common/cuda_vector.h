@@ -70,6 +70,27 @@ __device__ inline void StoreVector(const Vector<T, N>& vector, T* to) {
 #endif
 }
 
+// to[i] += values[i], where other threads may add at the same time: the order of the sum is not fixed. `to` is aligned
+// to 16 bytes unless N is 1. Devices from compute capability 9.0 on add four floats at once.
+template <int N, typename R>
+__device__ inline void AtomicAddVector(R* to, const R* values) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  constexpr bool kFours = sizeof(R) == 4 && N % 4 == 0;
+#else
+  constexpr bool kFours = false;
+#endif
+#pragma unroll
+  for (int i = 0; i < N; i += kFours ? 4 : 1) {
+    if constexpr (kFours) {
+      asm volatile("red.relaxed.gpu.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to + i), "f"(values[i]),
+                   "f"(values[i + 1]), "f"(values[i + 2]), "f"(values[i + 3])
+                   : "memory");
+    } else {
+      atomicAdd(to + i, values[i]);
+    }
+  }
+}
+
 // The sum over groups of `width` neighbouring lanes (a power of two), in every lane of the group. All lanes take part.
 template <typename R>
 __device__ inline R WarpSum(R value, int width = kWarp) {

@@ -2,8 +2,10 @@
 // groups follow from the channels of x and of the filters, the offset groups from the offset's last extent. Without the
 // attribute `modulated` the mask is an empty tensor of any rank.
 #include <string>
+#include <type_traits>
 
 #include "kernels/deform_conv2d.h"
+#include "kernels/deform_conv2d_cuda.h"
 #include "tensorflow/core/framework/shape_inference.h"
 #include "tf/common.h"
 #include "tf/conv2d_window.h"
@@ -107,7 +109,7 @@ absl::Status CheckShape(const tf::Tensor& tensor, const char* name, const Deform
                                      ". Received: ", tensor.shape().DebugString());
 }
 
-template <typename T, bool kGradient>
+template <typename Device, typename T, bool kGradient>
 class DeformConv2DKernel final : public tf::OpKernel {
  public:
   explicit DeformConv2DKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
@@ -144,20 +146,32 @@ class DeformConv2DKernel final : public tf::OpKernel {
       OP_REQUIRES_OK(context, context->allocate_output(0, shape, &results[0]));
       if (results[0]->NumElements() == 0) return;
     }
+    constexpr bool kOnDevice = std::is_same_v<Device, Cuda>;
     const TensorFlowFor parallel(context);
-    const int64_t bytes = DeformConv2DScratchBytes(deform, kGradient, sizeof(T), parallel.threads());
+    const int64_t bytes = kOnDevice ? DeformConv2DCudaScratchBytes(deform, kGradient, sizeof(T))
+                                    : DeformConv2DScratchBytes(deform, kGradient, sizeof(T), parallel.threads());
     OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
     tf::Tensor scratch;
     OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
     void* memory = scratch.flat<int8_t>().data();
-    const auto* weights = modulated_ ? Data<T>(mask) : nullptr;
+    const auto *pixels = Data<T>(x), *weights = Data<T>(w), *moves = Data<T>(offset);
+    const auto* masks = modulated_ ? Data<T>(mask) : nullptr;
+    auto* const first = MutableData<T>(results[0]);
     if constexpr (kGradient) {
-      DeformConv2DGradient(deform, Data<T>(x), Data<T>(w), Data<T>(offset), weights, Data<T>(context->input(4)),
-                           MutableData<T>(results[0]), MutableData<T>(results[1]), MutableData<T>(results[2]),
-                           modulated_ ? MutableData<T>(results[3]) : nullptr, memory, parallel);
+      const auto* dy = Data<T>(context->input(4));
+      auto *dw = MutableData<T>(results[1]), *doffset = MutableData<T>(results[2]);
+      auto* dmask = modulated_ ? MutableData<T>(results[3]) : nullptr;
+      if constexpr (kOnDevice) {
+        OP_REQUIRES_OK(context, Said(DeformConv2DGradientCuda(deform, pixels, weights, moves, masks, dy, first, dw,
+                                                              doffset, dmask, memory, CudaStream(context))));
+      } else {
+        DeformConv2DGradient(deform, pixels, weights, moves, masks, dy, first, dw, doffset, dmask, memory, parallel);
+      }
+    } else if constexpr (kOnDevice) {
+      OP_REQUIRES_OK(context, Said(DeformConv2DForwardCuda(deform, pixels, weights, moves, masks, first, memory,
+                                                           CudaStream(context))));
     } else {
-      DeformConv2DForward(deform, Data<T>(x), Data<T>(w), Data<T>(offset), weights, MutableData<T>(results[0]), memory,
-                          parallel);
+      DeformConv2DForward(deform, pixels, weights, moves, masks, first, memory, parallel);
     }
   }
 
@@ -166,15 +180,12 @@ class DeformConv2DKernel final : public tf::OpKernel {
   bool modulated_;
 };
 
-#define REGISTER(T)                                                                                        \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2D").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),     \
-                          DeformConv2DKernel<T, false>);                                                   \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2DGrad").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"), \
-                          DeformConv2DKernel<T, true>)
-REGISTER(float);
-REGISTER(double);
-REGISTER(Eigen::bfloat16);
-REGISTER(Eigen::half);
+#define REGISTER(Where, T)                                                                                \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2D").Device(Where::Name()).TypeConstraint<T>("T"),     \
+                          DeformConv2DKernel<Where, T, false>);                                           \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2DGrad").Device(Where::Name()).TypeConstraint<T>("T"), \
+                          DeformConv2DKernel<Where, T, true>)
+KERASCNN_FOR_DEVICES_AND_TYPES(REGISTER);
 #undef REGISTER
 
 }  // namespace

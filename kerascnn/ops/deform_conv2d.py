@@ -40,8 +40,9 @@ def deform_conv2d(
     where a coordinate is a whole number: the derivative there is the one towards larger coordinates. Offsets that are
     infinite or NaN put the sample outside the image.
 
-    Which implementation runs: this package's kernel on a CPU; plain TensorFlow (`reference`) where the library is
-    absent or switched off, under XLA, and on machines with a GPU.
+    Which implementation runs: this package's kernel, on a CPU or a GPU; plain TensorFlow (`reference`) where the
+    library is absent or switched off, under XLA, and on machines with a GPU that it was not built for. On a GPU the
+    gradient of `x` is summed in no fixed order, so that its last bits differ between runs.
 
     Args:
         x: images [batch, height, width, in]; float16, bfloat16, float32 or float64 (halves are computed in float32).
@@ -88,7 +89,7 @@ def deform_conv2d(
     offset = _checked(offset, "offset", x, (*expected, 2 * taps))
     if mask is not None:
         mask = _checked(mask, "mask", x, (*expected, taps))
-    if not _native.usable():
+    if not _native.usable(gpu=True):
         return reference(x, filters, offset, mask, strides, padding, dilations, groups, offset_groups)
     return _native.library().kerascnn_deform_conv2d(
         x=x, filters=filters, offset=offset, mask=tf.zeros((0,), x.dtype) if mask is None else mask,
@@ -126,7 +127,7 @@ def reference(
     groups: int = 1,
     offset_groups: int = 1,
 ) -> tf.Tensor:
-    """The same in plain TensorFlow: what GPUs, XLA and exported models run, and what the kernels are compared with.
+    """The same in plain TensorFlow: what XLA and exported models run, and what the kernels are compared with.
 
     Args:
         x, filters, offset, mask, strides, padding, dilations, groups, offset_groups: see `deform_conv2d`.
