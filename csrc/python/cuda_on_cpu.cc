@@ -10,6 +10,7 @@
 
 namespace kerascnn {
 
+void BindConv2DBuffers(pybind11::module_& module);
 void BindDeformConv2DBuffers(pybind11::module_& module);
 void BindLrnBuffers(pybind11::module_& module);
 void BindSafPool2DBuffers(pybind11::module_& module);
@@ -77,6 +78,7 @@ PYBIND11_MODULE(_cuda_on_cpu, module) {
   module.def("probe", &kerascnn::Probe, pybind11::arg("name"), "What Launch() says of a kernel that is wrong so.");
   module.def("right_probe", &kerascnn::RightProbe, pybind11::arg("blocks"), pybind11::arg("threads"),
              "(what went wrong, sum of 1 to threads * blocks taken threads times, a neighbour's number, votes).");
+  kerascnn::BindConv2DBuffers(module);
   kerascnn::BindDeformConv2DBuffers(module);
   kerascnn::BindLrnBuffers(module);
   kerascnn::BindSafPool2DBuffers(module);

@@ -6,6 +6,7 @@
 namespace kerascnn {
 void BindBatchNorm(pybind11::module_& module);
 void BindConv2D(pybind11::module_& module);
+void BindConv2DBuffers(pybind11::module_& module);
 void BindDeformConv2D(pybind11::module_& module);
 void BindDeformConv2DBuffers(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
@@ -21,6 +22,7 @@ PYBIND11_MODULE(_kernels, module) {
       "The instruction set that the kernels use on this machine: baseline, avx2 or avx512.");
   kerascnn::BindBatchNorm(module);
   kerascnn::BindConv2D(module);
+  kerascnn::BindConv2DBuffers(module);
   kerascnn::BindDeformConv2D(module);
   kerascnn::BindDeformConv2DBuffers(module);
   kerascnn::BindLrn(module);

@@ -1,6 +1,9 @@
 // TensorFlow ops Kerascnn>Conv2D, Kerascnn>Conv2DInputGradient and Kerascnn>Conv2DFilterGradient. The formula is in
 // kernels/conv2d.h; the groups follow from the channels of x and of the filters.
+#include <type_traits>
+
 #include "kernels/conv2d.h"
+#include "kernels/conv2d_cuda.h"
 #include "tensorflow/core/framework/shape_inference.h"
 #include "tf/common.h"
 #include "tf/conv2d_window.h"
@@ -83,7 +86,7 @@ tf::TensorShape ShapeOf(const Extents& extents) {
   return tf::TensorShape({extents[0], extents[1], extents[2], extents[3]});
 }
 
-template <typename T, Conv2DKind kKind>
+template <typename Device, typename T, Conv2DKind kKind>
 class Conv2DKernel final : public tf::OpKernel {
  public:
   explicit Conv2DKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
@@ -110,38 +113,60 @@ class Conv2DKernel final : public tf::OpKernel {
     tf::Tensor* result = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, ShapeOf(kForward ? y : kFilters ? w : x), &result));
     if (result->NumElements() == 0) return;
-    const TensorFlowFor parallel(context);
-    const int64_t bytes = Conv2DScratchBytes(conv, kKind, sizeof(T), parallel.threads());
-    OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
-    tf::Tensor scratch;
-    OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
-    void* memory = scratch.flat<int8_t>().data();
-    if constexpr (kForward) {
-      Conv2DForward(conv, Data<T>(first), Data<T>(second), MutableData<T>(result), memory, parallel);
-    } else if constexpr (kFilters) {
-      Conv2DFilterGradient(conv, Data<T>(first), Data<T>(context->input(2)), MutableData<T>(result), memory, parallel);
-    } else {
-      Conv2DInputGradient(conv, Data<T>(second), Data<T>(context->input(2)), MutableData<T>(result), memory, parallel);
-    }
+    Run(context, conv, kFilters || kForward ? first : second, kForward ? second : context->input(2), result);
   }
 
  private:
+  // `first` and `second` are x and w, w and dy, or x and dy.
+  void Run(tf::OpKernelContext* context, const Conv2D& conv, const tf::Tensor& first, const tf::Tensor& second,
+           tf::Tensor* result) {
+    constexpr bool kCuda = std::is_same_v<Device, Cuda>;
+    const auto *a = Data<T>(first), *b = Data<T>(second);
+    auto* const to = MutableData<T>(result);
+    int64_t bytes = 0;
+    if constexpr (kCuda) {
+      bytes = Conv2DCudaScratchBytes(conv, kKind, sizeof(T));
+    } else {
+      bytes = Conv2DScratchBytes(conv, kKind, sizeof(T), TensorFlowFor(context).threads());
+    }
+    OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
+    tf::Tensor scratch;
+    OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
+    void* const memory = scratch.flat<int8_t>().data();
+    if constexpr (kCuda) {
+      void* const stream = CudaStream(context);
+      if constexpr (kKind == Conv2DKind::kForward) {
+        OP_REQUIRES_OK(context, Said(Conv2DForwardCuda(conv, a, b, to, stream)));
+      } else if constexpr (kKind == Conv2DKind::kInputGradient) {
+        OP_REQUIRES_OK(context, Said(Conv2DInputGradientCuda(conv, a, b, to, memory, stream)));
+      } else {
+        OP_REQUIRES_OK(context, Said(Conv2DFilterGradientCuda(conv, a, b, to, memory, stream)));
+      }
+    } else {
+      const TensorFlowFor parallel(context);
+      if constexpr (kKind == Conv2DKind::kForward) {
+        Conv2DForward(conv, a, b, to, memory, parallel);
+      } else if constexpr (kKind == Conv2DKind::kInputGradient) {
+        Conv2DInputGradient(conv, a, b, to, memory, parallel);
+      } else {
+        Conv2DFilterGradient(conv, a, b, to, memory, parallel);
+      }
+    }
+  }
+
   Window window_;
 };
 
-#define REGISTER(T)                                                                                                    \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>Conv2D").Device(tf::DEVICE_CPU).TypeConstraint<T>("T"),                       \
-                          Conv2DKernel<T, Conv2DKind::kForward>);                                                      \
-  REGISTER_KERNEL_BUILDER(                                                                                             \
-      Name("Kerascnn>Conv2DInputGradient").Device(tf::DEVICE_CPU).HostMemory("x_shape").TypeConstraint<T>("T"),        \
-      Conv2DKernel<T, Conv2DKind::kInputGradient>);                                                                    \
-  REGISTER_KERNEL_BUILDER(                                                                                             \
-      Name("Kerascnn>Conv2DFilterGradient").Device(tf::DEVICE_CPU).HostMemory("filters_shape").TypeConstraint<T>("T"), \
-      Conv2DKernel<T, Conv2DKind::kFilterGradient>)
-REGISTER(float);
-REGISTER(double);
-REGISTER(Eigen::bfloat16);
-REGISTER(Eigen::half);
+#define REGISTER(Where, T)                                                                                            \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>Conv2D").Device(Where::Name()).TypeConstraint<T>("T"),                       \
+                          Conv2DKernel<Where, T, Conv2DKind::kForward>);                                              \
+  REGISTER_KERNEL_BUILDER(                                                                                            \
+      Name("Kerascnn>Conv2DInputGradient").Device(Where::Name()).HostMemory("x_shape").TypeConstraint<T>("T"),        \
+      Conv2DKernel<Where, T, Conv2DKind::kInputGradient>);                                                            \
+  REGISTER_KERNEL_BUILDER(                                                                                            \
+      Name("Kerascnn>Conv2DFilterGradient").Device(Where::Name()).HostMemory("filters_shape").TypeConstraint<T>("T"), \
+      Conv2DKernel<Where, T, Conv2DKind::kFilterGradient>)
+KERASCNN_FOR_DEVICES_AND_TYPES(REGISTER);
 #undef REGISTER
 
 }  // namespace

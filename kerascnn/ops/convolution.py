@@ -152,7 +152,7 @@ def conv2d(
 
     | where | which |
     | --- | --- |
-    | GPU, or tracing for XLA | tf.nn.conv2d |
+    | GPU, or tracing for XLA | tf.nn.conv2d; the CUDA kernels, not yet timed, are for graphs traced on a CPU |
     | CPU, float32, oneDNN on | this package's kernel for groups of 1, 2, 4 or 8 channels in and out |
     | CPU, bfloat16, oneDNN on | this package's kernel for groups of 2 or 4 channels in and out |
     | CPU, float32, oneDNN off | this package's kernel with groups or dilation, which TensorFlow cannot differentiate |
