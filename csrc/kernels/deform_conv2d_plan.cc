@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "common/check.h"
 #include "common/gemm.h"
 #include "kernels/conv2d_plan.h"
 
@@ -39,17 +40,16 @@ std::string DeformConv2DCheck(const DeformConv2D& deform) {
   std::string wrong = Conv2DCheck(conv);
   if (!wrong.empty()) return wrong;
   if (deform.offset_groups < 1 || conv.channels % deform.offset_groups != 0) {
-    return "The offset groups must be at least 1 and divide the images' channels. Received: " +
-           std::to_string(deform.offset_groups) + ", " + std::to_string(conv.channels);
+    return Say("The offset groups must be at least 1 and divide the images' channels.",
+               {deform.offset_groups, conv.channels});
   }
   // Each factor is below 2^31 or was checked with the others, so a double cannot be misled.
   const double offsets = 2.0 * deform.offset_groups * conv.kernel_height * conv.kernel_width * conv.batch *
                          conv.output_height() * conv.output_width();
   if (offsets > 1e17) {
-    return "A tensor would be too large to address. Received: " + std::to_string(conv.batch) + ", " +
-           std::to_string(conv.output_height()) + ", " + std::to_string(conv.output_width()) + ", " +
-           std::to_string(deform.offset_groups) + ", " + std::to_string(conv.kernel_height) + ", " +
-           std::to_string(conv.kernel_width);
+    return Say("A tensor would be too large to address.",
+               {conv.batch, conv.output_height(), conv.output_width(), deform.offset_groups, conv.kernel_height,
+                conv.kernel_width});
   }
   return "";
 }

@@ -85,6 +85,8 @@ struct DepthwiseStrip {
 }  // namespace
 }  // namespace kerascnn
 
+#define KERASCNN_SIMD_FILE "common/vector.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/depthwise2d_simd.inc"
 #include "common/simd_foreach.h"
 

@@ -150,6 +150,8 @@ void WideBackward(const LrnParams& params, const LrnPlan& plan, const T* x, cons
 }  // namespace
 }  // namespace kerascnn
 
+#define KERASCNN_SIMD_FILE "common/vector.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/lrn_power.inc"
 #include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/lrn_simd.inc"

@@ -2,15 +2,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <initializer_list>
-#include <sstream>
 #include <type_traits>
 #include <utility>
 
+#include "common/check.h"
 #include "common/simd.h"
 #include "kernels/saf_pool2d.h"
 #include "kernels/saf_pool2d_body.h"
 
+#define KERASCNN_SIMD_FILE "common/vector.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/saf_pool2d_simd.inc"
 #include "common/simd_foreach.h"
 
@@ -18,27 +19,6 @@ namespace kerascnn {
 namespace {
 
 constexpr int64_t kLargest = int64_t{1} << 31;  // of any extent
-
-bool Fits(std::initializer_list<int64_t> factors) {
-  int64_t product = 1;
-  for (int64_t factor : factors) {
-    if (factor != 0 && product > (int64_t{1} << 62) / factor) return false;
-    product *= factor;
-  }
-  return true;
-}
-
-template <typename Number>
-std::string Say(const char* rule, std::initializer_list<Number> received) {
-  std::ostringstream text;
-  text << rule << " Received: ";
-  const char* separator = "";
-  for (Number number : received) {
-    text << separator << number;
-    separator = ", ";
-  }
-  return text.str();
-}
 
 }  // namespace
 

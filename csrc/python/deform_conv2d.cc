@@ -1,40 +1,18 @@
 // deform_conv2d and its gradient on NumPy arrays.
 #include "kernels/deform_conv2d.h"
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
-#include <array>
-#include <memory>
-#include <new>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <tuple>
-#include <vector>
 
-#include "common/types.h"
-
-namespace py = pybind11;
+#include "python/arrays.h"
 
 namespace kerascnn {
 namespace {
 
-using Pair = std::array<int64_t, 2>;
-using Four = std::array<int64_t, 4>;
-
-// NumPy has no bfloat16: 16-bit types travel as uint16 under functions of their own names.
-template <typename T>
-using Stored = std::conditional_t<sizeof(T) == 2, uint16_t, T>;
-template <typename T>
-using Array = py::array_t<Stored<T>, py::array::c_style>;
 template <typename T>
 using Mask = std::optional<Array<T>>;
-
-Four ShapeOf(const py::array& array, const char* name) {
-  if (array.ndim() != 4) throw py::value_error(std::string(name) + " must have four dimensions");
-  return {array.shape(0), array.shape(1), array.shape(2), array.shape(3)};
-}
 
 template <typename T>
 DeformConv2D Checked(const Array<T>& x, const Array<T>& w, const Array<T>& offset, const Mask<T>& mask,
@@ -48,8 +26,7 @@ DeformConv2D Checked(const Array<T>& x, const Array<T>& w, const Array<T>& offse
   conv.dilation_y = dilations[0], conv.dilation_x = dilations[1];
   conv.pad_y = {padding[0], padding[1]}, conv.pad_x = {padding[2], padding[3]};
   deform.offset_groups = offset_groups;
-  const std::string wrong = DeformConv2DCheck(deform);
-  if (!wrong.empty()) throw py::value_error(wrong);
+  ThrowIfWrong(DeformConv2DCheck(deform));
   const Four wanted = {conv.batch, conv.output_height(), conv.output_width(), deform.mask_depth()};
   if (mask && ShapeOf(*mask, "mask") != wanted) {
     throw py::value_error("mask must be [N, output height, output width, offset groups * taps]");
@@ -60,37 +37,20 @@ DeformConv2D Checked(const Array<T>& x, const Array<T>& w, const Array<T>& offse
   return deform;
 }
 
-template <typename T>
-const T* DataOf(const Array<T>& array) {
-  return reinterpret_cast<const T*>(array.data());
-}
-template <typename T>
-T* MutableDataOf(Array<T>& array) {
-  return reinterpret_cast<T*>(array.mutable_data());
-}
-template <typename T>
-Array<T> Empty(const py::array& like) {
-  return Array<T>(std::vector<py::ssize_t>(like.shape(), like.shape() + like.ndim()));
-}
-
 // Calls kernel(scratch, parallel) with as much working memory as it needs and no more.
 template <typename T, typename Kernel>
 void Run(const DeformConv2D& deform, bool gradient, int threads, const Kernel& kernel) {
   const ThreadsFor parallel(threads);
-  const int64_t bytes = DeformConv2DScratchBytes(deform, gradient, sizeof(T), parallel.threads());
-  if (bytes < 0) throw std::bad_alloc();
-  py::gil_scoped_release release;
-  const auto free = [](void* memory) { ::operator delete(memory, std::align_val_t(64)); };
-  const std::unique_ptr<void, decltype(free)> scratch(::operator new(bytes, std::align_val_t(64)), free);
-  kernel(scratch.get(), parallel);
+  RunWithScratch(DeformConv2DScratchBytes(deform, gradient, sizeof(T), parallel.threads()),
+                 [&](void* scratch) { kernel(scratch, parallel); });
 }
 
 template <typename T>
 Array<T> Forward(const Array<T>& x, const Array<T>& w, const Array<T>& offset, const Mask<T>& mask,
                  int64_t offset_groups, Pair strides, Four padding, Pair dilations, int threads) {
   const DeformConv2D deform = Checked<T>(x, w, offset, mask, offset_groups, strides, padding, dilations);
-  Array<T> y(std::vector<py::ssize_t>{deform.conv.batch, deform.conv.output_height(), deform.conv.output_width(),
-                                      deform.conv.filters});
+  const Conv2D& conv = deform.conv;
+  Array<T> y = Empty<T>({conv.batch, conv.output_height(), conv.output_width(), conv.filters});
   const T *images = DataOf<T>(x), *filters = DataOf<T>(w), *offsets = DataOf<T>(offset);
   const T* weights = mask ? DataOf<T>(*mask) : nullptr;
   T* to = MutableDataOf<T>(y);
@@ -110,9 +70,9 @@ std::tuple<Array<T>, Array<T>, Array<T>, Mask<T>> Gradient(const Array<T>& x, co
   if (ShapeOf(dy, "dy") != Four{conv.batch, conv.output_height(), conv.output_width(), conv.filters}) {
     throw py::value_error("dy must have the shape of the convolution's result");
   }
-  Array<T> dx = Empty<T>(x), dw = Empty<T>(w), doffset = Empty<T>(offset);
+  Array<T> dx = EmptyLike<T>(x), dw = EmptyLike<T>(w), doffset = EmptyLike<T>(offset);
   Mask<T> dmask;
-  if (mask) dmask = Empty<T>(*mask);
+  if (mask) dmask = EmptyLike<T>(*mask);
   const T *images = DataOf<T>(x), *filters = DataOf<T>(w), *offsets = DataOf<T>(offset), *from = DataOf<T>(dy);
   const T* weights = mask ? DataOf<T>(*mask) : nullptr;
   T *to_x = MutableDataOf<T>(dx), *to_w = MutableDataOf<T>(dw), *to_offset = MutableDataOf<T>(doffset);

@@ -1,39 +1,19 @@
 // Local response normalisation on NumPy arrays.
 #include "kernels/lrn.h"
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-
+#include <algorithm>
+#include <cstdint>
 #include <string>
-#include <type_traits>
-#include <vector>
 
-#include "common/types.h"
-
-namespace py = pybind11;
+#include "python/arrays.h"
 
 namespace kerascnn {
 namespace {
 
-// NumPy has no bfloat16: 16-bit types travel as uint16 under functions of their own names.
-template <typename T>
-using Array = py::array_t<std::conditional_t<sizeof(T) == 2, uint16_t, T>, py::array::c_style>;
-
 LrnParams Checked(int64_t depth_radius, double bias, double alpha, double beta, int64_t rank) {
   const LrnParams params{depth_radius, bias, alpha, beta};
-  const std::string wrong = CheckLrn(params, rank);
-  if (!wrong.empty()) throw py::value_error(wrong);
+  ThrowIfWrong(CheckLrn(params, rank));
   return params;
-}
-
-template <typename T>
-Array<T> EmptyLike(const Array<T>& x) {
-  return Array<T>(std::vector<py::ssize_t>(x.shape(), x.shape() + x.ndim()));
-}
-
-template <typename T>
-const T* DataOf(const Array<T>& array) {
-  return reinterpret_cast<const T*>(array.data());
 }
 
 template <typename T>
@@ -42,7 +22,7 @@ Array<T> Forward(const Array<T>& x, int64_t depth_radius, double bias, double al
   Array<T> y = EmptyLike<T>(x);
   const int64_t channels = x.shape(x.ndim() - 1);
   const T* from = DataOf<T>(x);
-  T* to = reinterpret_cast<T*>(y.mutable_data());
+  T* to = MutableDataOf<T>(y);
   const int64_t rows = channels ? x.size() / channels : 0;
   py::gil_scoped_release release;
   LrnForward(params, rows, channels, from, to, ThreadsFor(threads));
@@ -59,7 +39,7 @@ Array<T> Backward(const Array<T>& x, const Array<T>& dy, int64_t depth_radius, d
   Array<T> dx = EmptyLike<T>(x);
   const int64_t channels = x.shape(x.ndim() - 1);
   const T *from = DataOf<T>(x), *gradient = DataOf<T>(dy);
-  T* to = reinterpret_cast<T*>(dx.mutable_data());
+  T* to = MutableDataOf<T>(dx);
   const int64_t rows = channels ? x.size() / channels : 0;
   py::gil_scoped_release release;
   LrnBackward(params, rows, channels, from, gradient, to, ThreadsFor(threads));

@@ -1,46 +1,15 @@
 // SAF-pooling on NumPy arrays.
 #include "kernels/saf_pool2d.h"
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <array>
+#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "kernels/saf_pool2d_body.h"
-
-namespace py = pybind11;
+#include "python/arrays.h"
 
 namespace kerascnn {
 namespace {
-
-using Pair = std::array<int64_t, 2>;
-using Four = std::array<int64_t, 4>;
-template <typename T>
-using Array = py::array_t<T, py::array::c_style>;
-
-// NumPy has no bfloat16: 16-bit types travel as uint16 under functions of their own names.
-template <typename T>
-struct Stored {
-  using type = T;
-};
-template <>
-struct Stored<bfloat16> {
-  using type = uint16_t;
-};
-template <>
-struct Stored<half> {
-  using type = uint16_t;
-};
-template <typename T>
-using StoredArray = Array<typename Stored<T>::type>;
-
-Four ShapeOf(const py::array& array, const char* name) {
-  if (array.ndim() != 4) throw py::value_error(std::string(name) + " must have four dimensions");
-  return {array.shape(0), array.shape(1), array.shape(2), array.shape(3)};
-}
 
 SafPool2D Checked(const Four& x, Pair window, Pair strides, Four padding, double rate, bool per_channel) {
   SafPool2D pool;
@@ -49,26 +18,20 @@ SafPool2D Checked(const Four& x, Pair window, Pair strides, Four padding, double
   pool.stride_y = strides[0], pool.stride_x = strides[1];
   pool.pad_y = {padding[0], padding[1]}, pool.pad_x = {padding[2], padding[3]};
   pool.rate = rate, pool.per_channel = per_channel;
-  const std::string wrong = SafPool2DCheck(pool);
-  if (!wrong.empty()) throw py::value_error(wrong);
+  ThrowIfWrong(SafPool2DCheck(pool));
   return pool;
 }
 
 Four OutputOf(const SafPool2D& pool) { return {pool.batch, pool.output_height(), pool.output_width(), pool.channels}; }
 
 template <typename T>
-Array<T> Empty(const Four& shape) {
-  return Array<T>(std::vector<py::ssize_t>(shape.begin(), shape.end()));
-}
-
-template <typename T>
-py::tuple Forward(const StoredArray<T>& x, std::array<uint32_t, 2> key, Pair window, Pair strides, Four padding,
-                  double rate, bool per_channel, int threads) {
+py::tuple Forward(const Array<T>& x, std::array<uint32_t, 2> key, Pair window, Pair strides, Four padding, double rate,
+                  bool per_channel, int threads) {
   const SafPool2D pool = Checked(ShapeOf(x, "x"), window, strides, padding, rate, per_channel);
-  auto y = Empty<typename Stored<T>::type>(OutputOf(pool));
-  auto state = Empty<uint8_t>(OutputOf(pool));
-  const T* from = reinterpret_cast<const T*>(x.data());
-  T* to = reinterpret_cast<T*>(y.mutable_data());
+  Array<T> y = Empty<T>(OutputOf(pool));
+  Array<uint8_t> state = Empty<uint8_t>(OutputOf(pool));
+  const T* from = DataOf<T>(x);
+  T* to = MutableDataOf<T>(y);
   uint8_t* bytes = state.mutable_data();
   {
     py::gil_scoped_release release;
@@ -78,15 +41,15 @@ py::tuple Forward(const StoredArray<T>& x, std::array<uint32_t, 2> key, Pair win
 }
 
 template <typename T>
-StoredArray<T> Backward(Four x_shape, const Array<uint8_t>& state, const StoredArray<T>& dy, Pair window, Pair strides,
-                        Four padding, double rate, int threads) {
+Array<T> Backward(Four x_shape, const Array<uint8_t>& state, const Array<T>& dy, Pair window, Pair strides,
+                  Four padding, double rate, int threads) {
   const SafPool2D pool = Checked(x_shape, window, strides, padding, rate, false);
   if (ShapeOf(state, "state") != OutputOf(pool) || ShapeOf(dy, "dy") != OutputOf(pool)) {
     throw py::value_error("state and dy must have the shape of the pooled images");
   }
-  auto dx = Empty<typename Stored<T>::type>(x_shape);
-  const T* from = reinterpret_cast<const T*>(dy.data());
-  T* to = reinterpret_cast<T*>(dx.mutable_data());
+  Array<T> dx = Empty<T>(x_shape);
+  const T* from = DataOf<T>(dy);
+  T* to = MutableDataOf<T>(dx);
   const uint8_t* bytes = state.data();
   py::gil_scoped_release release;
   SafPool2DBackward(pool, bytes, from, to, ThreadsFor(threads));

@@ -79,7 +79,7 @@ def conv(x, width, gaussian, *, name):
 
 def bn_relu(x, *, name):
     """Batch norm with the Caffe files' constants, ReLU."""
-    x = keras.layers.BatchNormalization(momentum=0.95, epsilon=1e-5, name=f"{name}_bn")(x)
+    x = layers.BatchNormalization(momentum=0.95, epsilon=1e-5, name=f"{name}_bn")(x)
     return keras.layers.Activation("relu", name=f"{name}_relu")(x)
 
 
@@ -126,7 +126,7 @@ def features(x, spec: Spec, *, dropout_rate: float = 0.0):
             size, stride = 1 if width < 0 else 3, strides.pop(0) if strides else 1
             options = {"kernel_initializer": he.clone(), "name": f"{name}_conv"}
             x = layers.Conv2D(round(abs(width) * spec.scale), size, stride, size // 2, **options)(x)
-            x = keras.layers.BatchNormalization(momentum=0.95, epsilon=1e-5, name=f"{name}_bn")(x)
+            x = layers.BatchNormalization(momentum=0.95, epsilon=1e-5, name=f"{name}_bn")(x)
             x = keras.layers.Activation("relu", name=f"{name}_relu")(x)
             if dropout_rate and c < len(widths):
                 x = keras.layers.SpatialDropout2D(dropout_rate, name=f"{name}_dropout")(x)

@@ -3,7 +3,8 @@
 import keras
 
 from kerascnn._errors import InputError
-from kerascnn.ops.convolution import conv2d, output_size, pair, standardize_padding
+from kerascnn.ops._windows import output_sizes, pair, standardize_padding
+from kerascnn.ops.convolution import conv2d
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -79,16 +80,14 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         return outputs if self.activation is None else self.activation(outputs)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
-        sides = (self.padding, self.padding) if isinstance(self.padding, str) else self.padding
-        axes = zip(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, sides, strict=True)
-        height, width = (output_size(*axis) for axis in axes)
-        if 0 in (height, width):
+        sizes = output_sizes(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, self.padding)
+        if 0 in sizes:
             raise InputError(
                 "The kernel must fit into the padded input. "
                 f"Received: input shape {tuple(input_shape)}, kernel_size={self.kernel_size}, padding={self.padding}, "
                 f"dilation_rate={self.dilation_rate}"
             )
-        return (input_shape[0], height, width, input_shape[-1] * self.depth_multiplier)
+        return (input_shape[0], *sizes, input_shape[-1] * self.depth_multiplier)
 
     def compute_output_spec(self, inputs) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

@@ -4,7 +4,7 @@ import keras
 
 from kerascnn import ops
 from kerascnn._errors import InputError
-from kerascnn.ops.convolution import Pair, output_size
+from kerascnn.ops._windows import Pair, output_sizes
 from kerascnn.ops.saf_pool2d import check_arguments
 
 
@@ -67,8 +67,7 @@ class SAFPooling2D(keras.layers.Layer):
         batch, *sizes, channels = input_shape
         if self.pool_size is None:
             return batch, 1, 1, channels
-        axes = zip(sizes, self.pool_size, self.strides, strict=True)
-        height, width = (output_size(size, window, stride, 1, self.padding) for size, window, stride in axes)
+        height, width = output_sizes(sizes, self.pool_size, self.strides, (1, 1), self.padding)
         if 0 in (height, width):
             raise InputError(
                 f"The window must fit into the image. Received: {tuple(input_shape)}, pool_size={self.pool_size}"

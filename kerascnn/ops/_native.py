@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
@@ -96,6 +96,16 @@ def _series(version: str | None) -> str:
     return ".".join((version or "").split(".")[:2])
 
 
+def _missing(name: str) -> NoReturn:
+    """What the library answers where it is asked for an op that it lacks."""
+    if not name.startswith("kerascnn_"):
+        raise AttributeError(name)
+    raise InputError(
+        f"The compiled library is older than the Python code: it has no op {name}. Compile it again, by `make build` in "
+        f"a checkout or by installing kerascnn again. Received: {_LIBRARY}"
+    )
+
+
 def _load() -> tuple[ModuleType | None, str]:
     record = _record()
     if not _LIBRARY.is_file():
@@ -105,7 +115,9 @@ def _load() -> tuple[ModuleType | None, str]:
         built = record.get("tensorflow") or "an unknown version"
         return None, f"it was built for TensorFlow {built}, this is {tf.__version__}; install kerascnn again"
     try:
-        return tf.load_op_library(str(_LIBRARY)), ""
+        module = tf.load_op_library(str(_LIBRARY))
+        module.__getattr__ = _missing
+        return module, ""
     except (tf.errors.OpError, OSError, RuntimeError) as error:
         return None, f"it could not be loaded: {error}"
 

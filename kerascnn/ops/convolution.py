@@ -7,132 +7,17 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
-
-DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
-
-Pair = int | tuple[int, int]
-Padding = str | int | tuple[tuple[int, int], tuple[int, int]]
-
-
-def _whole(value) -> int | None:
-    """`value` as an int where it is a whole number (NumPy's included, booleans not), else None."""
-    try:
-        number = value.__index__()
-    except (AttributeError, TypeError):
-        return None
-    return None if isinstance(value, bool) else number
-
-
-def pair(value: Pair, name: str) -> tuple[int, int]:
-    """`value` as (vertical, horizontal), both at least 1.
-
-    Args:
-        value: a whole number or two of them.
-        name: how the caller names the argument.
-
-    Returns:
-        Two ints.
-
-    Raises:
-        InputError: something else, or below 1.
-    """
-    items = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    numbers = tuple(_whole(item) for item in items)
-    if len(numbers) != 2 or any(number is None or number < 1 for number in numbers):
-        raise InputError(f"`{name}` must be a whole number of at least 1, or two of them. Received: {name}={value!r}")
-    return numbers
-
-
-def standardize_padding(padding: Padding) -> str | tuple[tuple[int, int], tuple[int, int]]:
-    """`padding` as "same", "valid" or ((top, bottom), (left, right)).
-
-    Args:
-        padding: "same" or "valid" in any case, one int for all four sides, or ((top, bottom), (left, right)).
-
-    Returns:
-        The standard form.
-
-    Raises:
-        InputError: something else, or a negative number.
-    """
-    if isinstance(padding, str) and padding.lower() in ("same", "valid"):
-        return padding.lower()
-    sides = None
-    if _whole(padding) is not None:
-        sides = ((padding, padding), (padding, padding))
-    elif isinstance(padding, list | tuple) and all(
-        isinstance(side, list | tuple) and len(side) == 2 for side in padding
-    ):
-        sides = tuple(tuple(_whole(number) for number in side) for side in padding)
-    if sides is None or len(sides) != 2 or any(number is None or number < 0 for side in sides for number in side):
-        raise InputError(
-            '`padding` must be "same", "valid", a whole number of at least 0, or ((top, bottom), (left, right)). '
-            f"Received: padding={padding!r}"
-        )
-    return tuple(tuple(int(number) for number in side) for side in sides)
-
-
-def output_size(
-    size: int | None, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int]
-) -> int | None:
-    """The length of one spatial axis after the convolution.
-
-    Args:
-        size: length of the axis before it, None if unknown.
-        kernel: taps along the axis.
-        stride: step between outputs.
-        dilation: step between taps.
-        padding: "same", "valid" or (before, after).
-
-    Returns:
-        The length, 0 if the kernel does not fit, None if `size` is None.
-    """
-    if size is None:
-        return None
-    if padding == "same":
-        return -(-size // stride)
-    total = size if padding == "valid" else size + sum(padding)
-    return max(0, (total - (kernel - 1) * dilation - 1) // stride + 1)
-
-
-def _check(x: tf.Tensor, filters: tf.Tensor, groups: int) -> None:
-    """Refuses what no implementation takes, as far as the static shapes tell."""
-    if x.dtype not in DTYPES:
-        raise InputError(f"`x` must be float16, bfloat16, float32 or float64. Received: dtype={x.dtype.name}")
-    if filters.dtype != x.dtype:
-        raise InputError(
-            f"`filters` must have the dtype of `x`. Received: x {x.dtype.name}, filters {filters.dtype.name}"
-        )
-    if x.shape.rank not in (None, 4):
-        raise InputError(f"`x` must be [batch, height, width, channels]. Received: shape={tuple(x.shape)}")
-    if filters.shape.rank not in (None, 4):
-        raise InputError(f"`filters` must be [height, width, in/groups, out]. Received: shape={tuple(filters.shape)}")
-    channels = None if x.shape.rank is None else x.shape[3]
-    depth, out = (None, None) if filters.shape.rank is None else filters.shape[2:]
-    if filters.shape.rank is not None and 0 in tuple(filters.shape):
-        raise InputError(f"`filters` must not be empty. Received: shape={tuple(filters.shape)}")
-    if None not in (channels, depth) and channels != depth * groups:
-        raise InputError(
-            "`x` must have groups * filters.shape[2] channels. "
-            f"Received: x {tuple(x.shape)}, filters {tuple(filters.shape)}, groups={groups}"
-        )
-    if out is not None and out % groups:
-        raise InputError(
-            f"`groups` must divide the output channels. Received: filters {tuple(filters.shape)}, groups={groups}"
-        )
-
-
-def _check_fit(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> None:
-    """Refuses windows that do not fit into the padded image, as far as the static shapes tell."""
-    if x.shape.rank is None or filters.shape.rank is None:
-        return
-    forms = (padding, padding) if isinstance(padding, str) else padding
-    for axis in zip(x.shape[1:3], filters.shape[:2], strides, dilations, forms, strict=True):
-        if None not in axis[:2] and axis[0] > 0 and output_size(*axis) == 0:
-            raise InputError(
-                "`filters`, dilated, must fit into the padded image. "
-                f"Received: x {tuple(x.shape)}, filters {tuple(filters.shape)}, padding={padding!r}, {dilations=}"
-            )
+from kerascnn.ops._windows import (
+    Padding,
+    Pair,
+    check_filters,
+    check_fit,
+    native_attributes,
+    output_sizes,
+    pair,
+    standardize_padding,
+    whole,
+)
 
 
 def conv2d(
@@ -180,15 +65,15 @@ def conv2d(
     """
     strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
     padding = standardize_padding(padding)
-    if (_whole(groups) or 0) < 1:
+    if (whole(groups) or 0) < 1:
         raise InputError(f"`groups` must be a whole number of at least 1. Received: groups={groups!r}")
     x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
-    _check(x, filters, groups)
-    _check_fit(x, filters, strides, padding, dilations)
+    check_filters(x, filters, groups)
+    check_fit(x, filters, strides, padding, dilations)
     if filters.shape.rank == 4 and filters.shape[2] is not None:
         x = tf.ensure_shape(x, (None, None, None, filters.shape[2] * groups))
     if _prefers_native(x.dtype, filters.shape, dilations, groups) and _native.usable():
-        return _native.library().kerascnn_conv2d(x=x, filters=filters, **_attributes(strides, padding, dilations))
+        return _native.library().kerascnn_conv2d(x=x, filters=filters, **native_attributes(strides, padding, dilations))
     if _native.has_gpu() or _native.tracing_for_xla():
         return _stock(x, filters, strides, padding, dilations)
     if x.shape.rank == 4 and x.shape[0] == 0:  # TensorFlow's oneDNN kernel gives no images as many channels as `x` has
@@ -225,16 +110,6 @@ def onednn() -> bool:
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             return False
     return True
-
-
-def _attributes(strides, padding, dilations) -> dict:
-    explicit = isinstance(padding, tuple)
-    return {
-        "strides": strides,
-        "padding": "EXPLICIT" if explicit else padding.upper(),
-        "explicit_padding": [*padding[0], *padding[1]] if explicit else [],
-        "dilations": dilations,
-    }
 
 
 def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.Tensor:
@@ -290,21 +165,10 @@ def _stock_on_cpu(x, filters, strides, padding, dilations, groups) -> tf.Tensor:
     return convolve(x, filters)
 
 
-def reference(
-    x: tf.Tensor,
-    filters: tf.Tensor,
-    strides: Pair = 1,
-    padding: Padding = "same",
-    dilations: Pair = 1,
-    groups: int = 1,
-) -> tf.Tensor:
+def reference(x, filters, strides=1, padding="same", dilations=1, groups=1) -> tf.Tensor:
     """The same from slices and matrix products: what native kernels are compared with, and a gradient for every case.
 
-    Args:
-        x, filters, strides, padding, dilations, groups: see `conv2d`.
-
-    Returns:
-        A tensor as `conv2d` returns.
+    Takes and returns what `conv2d` does.
     """
     strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
     padding = standardize_padding(padding)
@@ -334,11 +198,8 @@ def reference(
             terms.append(tf.einsum("nhwgc,cgo->nhwgo", tap, weights[a, b]))
     y = tf.cast(tf.reshape(tf.add_n(terms), (shape[0], *extents, out)), x.dtype)
     known = (None, None) if x.shape.rank is None else x.shape[1:3]
-    forms = (padding, padding) if isinstance(padding, str) else padding
-    axes = zip(known, (height, width), strides, dilations, forms, strict=True)
-    return tf.ensure_shape(
-        y, (None if x.shape.rank is None else x.shape[0], *(output_size(*axis) for axis in axes), out)
-    )
+    sizes = output_sizes(known, (height, width), strides, dilations, padding)
+    return tf.ensure_shape(y, (None if x.shape.rank is None else x.shape[0], *sizes, out))
 
 
 def _every(x: tf.Tensor, axis: int, start: int, count, stride: int) -> tf.Tensor:

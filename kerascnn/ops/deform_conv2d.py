@@ -4,16 +4,16 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
-from kerascnn.ops.convolution import (
+from kerascnn.ops._windows import (
     Padding,
     Pair,
-    _attributes,
-    _check,
-    _check_fit,
-    _whole,
-    output_size,
+    check_filters,
+    check_fit,
+    native_attributes,
+    output_sizes,
     pair,
     standardize_padding,
+    whole,
 )
 
 
@@ -70,14 +70,14 @@ def deform_conv2d(
     strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
     padding = standardize_padding(padding)
     for name, value in (("groups", groups), ("offset_groups", offset_groups)):
-        if (_whole(value) or 0) < 1:
+        if (whole(value) or 0) < 1:
             raise InputError(f"`{name}` must be a whole number of at least 1. Received: {name}={value!r}")
     x, filters, offset = (tf.convert_to_tensor(tensor) for tensor in (x, filters, offset))
     mask = None if mask is None else tf.convert_to_tensor(mask)
     if not filters.shape.is_fully_defined():
         raise InputError(f"`filters` must have a known shape. Received: shape={filters.shape}")
-    _check(x, filters, groups)
-    _check_fit(x, filters, strides, padding, dilations)
+    check_filters(x, filters, groups)
+    check_fit(x, filters, strides, padding, dilations)
     channels = filters.shape[2] * groups
     if channels % offset_groups:
         raise InputError(
@@ -85,7 +85,7 @@ def deform_conv2d(
         )
     x = tf.ensure_shape(x, (None, None, None, channels))
     taps = filters.shape[0] * filters.shape[1] * offset_groups
-    expected = _output_shape(x, filters, strides, padding, dilations)
+    expected = (x.shape[0], *output_sizes(x.shape[1:3], filters.shape[:2], strides, dilations, padding))
     offset = _checked(offset, "offset", x, (*expected, 2 * taps))
     if mask is not None:
         mask = _checked(mask, "mask", x, (*expected, taps))
@@ -93,15 +93,8 @@ def deform_conv2d(
         return reference(x, filters, offset, mask, strides, padding, dilations, groups, offset_groups)
     return _native.library().kerascnn_deform_conv2d(
         x=x, filters=filters, offset=offset, mask=tf.zeros((0,), x.dtype) if mask is None else mask,
-        modulated=mask is not None, **_attributes(strides, padding, dilations),
+        modulated=mask is not None, **native_attributes(strides, padding, dilations),
     )  # fmt: skip
-
-
-def _output_shape(x, filters, strides, padding, dilations) -> tuple[int | None, int | None, int | None]:
-    """Batch, height and width of the result as far as they are known."""
-    forms = (padding, padding) if isinstance(padding, str) else padding
-    axes = zip(x.shape[1:3], filters.shape[:2], strides, dilations, forms, strict=True)
-    return (x.shape[0], *(output_size(*axis) for axis in axes))
 
 
 def _checked(tensor: tf.Tensor, name: str, x: tf.Tensor, shape: tuple[int | None, ...]) -> tf.Tensor:
@@ -116,24 +109,10 @@ def _checked(tensor: tf.Tensor, name: str, x: tf.Tensor, shape: tuple[int | None
     return tf.ensure_shape(tensor, shape)
 
 
-def reference(
-    x: tf.Tensor,
-    filters: tf.Tensor,
-    offset: tf.Tensor,
-    mask: tf.Tensor | None = None,
-    strides: Pair = 1,
-    padding: Padding = "same",
-    dilations: Pair = 1,
-    groups: int = 1,
-    offset_groups: int = 1,
-) -> tf.Tensor:
+def reference(x, filters, offset, mask=None, strides=1, padding="same", dilations=1, groups=1, offset_groups=1):
     """The same in plain TensorFlow: what XLA and exported models run, and what the kernels are compared with.
 
-    Args:
-        x, filters, offset, mask, strides, padding, dilations, groups, offset_groups: see `deform_conv2d`.
-
-    Returns:
-        A tensor as `deform_conv2d` returns.
+    Takes and returns what `deform_conv2d` does.
     """
     strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
     padding = standardize_padding(padding)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
-from kerascnn.ops.convolution import DTYPES, Pair, output_size, pair
+from kerascnn.ops._windows import DTYPES, Pair, output_size, pair
 
 _SEEDS = (tf.int32, tf.int64, tf.uint32, tf.uint64)
 _MOST_TAPS = 255  # the native gradient keeps the place of a maximum in a byte, and one value says "dropped"
@@ -118,23 +118,10 @@ def saf_pool2d(
     return y
 
 
-def reference(
-    x: tf.Tensor,
-    pool_size: Pair | None = 2,
-    strides: Pair | None = None,
-    padding: str = "valid",
-    rate: float = 0.2,
-    mode: str = "element",
-    seed: tf.Tensor | None = None,
-    training: bool = False,
-) -> tf.Tensor:
+def reference(x, pool_size=2, strides=None, padding="valid", rate=0.2, mode="element", seed=None, training=False):
     """The same in plain TensorFlow: bit for bit the native result for the same seed.
 
-    Args:
-        x, pool_size, strides, padding, rate, mode, seed, training: see `saf_pool2d`.
-
-    Returns:
-        A tensor as `saf_pool2d` returns.
+    Takes and returns what `saf_pool2d` does.
     """
     size, strides, padding = check_arguments(pool_size, strides, padding, rate, mode)
     y = _max_pool(x, size, strides, padding)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native, conv2d, deform_conv2d, native
-from kerascnn.ops.convolution import output_size
+from kerascnn.ops._windows import output_size
 from kerascnn.ops.deform_conv2d import reference
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")

@@ -1,0 +1,149 @@
+"""What operations with windows share: arguments in standard form, sizes, refusals."""
+
+import tensorflow as tf
+
+from kerascnn._errors import InputError
+
+DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+
+Pair = int | tuple[int, int]
+Padding = str | int | tuple[tuple[int, int], tuple[int, int]]
+
+
+def whole(value) -> int | None:
+    """`value` as an int where it is a whole number (NumPy's included, booleans not), else None."""
+    try:
+        number = value.__index__()
+    except (AttributeError, TypeError):
+        return None
+    return None if isinstance(value, bool) else number
+
+
+def pair(value: Pair, name: str) -> tuple[int, int]:
+    """`value` as (vertical, horizontal), both at least 1.
+
+    Args:
+        value: a whole number or two of them.
+        name: how the caller names the argument.
+
+    Returns:
+        Two ints.
+
+    Raises:
+        InputError: something else, or below 1.
+    """
+    items = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    numbers = tuple(whole(item) for item in items)
+    if len(numbers) != 2 or any(number is None or number < 1 for number in numbers):
+        raise InputError(f"`{name}` must be a whole number of at least 1, or two of them. Received: {name}={value!r}")
+    return numbers
+
+
+def standardize_padding(padding: Padding) -> str | tuple[tuple[int, int], tuple[int, int]]:
+    """`padding` as "same", "valid" or ((top, bottom), (left, right)).
+
+    Args:
+        padding: "same" or "valid" in any case, one int for all four sides, or ((top, bottom), (left, right)).
+
+    Returns:
+        The standard form.
+
+    Raises:
+        InputError: something else, or a negative number.
+    """
+    if isinstance(padding, str) and padding.lower() in ("same", "valid"):
+        return padding.lower()
+    sides = None
+    if whole(padding) is not None:
+        sides = ((padding, padding), (padding, padding))
+    elif isinstance(padding, list | tuple) and all(
+        isinstance(side, list | tuple) and len(side) == 2 for side in padding
+    ):
+        sides = tuple(tuple(whole(number) for number in side) for side in padding)
+    if sides is None or len(sides) != 2 or any(number is None or number < 0 for side in sides for number in side):
+        raise InputError(
+            '`padding` must be "same", "valid", a whole number of at least 0, or ((top, bottom), (left, right)). '
+            f"Received: padding={padding!r}"
+        )
+    return tuple(tuple(int(number) for number in side) for side in sides)
+
+
+def output_size(
+    size: int | None, kernel: int, stride: int, dilation: int, padding: str | tuple[int, int]
+) -> int | None:
+    """The length of one spatial axis after the convolution.
+
+    Args:
+        size: length of the axis before it, None if unknown.
+        kernel: taps along the axis.
+        stride: step between outputs.
+        dilation: step between taps.
+        padding: "same", "valid" or (before, after).
+
+    Returns:
+        The length, 0 if the kernel does not fit, None if `size` is None.
+    """
+    if size is None:
+        return None
+    if padding == "same":
+        return -(-size // stride)
+    total = size if padding == "valid" else size + sum(padding)
+    return max(0, (total - (kernel - 1) * dilation - 1) // stride + 1)
+
+
+def output_sizes(sizes, kernel, strides, dilations, padding) -> tuple[int | None, int | None]:
+    """`output_size` of both spatial axes: each argument has one entry an axis, `padding` in standard form."""
+    sides = (padding, padding) if isinstance(padding, str) else padding
+    axes = zip(sizes, kernel, strides, dilations, sides, strict=True)
+    return tuple(output_size(*axis) for axis in axes)
+
+
+def check_filters(x: tf.Tensor, filters: tf.Tensor, groups: int) -> None:
+    """Refuses what no implementation takes, as far as the static shapes tell."""
+    if x.dtype not in DTYPES:
+        raise InputError(f"`x` must be float16, bfloat16, float32 or float64. Received: dtype={x.dtype.name}")
+    if filters.dtype != x.dtype:
+        raise InputError(
+            f"`filters` must have the dtype of `x`. Received: x {x.dtype.name}, filters {filters.dtype.name}"
+        )
+    if x.shape.rank not in (None, 4):
+        raise InputError(f"`x` must be [batch, height, width, channels]. Received: shape={tuple(x.shape)}")
+    if filters.shape.rank not in (None, 4):
+        raise InputError(f"`filters` must be [height, width, in/groups, out]. Received: shape={tuple(filters.shape)}")
+    channels = None if x.shape.rank is None else x.shape[3]
+    depth, out = (None, None) if filters.shape.rank is None else filters.shape[2:]
+    if filters.shape.rank is not None and 0 in tuple(filters.shape):
+        raise InputError(f"`filters` must not be empty. Received: shape={tuple(filters.shape)}")
+    if None not in (channels, depth) and channels != depth * groups:
+        raise InputError(
+            "`x` must have groups * filters.shape[2] channels. "
+            f"Received: x {tuple(x.shape)}, filters {tuple(filters.shape)}, groups={groups}"
+        )
+    if out is not None and out % groups:
+        raise InputError(
+            f"`groups` must divide the output channels. Received: filters {tuple(filters.shape)}, groups={groups}"
+        )
+
+
+def check_fit(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> None:
+    """Refuses windows that do not fit into the padded image, as far as the static shapes tell."""
+    if x.shape.rank is None or filters.shape.rank is None:
+        return
+    forms = (padding, padding) if isinstance(padding, str) else padding
+    for axis in zip(x.shape[1:3], filters.shape[:2], strides, dilations, forms, strict=True):
+        if None not in axis[:2] and axis[0] > 0 and output_size(*axis) == 0:
+            raise InputError(
+                "`filters`, dilated, must fit into the padded image. "
+                f"Received: x {tuple(x.shape)}, filters {tuple(filters.shape)}, padding={padding!r}, {dilations=}"
+            )
+
+
+def native_attributes(strides, padding, dilations) -> dict:
+    """The attributes of the native ops that say the same."""
+    explicit = isinstance(padding, tuple)
+    return {
+        "strides": strides,
+        "padding": "EXPLICIT" if explicit else padding.upper(),
+        "explicit_padding": [*padding[0], *padding[1]] if explicit else [],
+        "dilations": dilations,
+    }
