@@ -1,11 +1,8 @@
 """The conv2d kernels on NumPy arrays: against plain loops in float64, awkward sizes, any number of threads."""
 
-import itertools
-
 import numpy as np
 import pytest
-
-kernels = pytest.importorskip("kerascnn._kernels", reason="the native module is not built here")
+from kernel_arrays import convolve, kernels, loops, stored, widened
 
 CASES = {  # x shape, filters shape, strides, padding (top, bottom, left, right), dilations
     "resnext": ((2, 9, 14, 32), (3, 3, 4, 32), (1, 1), (1, 1, 1, 1), (1, 1)),
@@ -31,60 +28,6 @@ CASES = {  # x shape, filters shape, strides, padding (top, bottom, left, right)
 TYPES = {"float32": ("", 2e-5), "float64": ("", 1e-13), "float16": ("_float16", 1e-3), "bfloat16": ("_bfloat16", 8e-3)}
 
 
-def loops(x, w, strides, padding, dilations, dy=None):
-    """y, or (dx, dw) when `dy` is given, tap by tap in float64."""
-    top, bottom, left, right = padding
-    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    kernel_height, kernel_width, depth, filters = w.shape
-    groups = x.shape[3] // depth
-    spans = [(w.shape[i] - 1) * dilations[i] + 1 for i in (0, 1)]
-    height, width = (max(0, (padded.shape[1 + i] - spans[i]) // strides[i] + 1) for i in (0, 1))
-    y = np.zeros((x.shape[0], height, width, groups, filters // groups))
-    dx, dw = np.zeros_like(padded), np.zeros((kernel_height, kernel_width, depth, groups, filters // groups))
-    grouped = w.reshape(dw.shape)
-    if height and width:
-        for a, b in itertools.product(range(kernel_height), range(kernel_width)):
-            rows = slice(a * dilations[0], a * dilations[0] + (height - 1) * strides[0] + 1, strides[0])
-            columns = slice(b * dilations[1], b * dilations[1] + (width - 1) * strides[1] + 1, strides[1])
-            tap = padded[:, rows, columns].reshape(x.shape[0], height, width, groups, depth)
-            y += np.einsum("nhwgc,cgo->nhwgo", tap, grouped[a, b])
-            if dy is not None:
-                split = dy.reshape(y.shape)
-                dw[a, b] = np.einsum("nhwgc,nhwgo->cgo", tap, split)
-                dx[:, rows, columns] += np.einsum("nhwgo,cgo->nhwgc", split, grouped[a, b]).reshape(
-                    x.shape[0], height, width, x.shape[3]
-                )
-    if dy is None:
-        return y.reshape(x.shape[0], height, width, filters)
-    return dx[:, top : top + x.shape[1], left : left + x.shape[2]], dw.reshape(w.shape)
-
-
-def stored(values, dtype):
-    """What the kernels take, and the same numbers in float64."""
-    if dtype == "float16":
-        half = values.astype(np.float16)
-        return half.view(np.uint16), half.astype(np.float64)
-    if dtype == "bfloat16":
-        bits = (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        return bits, widened(bits, dtype)
-    return values.astype(dtype), values.astype(dtype).astype(np.float64)
-
-
-def widened(array, dtype):
-    """The numbers that the kernels returned, in float64."""
-    if dtype == "bfloat16":
-        return (array.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return array.view(np.float16).astype(np.float64) if dtype == "float16" else array.astype(np.float64)
-
-
-def run(x, w, dy, window, suffix, threads):
-    return (
-        getattr(kernels, "conv2d_forward" + suffix)(x, w, *window, n_threads=threads),
-        getattr(kernels, "conv2d_input_gradient" + suffix)(x.shape, w, dy, *window, n_threads=threads),
-        getattr(kernels, "conv2d_filter_gradient" + suffix)(x, w.shape, dy, *window, n_threads=threads),
-    )
-
-
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_equal_plain_loops(case, dtype):
@@ -96,7 +39,7 @@ def test_kernels_equal_plain_loops(case, dtype):
     dy, exact_dy = stored(random.normal(size=y.shape), dtype)
     suffix, tolerance = TYPES[dtype]
     expected = (y, *loops(exact_x, exact_w, *window, dy=exact_dy))
-    for ours, exact in zip(run(x, w, dy, window, suffix, 2), expected, strict=True):
+    for ours, exact in zip(convolve(x, w, dy, window, suffix, 2), expected, strict=True):
         assert ours.shape == exact.shape
         limit = tolerance * max(1.0, np.abs(exact).max(initial=0))
         np.testing.assert_allclose(widened(ours, dtype), exact, rtol=0, atol=limit)
@@ -111,9 +54,9 @@ def test_bits_do_not_depend_on_threads(case, dtype):
     suffix = TYPES[dtype][0]
     y = getattr(kernels, "conv2d_forward" + suffix)(x, w, *window)
     dy = stored(random.normal(size=y.shape), dtype)[0]
-    one = run(x, w, dy, window, suffix, 1)
+    one = convolve(x, w, dy, window, suffix, 1)
     for threads in (2, 3, 7):
-        for a, b in zip(one, run(x, w, dy, window, suffix, threads), strict=True):
+        for a, b in zip(one, convolve(x, w, dy, window, suffix, threads), strict=True):
             assert a.tobytes() == b.tobytes()
 
 

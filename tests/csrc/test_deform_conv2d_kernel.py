@@ -8,8 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-
-kernels = pytest.importorskip("kerascnn._kernels", reason="the native module is not built here")
+from kernel_arrays import kernels, stored, widened
 
 CASES = {  # x shape, filters shape, offset groups, mask, strides, padding (top, bottom, left, right), dilations
     "plain": ((2, 5, 6, 4), (3, 3, 4, 3), 1, True, (1, 1), (1, 1, 1, 1), (1, 1)),
@@ -79,29 +78,9 @@ def sizes(x_shape, w_shape, strides, padding, dilations):
     return tuple(0 if room[i] < 0 else room[i] // strides[i] + 1 for i in (0, 1))
 
 
-def stored(values, dtype):
-    """What the kernels take, and the same numbers in float64."""
-    if values is None:
-        return None, None
-    if dtype == "float16":
-        half = values.astype(np.float16)
-        return half.view(np.uint16), half.astype(np.float64)
-    if dtype == "bfloat16":
-        bits = (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        return bits, (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return values.astype(dtype), values.astype(dtype).astype(np.float64)
-
-
-def widened(array, dtype):
-    """The numbers that the kernels returned, in float64."""
-    if dtype == "bfloat16":
-        return (array.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return array.view(np.float16).astype(np.float64) if dtype == "float16" else array.astype(np.float64)
-
-
 def tensors(case, dtype, seed=0):
     """Stored and exact x, filters, offset, mask, dy. Offsets keep off the kinks, which rounding may cross."""
-    x_shape, w_shape, offset_groups, masked, *window = CASES[case]
+    x_shape, w_shape, offset_groups, masked, *window = case
     random = np.random.default_rng(seed)
     height, width = sizes(x_shape, w_shape, *window)
     taps = w_shape[0] * w_shape[1] * offset_groups
@@ -124,7 +103,7 @@ def run(given, options, suffix="", threads=1):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_equal_plain_loops(case, dtype):
-    given, exact, options = tensors(case, dtype)
+    given, exact, options = tensors(CASES[case], dtype)
     suffix, tolerance = TYPES[dtype]
     for ours, truth in zip(run(given, options, suffix, 2), loops(*exact, *options), strict=True):
         assert (ours is None) == (truth is None)
@@ -137,7 +116,7 @@ def test_kernels_equal_plain_loops(case, dtype):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", ("groups", "several slabs", "many pixels", "many groups"))
 def test_bits_do_not_depend_on_threads(case, dtype):
-    given, _, options = tensors(case, dtype)
+    given, _, options = tensors(CASES[case], dtype)
     one = run(given, options, TYPES[dtype][0])
     for threads in (2, 3, 7):
         for a, b in zip(one, run(given, options, TYPES[dtype][0], threads), strict=True):

@@ -8,8 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
-
-kernels = pytest.importorskip("kerascnn._kernels", reason="the native module is not built here")
+from kernel_arrays import convolve, kernels, loops, stored, widened
 
 CASES = {  # x shape, taps, strides, padding (top, bottom, left, right), dilations
     "3x3": ((2, 10, 21, 17), (3, 3), (1, 1), (1, 1, 1, 1), (1, 1)),
@@ -42,45 +41,6 @@ CASES = {  # x shape, taps, strides, padding (top, bottom, left, right), dilatio
 TYPES = {"float32": ("", 1e-5), "float64": ("", 1e-13), "float16": ("_float16", 1e-3), "bfloat16": ("_bfloat16", 4e-3)}
 
 
-def loops(x, w, strides, padding, dilations, dy=None):
-    """y, or (dx, dw) when `dy` is given, tap by tap in float64."""
-    top, bottom, left, right = padding
-    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-    spans = [(w.shape[i] - 1) * dilations[i] + 1 for i in (0, 1)]
-    height, width = (max(0, (padded.shape[1 + i] - spans[i]) // strides[i] + 1) for i in (0, 1))
-    y = np.zeros((x.shape[0], height, width, x.shape[3]))
-    dx, dw = np.zeros_like(padded), np.zeros(w.shape)
-    if y.size:
-        for a, b in itertools.product(range(w.shape[0]), range(w.shape[1])):
-            rows = slice(a * dilations[0], a * dilations[0] + (height - 1) * strides[0] + 1, strides[0])
-            columns = slice(b * dilations[1], b * dilations[1] + (width - 1) * strides[1] + 1, strides[1])
-            tap = padded[:, rows, columns]
-            y += tap * w[a, b, 0]
-            if dy is not None:
-                dw[a, b, 0] = np.sum(tap * dy, axis=(0, 1, 2))
-                dx[:, rows, columns] += dy * w[a, b, 0]
-    return y if dy is None else (dx[:, top : top + x.shape[1], left : left + x.shape[2]], dw)
-
-
-def stored(values, dtype):
-    """What the kernels take, and the same numbers in float64."""
-    if dtype == "float16":
-        half = values.astype(np.float16)
-        return half.view(np.uint16), half.astype(np.float64)
-    if dtype == "bfloat16":
-        bits = (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        return bits, widened(bits, dtype)
-    return values.astype(dtype), values.astype(dtype).astype(np.float64)
-
-
-def widened(array, dtype):
-    """The numbers that the kernels returned, in float64."""
-    if dtype == "bfloat16":
-        array = (array.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(invalid="ignore"):  # signalling NaNs
-        return array.view(np.float16).astype(np.float64) if dtype == "float16" else array.astype(np.float64)
-
-
 def inputs(case, dtype):
     """x, w, dy as the kernels take them, the same in float64, and the window."""
     x_shape, taps, *window = CASES[case]
@@ -92,26 +52,18 @@ def inputs(case, dtype):
     return (x, w, dy), (exact_x, exact_w, exact_dy, y), window
 
 
-def run(x, w, dy, window, suffix, threads):
-    return (
-        getattr(kernels, "conv2d_forward" + suffix)(x, w, *window, n_threads=threads),
-        getattr(kernels, "conv2d_input_gradient" + suffix)(x.shape, w, dy, *window, n_threads=threads),
-        getattr(kernels, "conv2d_filter_gradient" + suffix)(x, w.shape, dy, *window, n_threads=threads),
-    )
-
-
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_equal_plain_loops_for_any_number_of_threads(case, dtype):
     arrays, (x, w, dy, y), window = inputs(case, dtype)
     suffix, tolerance = TYPES[dtype]
-    results = run(*arrays, window, suffix, 1)
+    results = convolve(*arrays, window, suffix, 1)
     for ours, exact in zip(results, (y, *loops(x, w, *window, dy=dy)), strict=True):
         assert ours.shape == exact.shape
         limit = tolerance * max(1.0, np.abs(exact).max(initial=0))
         np.testing.assert_allclose(widened(ours, dtype), exact, rtol=0, atol=limit)
     for threads in (2, 3, 7):
-        for a, b in zip(results, run(*arrays, window, suffix, threads), strict=True):
+        for a, b in zip(results, convolve(*arrays, window, suffix, threads), strict=True):
             assert a.tobytes() == b.tobytes()
 
 

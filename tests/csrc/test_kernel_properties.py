@@ -1,16 +1,13 @@
 """Random shapes, strides, dilations, groups, paddings, dtypes and thread counts: kernels equal their definitions."""
 
 import numpy as np
-import pytest
+import test_deform_conv2d_kernel as deform
+import test_saf_pool2d_kernel as saf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kernel_arrays import convolve, kernels, loops, stored, widened
+from test_conv2d_kernel import TYPES  # dtype -> suffix, tolerance
 
-kernels = pytest.importorskip("kerascnn._kernels", exc_type=ImportError)
-
-import test_conv2d_kernel as conv  # noqa: E402
-import test_saf_pool2d_kernel as saf  # noqa: E402
-
-TYPES = conv.TYPES  # dtype -> suffix, tolerance
 RULES = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -35,35 +32,81 @@ def convolutions(draw):
     )
 
 
-@RULES
-@given(convolutions(), st.sampled_from(sorted(TYPES)), extents(1, 5), st.integers(0, 2**16))
-def test_conv2d(case, dtype, threads, seed):
+@st.composite
+def depthwise_convolutions(draw):
+    """The same with one channel a group, one filter each."""
+    channels = draw(extents(1, 70))
+    return (
+        (draw(extents(0, 2)), draw(extents(1, 17)), draw(extents(1, 40)), channels),
+        (draw(extents(1, 7)), draw(extents(1, 7)), 1, channels),
+        draw(st.tuples(extents(1, 4), extents(1, 4))),
+        draw(st.tuples(*[extents(0, 6)] * 4)),
+        draw(st.tuples(extents(1, 4), extents(1, 4))),
+    )
+
+
+def check_convolution(case, dtype, threads, seed):
     x_shape, w_shape, *window = case
     suffix, tolerance = TYPES[dtype]
     rng = np.random.default_rng(seed)
-    (x, x64), (w, w64) = (conv.stored(rng.standard_normal(shape), dtype) for shape in (x_shape, w_shape))
-    y64 = conv.loops(x64, w64, *window)
-    dy, dy64 = conv.stored(rng.standard_normal(y64.shape), dtype)
-    dx64, dw64 = conv.loops(x64, w64, *window, dy=dy64)
-
-    def run(n_threads):
-        options = {**dict(zip(("strides", "padding", "dilations"), window, strict=True)), "n_threads": n_threads}
-        return (
-            getattr(kernels, f"conv2d_forward{suffix}")(x, w, **options),
-            getattr(kernels, f"conv2d_input_gradient{suffix}")(x_shape, w, dy, **options),
-            getattr(kernels, f"conv2d_filter_gradient{suffix}")(x, w_shape, dy, **options),
-        )
-
-    results = run(threads)
+    (x, x64), (w, w64) = (stored(rng.standard_normal(shape), dtype) for shape in (x_shape, w_shape))
+    y64 = loops(x64, w64, *window)
+    dy, dy64 = stored(rng.standard_normal(y64.shape), dtype)
+    dx64, dw64 = loops(x64, w64, *window, dy=dy64)
+    results = convolve(x, w, dy, window, suffix, threads)
     # Sums of n terms of size one have a standard deviation of sqrt(n); errors are measured against that.
     terms = (np.prod(w_shape[:3]), np.prod(w_shape[:2]) * w_shape[3] * w_shape[2] / x_shape[3], np.prod(y64.shape[:3]))
     for result, expected, count in zip(results, (y64, dx64, dw64), terms, strict=True):
         assert result.shape == expected.shape
         scale = max(1.0, float(count)) ** 0.5
-        values = conv.widened(result, dtype)
+        values = widened(result, dtype)
         rounding = 0 if suffix == "" else tolerance * np.abs(expected)
         assert np.all(np.abs(values - expected) <= tolerance * scale * 4 + rounding)
-    for one, many in zip(run(1), results, strict=True):
+    for one, many in zip(convolve(x, w, dy, window, suffix, 1), results, strict=True):
+        np.testing.assert_array_equal(one, many)
+
+
+@RULES
+@given(convolutions(), st.sampled_from(sorted(TYPES)), extents(1, 5), st.integers(0, 2**16))
+def test_conv2d(case, dtype, threads, seed):
+    check_convolution(case, dtype, threads, seed)
+
+
+@RULES
+@given(depthwise_convolutions(), st.sampled_from(sorted(TYPES)), extents(1, 5), st.integers(0, 2**16))
+def test_depthwise(case, dtype, threads, seed):
+    check_convolution(case, dtype, threads, seed)
+
+
+@st.composite
+def deformable_convolutions(draw):
+    """x shape, filters shape, offset groups, mask, strides, padding, dilations; small, as the plain loops are slow."""
+    groups, offset_groups = draw(extents(1, 3)), draw(extents(1, 3))
+    depth = offset_groups * draw(extents(1, 6))
+    return (
+        (draw(extents(0, 2)), draw(extents(1, 5)), draw(extents(1, 6)), groups * depth),
+        (draw(extents(1, 3)), draw(extents(1, 3)), depth, groups * draw(extents(1, 5))),
+        draw(st.sampled_from([offset_groups, groups * offset_groups])),
+        draw(st.booleans()),
+        draw(st.tuples(extents(1, 3), extents(1, 3))),
+        draw(st.tuples(*[extents(0, 3)] * 4)),
+        draw(st.tuples(extents(1, 3), extents(1, 3))),
+    )
+
+
+@settings(RULES, max_examples=50)
+@given(deformable_convolutions(), st.sampled_from(sorted(deform.TYPES)), extents(1, 5), st.integers(0, 2**16))
+def test_deform_conv2d(case, dtype, threads, seed):
+    arrays, exact, options = deform.tensors(case, dtype, seed)
+    suffix, tolerance = deform.TYPES[dtype]
+    results = deform.run(arrays, options, suffix, threads)
+    for result, expected in zip(results, deform.loops(*exact, *options), strict=True):
+        assert (result is None) == (expected is None)
+        if expected is not None:
+            assert result.shape == expected.shape
+            limit = tolerance * max(1.0, np.abs(expected).max(initial=0))
+            np.testing.assert_allclose(widened(result, dtype), expected, rtol=0, atol=limit)
+    for one, many in zip(deform.run(arrays, options, suffix, 1), results, strict=True):
         np.testing.assert_array_equal(one, many)
 
 

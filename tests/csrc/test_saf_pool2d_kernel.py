@@ -6,8 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-
-kernels = pytest.importorskip("kerascnn._kernels", exc_type=ImportError)
+from kernel_arrays import kernels, stored, widened
 
 KEY = (0x9ABCDEF0, 0x12345678)
 # shape, window, strides, padding: 2x2; odd sizes and channels that fill no vector; overlap; gaps; many channels; the
@@ -86,33 +85,19 @@ def test_values_and_gradient(case, dtype, tolerance):
         np.testing.assert_allclose(dx, true_dx, rtol=10 * tolerance, atol=10 * tolerance)
 
 
-def narrow(values, suffix):
-    """float32 to the bits of a 16-bit type, all of which hold these whole numbers."""
-    values = values.astype("float32")
-    if suffix == "_float16":
-        return values.astype("float16").view("uint16")
-    return (values.view("uint32") >> 16).astype("uint16")
-
-
-def widen(bits, suffix):
-    if suffix == "_float16":
-        return bits.view("float16").astype("float32")
-    return (bits.astype("uint32") << 16).view("float32")
-
-
-@pytest.mark.parametrize("suffix", ["_float16", "_bfloat16"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("case", CASES[:5])
-def test_halves_round_once(case, suffix):
-    forward, backward = (getattr(kernels, f"saf_pool2d_{name}{suffix}") for name in ("forward", "backward"))
+def test_halves_round_once(case, dtype):
+    forward, backward = (getattr(kernels, f"saf_pool2d_{name}_{dtype}") for name in ("forward", "backward"))
     x = images(case[0])
-    bits, state = forward(narrow(x, suffix), KEY, **arguments(case), rate=0.5)  # twice a small number is exact
+    bits, state = forward(stored(x, dtype)[0], KEY, **arguments(case), rate=0.5)  # twice a small number is exact
     y, state32 = kernels.saf_pool2d_forward(x, KEY, **arguments(case), rate=0.5)
-    np.testing.assert_array_equal(widen(bits, suffix), y)
+    np.testing.assert_array_equal(widened(bits, dtype), y)
     np.testing.assert_array_equal(state, state32)
     dy = images(y.shape)
-    dx = backward(x.shape, state, narrow(dy, suffix), **arguments(case), rate=0.5)
+    dx = backward(x.shape, state, stored(dy, dtype)[0], **arguments(case), rate=0.5)
     want = kernels.saf_pool2d_backward(x.shape, state, dy, **arguments(case), rate=0.5)
-    np.testing.assert_array_equal(widen(dx, suffix), want)
+    np.testing.assert_array_equal(widened(dx, dtype), want)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -225,8 +210,9 @@ def results():
     for case in CASES:
         x = np.random.default_rng(0).normal(size=case[0]).astype("float32")
         for dtype, suffix in TYPES:
-            values = narrow(x, suffix) if suffix else x.astype(dtype)
-            y, state = getattr(kernels, f"saf_pool2d_forward{suffix}")(values, KEY, **arguments(case), rate=0.3)
+            y, state = getattr(kernels, f"saf_pool2d_forward{suffix}")(
+                stored(x, dtype)[0], KEY, **arguments(case), rate=0.3
+            )
             dx = getattr(kernels, f"saf_pool2d_backward{suffix}")(x.shape, state, y, **arguments(case), rate=0.3)
             found += [y, state, dx]
     return found

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerascnn._errors import InputError
-from kerascnn.ops import _native, conv2d, convolution, native
+from kerascnn.ops import _native, _windows, conv2d, native
 from kerascnn.ops.convolution import reference
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -247,12 +247,12 @@ def test_wrong_arguments_are_refused_in_one_line(change, message):
 
 
 def test_arguments_in_all_their_forms():
-    assert convolution.pair(np.int64(2), "strides") == (2, 2)
-    assert convolution.standardize_padding("SAME") == "same"
-    assert convolution.standardize_padding(np.int32(2)) == ((2, 2), (2, 2))
-    assert convolution.standardize_padding([[1, 0], [2, 3]]) == ((1, 0), (2, 3))
-    assert convolution.output_size(None, 3, 1, 1, "same") is None
-    assert convolution.output_size(2, 3, 1, 1, "valid") == 0
+    assert _windows.pair(np.int64(2), "strides") == (2, 2)
+    assert _windows.standardize_padding("SAME") == "same"
+    assert _windows.standardize_padding(np.int32(2)) == ((2, 2), (2, 2))
+    assert _windows.standardize_padding([[1, 0], [2, 3]]) == ((1, 0), (2, 3))
+    assert _windows.output_size(None, 3, 1, 1, "same") is None
+    assert _windows.output_size(2, 3, 1, 1, "valid") == 0
 
 
 WITHOUT_ONEDNN = """
