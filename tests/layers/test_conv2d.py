@@ -4,15 +4,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from layer_checks import (
+    POLICIES,
+    check_export,
+    check_round_trip,
+    check_training,
+    check_training_by_xla,
+    images,
+)
 
 from kerascnn._errors import InputError
 from kerascnn.layers import Conv2D
 from kerascnn.ops import _native, native
 from kerascnn.ops.convolution import reference
-
-
-def images(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 @pytest.mark.parametrize("padding", ("same", "valid"))
@@ -42,55 +46,28 @@ def test_groups_stride_and_dilation_together(padding):
 
 
 def test_round_trips(tmp_path):
-    inputs = keras.Input((9, 9, 8))
-    x = Conv2D(8, 3, padding=((1, 0), (0, 1)), groups=4, use_bias=False, kernel_initializer="he_normal")(inputs)
-    model = keras.Model(inputs, Conv2D(4, 3, strides=2, padding=1, dilation_rate=2, activation="relu")(x))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    for layer, copy in zip(model.layers[1:], loaded.layers[1:], strict=True):
-        assert type(copy) is Conv2D and copy.get_config() == layer.get_config()
-    x = images(2, 9, 9, 8)
-    np.testing.assert_array_equal(model(x), loaded(x))
+    first = Conv2D(8, 3, padding=((1, 0), (0, 1)), groups=4, use_bias=False, kernel_initializer="he_normal")
+    second = Conv2D(4, 3, strides=2, padding=1, dilation_rate=2, activation="relu")
+    check_round_trip([first, second], (9, 9, 8), tmp_path)
 
 
-@pytest.mark.parametrize("policy", ("float32", "mixed_bfloat16", "mixed_float16", "float64"))
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("mode", ("auto", "off"))
 def test_trains_under_every_policy(policy, mode):
-    keras.config.set_dtype_policy(policy)
-    with native(mode):
-        inputs = keras.Input((8, 8, 8))
-        x = Conv2D(8, 3, padding=1, groups=4, activation="relu")(inputs)
-        x = Conv2D(8, 3, strides=2, padding=1, dilation_rate=2, groups=2)(x)
-        outputs = keras.layers.GlobalAveragePooling2D(dtype="float64" if policy == "float64" else "float32")(x)
-        model = keras.Model(inputs, outputs)
-        before = [weight.copy() for weight in model.get_weights()]
-        model.compile("sgd", "mse")
-        loss = model.fit(images(4, 8, 8, 8), images(4, 8), verbose=0).history["loss"][0]
-    assert x.dtype == keras.config.dtype_policy().compute_dtype
-    assert np.isfinite(loss)
-    assert all((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+    def layers():
+        yield Conv2D(8, 3, padding=1, groups=4, activation="relu")
+        yield Conv2D(8, 3, strides=2, padding=1, dilation_rate=2, groups=2)
+
+    check_training(layers, (8, 8, 8), policy, mode)
 
 
 def test_trains_when_compiled_by_xla():
-    inputs = keras.Input((6, 6, 8))
-    model = keras.Model(inputs, Conv2D(8, 3, padding=1, groups=4)(inputs))
-    assert model.layers[1].supports_jit
-    model.compile("sgd", "mse", jit_compile=True)
-    assert np.isfinite(model.fit(images(2, 6, 6, 8), images(2, 6, 6, 8), verbose=0).history["loss"][0])
+    check_training_by_xla(Conv2D(8, 3, padding=1, groups=4), (6, 6, 8))
 
 
 def test_exports_stock_ops_only(tmp_path):
-    with native("off"):
-        inputs = keras.Input((None, None, 8))
-        model = keras.Model(inputs, Conv2D(8, 3, strides=2, padding=1, dilation_rate=2, groups=4)(inputs))
-        model.export(tmp_path / "model", verbose=False)
-    loaded = tf.saved_model.load(tmp_path / "model")
-    x = images(2, 9, 8, 8)
-    np.testing.assert_allclose(loaded.serve(x), model(x), atol=1e-5)
-    saved = (tmp_path / "model" / "saved_model.pb").read_bytes()
-    assert b"Conv2D" in saved
-    for absent in (b"_XlaMustCompile", b"SpaceToBatch", b"Kerascnn>"):
-        assert absent not in saved
+    layer = Conv2D(8, 3, strides=2, padding=1, dilation_rate=2, groups=4)
+    assert b"Conv2D" in check_export(layer, 8, tmp_path)
 
 
 def test_same_values_natively_and_not():
