@@ -101,8 +101,8 @@ def _missing(name: str) -> NoReturn:
     if not name.startswith("kerascnn_"):
         raise AttributeError(name)
     raise InputError(
-        f"The compiled library is older than the Python code: it has no op {name}. Compile it again, by `make build` in a "
-        f"checkout or by installing kerascnn again. Received: {_LIBRARY}"
+        f"The compiled library is older than the Python code: it has no op {name}. Compile it again, by `make build` "
+        f"in a checkout or by installing kerascnn again. Received: {_LIBRARY}"
     )
 
 
