@@ -18,7 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(KERASCNN_BASELINE_ONLY)  // a test build where a third of the code says as much
 #define KERASCNN_SIMD_X86 1
 #include <immintrin.h>
 #endif

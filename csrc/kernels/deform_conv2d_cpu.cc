@@ -153,8 +153,8 @@ void DeformConv2DGradient(const DeformConv2D& deform, const T* x, const T* w, co
   using R = Compute<T>;
   const Conv2D& conv = deform.conv;
   if (deform.pixels() == 0) {
-    std::memset(static_cast<void*>(dx), 0, conv.x_elements() * sizeof(T));
-    std::memset(static_cast<void*>(dw), 0, conv.w_elements() * sizeof(T));
+    std::fill_n(dx, conv.x_elements(), T{});  // not memset(), which refuses the null pointer of an empty array
+    std::fill_n(dw, conv.w_elements(), T{});
     return;
   }
   const DeformPlan plan = DeformPlan::Gradient(deform, sizeof(T), parallel.threads());
