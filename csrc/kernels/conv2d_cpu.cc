@@ -16,6 +16,10 @@
 #include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/conv2d_simd.inc"
 #include "common/simd_foreach.h"
+#define KERASCNN_SIMD_FILE "kernels/conv2d_winograd.inc"
+#include "common/simd_foreach.h"
+#define KERASCNN_SIMD_FILE "kernels/conv2d_filter.inc"
+#include "common/simd_foreach.h"
 
 namespace kerascnn {
 namespace {
@@ -27,12 +31,15 @@ int64_t VectorBytes() {
 
 // Elements of the computing type in each part of the working memory.
 struct Layout {
-  int64_t shared;  // packed weights, or partial sums
-  int64_t slot;    // of one thread
+  int64_t shared;               // partial sums of the filter gradient
+  int64_t source, other, line;  // of one thread: packed source; weights, or packed rows of dy; see ConvPlan::line()
+  int64_t slot() const { return source + other + line; }
   explicit Layout(const ConvPlan& plan, Conv2DKind kind) {
     const bool filter = kind == Conv2DKind::kFilterGradient;
-    shared = ConvPlan::Round((filter ? plan.parts : 1) * plan.blocks * plan.block_weights());
-    slot = plan.source_slot() + (filter ? plan.target_slot() : ConvPlan::Round(plan.x.rows() * plan.block));
+    shared = filter ? ConvPlan::Round(plan.parts * plan.blocks * plan.block_weights()) : 0;
+    source = plan.source_slot();
+    other = filter ? plan.target_slot() : ConvPlan::Round(plan.chunk * plan.block_weights());
+    line = filter ? 0 : plan.line();
   }
 };
 
@@ -42,40 +49,56 @@ struct Scratch {
   R* slots;
   int64_t slot;
   ScratchSlots free;
-  Scratch(const Layout& layout, void* memory, int threads) : slot(layout.slot), free(memory, threads) {
+  Scratch(const Layout& layout, void* memory, int threads) : slot(layout.slot()), free(memory, threads) {
     shared = reinterpret_cast<R*>(static_cast<char*>(memory) + ScratchSlots::HeaderBytes(threads));
     slots = shared + layout.shared;
   }
 };
 
+// A task is one strip of one image and one chunk of channels. Tasks of a chunk follow each other, so that its weights
+// are packed once for all tasks that a thread does in a row.
 template <typename T>
 void Convolve(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* memory,
               const ParallelFor& parallel) {
   using R = Compute<T>;
   const ConvPlan plan = ConvPlan::Make(conv, kind, sizeof(T), VectorBytes());
-  const Scratch<R> scratch(Layout(plan, kind), memory, parallel.threads());
-  const int64_t block_weights = plan.block_weights();
-  parallel.Run(plan.blocks, 4 * block_weights, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      KERASCNN_SIMD_CALL(PackWeights(plan, b, w, scratch.shared + b * block_weights));
-    }
-  });
+  const Layout layout(plan, kind);
+  const Scratch<R> scratch(layout, memory, parallel.threads());
+  const int64_t block_weights = plan.block_weights(), items = plan.items();
   const int64_t work = plan.strip * plan.y.phases * plan.x.target_size * plan.chunk * (block_weights / plan.lanes + 8);
   const int64_t cost = work / (plan.y.phases * plan.x.phases);
-  parallel.Run(conv.batch * plan.strips * plan.chunks, cost, [&](int64_t begin, int64_t end) {
+  parallel.Run(items * plan.chunks, cost, [&](int64_t begin, int64_t end) {
     const int slot = scratch.free.Acquire();
     R* packed = scratch.slots + slot * scratch.slot;
-    R* line = packed + plan.source_slot();
+    R* weights = packed + layout.source;
+    R* line = weights + layout.other;
+    int64_t chunk = -1;
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t item = task / plan.chunks, image = item / plan.strips, q = item % plan.strips * plan.strip;
+      const int64_t item = task % items, image = item / plan.strips, q = item % plan.strips * plan.strip;
       const int64_t count = std::min(plan.strip, plan.y.rows() - q);
-      const int64_t first = task % plan.chunks * plan.chunk, last = std::min(plan.blocks, first + plan.chunk);
-      for (int64_t b = first; b < last; ++b) {
-        if (b == first || b % plan.group_blocks == 0) {
-          KERASCNN_SIMD_CALL(PackSource(plan, plan.Block(b), source, image, q, count, packed));
+      const int64_t first = task / items * plan.chunk, last = std::min(plan.blocks, first + plan.chunk);
+      if (task / items != chunk) {
+        for (int64_t b = first; b < last; ++b) {
+          R* to = weights + (b - first) * block_weights;
+          if (plan.winograd) {
+            KERASCNN_SIMD_CALL(WinogradWeights(plan, b, w, to));
+          } else {
+            KERASCNN_SIMD_CALL(PackWeights(plan, b, w, to));
+          }
         }
-        KERASCNN_SIMD_CALL(
-            StripOfBlock(plan, b, scratch.shared + b * block_weights, packed, image, q, count, line, target));
+        chunk = task / items;
+      }
+      KERASCNN_SIMD_CALL(PackSource(plan, first, last, source, image, q, count, packed));
+      for (int64_t b = first; b < last; ++b) {
+        const R* from = packed + plan.Plane(first, b) * plan.source_plane();
+        const R* of_block = weights + (b - first) * block_weights;
+        if constexpr (std::is_same_v<R, float>) {
+          if (plan.winograd) {
+            KERASCNN_SIMD_CALL(WinogradStrip(plan, b, of_block, from, image, q, count, line, target));
+            continue;
+          }
+        }
+        KERASCNN_SIMD_CALL(StripOfBlock(plan, b, of_block, from, image, q, count, line, target));
       }
     }
     scratch.free.Release(slot);
@@ -87,15 +110,15 @@ void Convolve(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, 
 int64_t Conv2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_bytes, int threads) {
   if (IsDepthwise2D(conv)) return Depthwise2DScratchBytes(conv, kind, element_bytes);
   const ConvPlan plan = ConvPlan::Make(conv, kind, element_bytes, VectorBytes());
-  const double rows = plan.y.Packed(plan.strip), columns = plan.x.Packed(plan.x.rows());
-  const double elements =
-      rows * columns * plan.depth * (threads + 1) +
-      double(plan.parts) * plan.blocks * conv.kernel_height * conv.kernel_width * plan.steps * plan.block +
-      double(plan.strip) * plan.x.rows() * plan.block * (threads + 1);
+  const double rows = plan.packed_rows(plan.strip), columns = plan.packed_columns(), targets = plan.x.target_size + 1.0;
+  const double weights = (double(conv.kernel_height) * conv.kernel_width + 16) * plan.steps * plan.block;
+  const double elements = weights * plan.parts * plan.blocks +
+                          (threads + 1.0) * (rows * columns * plan.depth * plan.planes + weights * plan.chunk +
+                                             targets * plan.strip * (plan.chunk * plan.block + 8.0 * plan.steps));
   if (!(elements < 1e17)) return -1;
   const Layout layout(plan, kind);
   const int64_t bytes = element_bytes == 8 ? 8 : 4;
-  return ScratchSlots::HeaderBytes(threads) + bytes * (layout.shared + layout.slot * ScratchSlots::Count(threads));
+  return ScratchSlots::HeaderBytes(threads) + bytes * (layout.shared + layout.slot() * ScratchSlots::Count(threads));
 }
 
 template <typename T>
@@ -123,30 +146,36 @@ void Conv2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* dw, vo
   }
   if (IsDepthwise2D(conv)) return Depthwise2DFilterGradient(conv, x, dy, dw, memory, parallel);
   const ConvPlan plan = ConvPlan::Make(conv, Conv2DKind::kFilterGradient, sizeof(T), VectorBytes());
-  const Scratch<R> scratch(Layout(plan, Conv2DKind::kFilterGradient), memory, parallel.threads());
-  const int64_t block_weights = plan.block_weights(), items = conv.batch * plan.strips, columns = plan.x.rows();
-  const int64_t cost = items * plan.strip * columns * (block_weights / plan.lanes + 16) / plan.parts;
-  parallel.Run(plan.parts * plan.blocks, cost, [&](int64_t begin, int64_t end) {
+  const Layout layout(plan, Conv2DKind::kFilterGradient);
+  const Scratch<R> scratch(layout, memory, parallel.threads());
+  const int64_t block_weights = plan.block_weights(), items = plan.items(), columns = plan.x.rows();
+  const int64_t cost = items * plan.strip * columns * plan.chunk * (block_weights / plan.lanes + 16) / plan.parts;
+  // A task is one chunk of channels and one part of the strips of all images.
+  parallel.Run(plan.parts * plan.chunks, cost, [&](int64_t begin, int64_t end) {
     const int slot = scratch.free.Acquire();
     R* source = scratch.slots + slot * scratch.slot;
-    R* target = source + plan.source_slot();
+    R* target = source + layout.source;
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t part = task / plan.blocks;
-      const ConvBlock block = plan.Block(task % plan.blocks);
-      R* sums = scratch.shared + task * block_weights;
-      std::fill(sums, sums + block_weights, R(0));
+      const int64_t part = task / plan.chunks, first = task % plan.chunks * plan.chunk;
+      const int64_t last = std::min(plan.blocks, first + plan.chunk);
+      R* sums = scratch.shared + part * plan.blocks * block_weights;
+      std::fill(sums + first * block_weights, sums + last * block_weights, R(0));
       for (int64_t item = items * part / plan.parts; item < items * (part + 1) / plan.parts; ++item) {
         const int64_t image = item / plan.strips, q = item % plan.strips * plan.strip;
         const int64_t count = std::min(plan.strip, plan.y.rows() - q);
-        const T* rows = dy + (image * plan.y.target_size + q) * columns * conv.filters + block.target_first;
-        KERASCNN_SIMD_CALL(PackSource(plan, block, x, image, q, count, source));
-        KERASCNN_SIMD_CALL(PackPixels(rows, conv.filters, count * columns, block.target_count, plan.block, target));
-        KERASCNN_SIMD_CALL(StripGradient(plan, source, target, q, count, sums));
+        const T* rows = dy + (image * plan.y.target_size + q) * columns * conv.filters;
+        KERASCNN_SIMD_CALL(PackSource(plan, first, last, x, image, q, count, source));
+        KERASCNN_SIMD_CALL(PackTargets(plan, first, last, rows, count * columns, target));
+        for (int64_t b = first; b < last; ++b) {
+          const R* from = source + plan.Plane(first, b) * plan.source_plane();
+          const R* to = target + (b - first) * plan.target_plane();
+          KERASCNN_SIMD_CALL(StripGradient(plan, from, to, q, count, sums + b * block_weights));
+        }
       }
     }
     scratch.free.Release(slot);
   });
-  parallel.Run(plan.blocks, plan.parts * block_weights, [&](int64_t begin, int64_t end) {
+  parallel.Run(plan.blocks, plan.parts * block_weights / plan.lanes, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) KERASCNN_SIMD_CALL(SumParts(plan, b, scratch.shared, dw));
   });
 }

@@ -9,9 +9,11 @@ namespace kerascnn {
 namespace {
 
 constexpr int64_t kLargest = int64_t{1} << 31;  // of any extent; keeps sums of a few products of two within 63 bits
-constexpr int64_t kStripBytes = 384 << 10;      // of the source: what a core's second-level cache holds
+constexpr int64_t kStripBytes = 512 << 10;      // of packed source: half of what a core's second-level cache holds
+constexpr int64_t kChunkBytes = 96 << 10;       // of packed weights, which each range of tasks packs for itself
+constexpr int64_t kSumBytes = 128 << 10;        // of one partial sum of the filter gradient, if fewer channels allow it
 constexpr int64_t kPartialBytes = 8 << 20;      // of the filter gradient's partial sums
-constexpr int64_t kTasks = 64;  // enough for threads to share evenly; a fixed number, as bits depend on it
+constexpr int64_t kTasks = 32;  // enough for threads to share evenly; a fixed number, as bits depend on it
 
 // Whether the product of non-negative factors stays below 2^62.
 bool Fits(std::initializer_list<int64_t> factors) {
@@ -144,7 +146,10 @@ ConvPlan ConvPlan::Make(const Conv2D& conv, Conv2DKind kind, int64_t element_byt
   p.lanes = vector_bytes / computing_bytes;
   const int64_t group = p.source_group;
   p.narrow = group == p.target_group && group <= std::min<int64_t>(8, p.lanes) && (group & (group - 1)) == 0;
+  p.fold = 1;
   if (p.narrow) {
+    // Exchanging lanes takes group - 1 shuffles per source, folding one or two per target.
+    if (computing_bytes == 4 && group == 8 && p.lanes == 16 && kind != Conv2DKind::kFilterGradient) p.fold = 2;
     p.block = p.lanes, p.blocks = CeilDiv(p.target_channels, p.lanes), p.group_blocks = 1;
     p.steps = group, p.depth = p.lanes;
   } else {
@@ -152,19 +157,42 @@ ConvPlan ConvPlan::Make(const Conv2D& conv, Conv2DKind kind, int64_t element_byt
     p.group_blocks = CeilDiv(p.target_group, p.block), p.blocks = conv.groups() * p.group_blocks;
     p.steps = p.source_group, p.depth = p.source_group;
   }
-  // A strip reads strip * stride rows of all channels; few rows would copy the overlap of windows too often.
-  const int64_t row = std::max<int64_t>(1, p.y.source_stride * p.x.source_size * p.source_channels * computing_bytes);
-  const int64_t fit = std::max(kStripBytes / row, std::min<int64_t>(p.y.span, 64));
-  p.strip = std::max<int64_t>(1, std::min(p.y.rows(), fit));
+  const double tiles = double(CeilDiv(p.y.target_size, 2)) * CeilDiv(p.x.target_size, 2);
+  p.winograd = kind != Conv2DKind::kFilterGradient && computing_bytes == 4 && !p.narrow && p.group_blocks == 1 &&
+               group == p.block && p.target_group == p.block && conv.kernel_height == 3 && conv.kernel_width == 3 &&
+               std::max({conv.stride_y, conv.stride_x, conv.dilation_y, conv.dilation_x}) == 1 &&
+               16 * tiles < 7.0 * p.y.target_size * p.x.target_size;
+  // In floating point: with the largest extents these products do not fit 63 bits.
+  const double block_bytes = std::max(
+      1.0, (p.winograd ? 16.0 : double(conv.kernel_height) * conv.kernel_width) * p.steps * p.block * computing_bytes);
+  p.CutChannels(CeilDiv(p.blocks, std::max<int64_t>(1, kChunkBytes / block_bytes)));
+  // Few rows would copy the overlap of windows too often.
+  const double row = std::max(1.0, double(p.packed_columns()) * p.depth * p.planes * computing_bytes);
+  const int64_t fit = (int64_t(kStripBytes / row) - p.y.span) / std::max<int64_t>(1, p.y.packed_stride) + 1;
+  p.strip = std::max<int64_t>(1, std::min(p.y.rows(), std::max(fit, std::min<int64_t>(p.y.span, 64))));
   p.strips = CeilDiv(p.y.rows(), p.strip);
-  p.strip = std::max<int64_t>(1, CeilDiv(p.y.rows(), std::max<int64_t>(1, p.strips)));
-  const int64_t items = std::max<int64_t>(1, conv.batch * p.strips);
-  p.chunks = std::min(p.blocks, CeilDiv(kTasks, items));
-  p.chunk = CeilDiv(p.blocks, p.chunks);
-  p.chunks = CeilDiv(p.blocks, p.chunk);
-  const int64_t sum_bytes = std::max<int64_t>(1, p.blocks * p.block_weights() * computing_bytes);
-  p.parts = std::max<int64_t>(1, std::min({items, CeilDiv(kTasks, p.blocks), kPartialBytes / sum_bytes}));
+  p.strip = p.Whole(std::max<int64_t>(1, CeilDiv(p.y.rows(), std::max<int64_t>(1, p.strips))));
+  p.strips = CeilDiv(p.y.rows(), p.strip);
+  const int64_t items = std::max<int64_t>(1, p.items());
+  p.CutChannels(std::max(p.chunks, CeilDiv(kTasks, items)));
+  if (kind == Conv2DKind::kFilterGradient && block_bytes * p.blocks > kSumBytes) {
+    // Long partial sums cost more than short pieces of pixels, as long as those fill a few cache lines.
+    p.CutChannels(std::max(p.chunks, CeilDiv(p.target_channels * computing_bytes, 256)));
+  }
+  const int64_t sums = std::max(1.0, kPartialBytes / (block_bytes * p.blocks));
+  p.parts = std::max<int64_t>(1, std::min({items, CeilDiv(kTasks, p.chunks), sums}));
   return p;
+}
+
+// At least `wanted` chunks where there are so many blocks; whole groups where a chunk holds one or more.
+void ConvPlan::CutChannels(int64_t wanted) {
+  chunk = CeilDiv(blocks, std::max<int64_t>(1, std::min(wanted, blocks)));
+  if (chunk > group_blocks) chunk = chunk / group_blocks * group_blocks;
+  chunks = CeilDiv(blocks, chunk);
+  // A chunk that is not whole groups may begin and end inside a group.
+  planes = narrow                      ? chunk
+           : chunk % group_blocks == 0 ? chunk / group_blocks
+                                       : (chunk + group_blocks - 2) / group_blocks + 1;
 }
 
 ConvBlock ConvPlan::Block(int64_t b) const {

@@ -1,5 +1,11 @@
 """The conv2d kernels on NumPy arrays: against plain loops in float64, awkward sizes, any number of threads."""
 
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 from kernel_arrays import convolve, kernels, loops, stored, widened
@@ -9,6 +15,20 @@ CASES = {  # x shape, filters shape, strides, padding (top, bottom, left, right)
     "resnext stride 2": ((2, 15, 16, 32), (3, 3, 8, 32), (2, 2), (1, 1, 1, 1), (1, 1)),
     "16 channels a group": ((1, 8, 8, 64), (3, 3, 16, 64), (1, 1), (1, 1, 1, 1), (1, 1)),
     "32 channels a group": ((1, 7, 7, 64), (3, 3, 32, 64), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "8 channels a group": ((1, 9, 31, 32), (3, 3, 8, 32), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "2x2 tiles, even": ((2, 14, 14, 48), (3, 3, 16, 48), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "2x2 tiles, odd": ((1, 13, 11, 64), (3, 3, 32, 64), (1, 1), (2, 1, 0, 1), (1, 1)),
+    "2x2 tiles in strips": ((1, 150, 63, 16), (3, 3, 16, 16), (1, 1), (0, 1, 1, 2), (1, 1)),
+    "16 channels, stride 2": ((1, 11, 29, 32), (3, 3, 16, 32), (2, 2), (1, 1, 1, 1), (1, 1)),
+    "16 channels, stride 2 as same": ((1, 10, 28, 32), (3, 3, 16, 32), (2, 2), (0, 1, 0, 1), (1, 1)),
+    "32 channels, stride 2": ((1, 8, 17, 64), (3, 3, 32, 64), (2, 2), (0, 0, 2, 2), (1, 1)),
+    "8 channels, stride 2": ((1, 7, 19, 16), (3, 3, 8, 16), (2, 2), (1, 1, 3, 1), (1, 1)),
+    "16 channels, dilated": ((1, 9, 15, 32), (3, 3, 16, 32), (1, 1), (2, 2, 2, 2), (2, 2)),
+    "16 channels, 5 taps": ((1, 6, 16, 32), (5, 5, 16, 32), (1, 1), (2, 2, 2, 2), (1, 1)),
+    "8 channels, 7 taps": ((1, 7, 9, 16), (7, 7, 8, 16), (2, 1), (3, 3, 3, 3), (1, 1)),
+    "more out than in": ((1, 6, 23, 24), (3, 3, 12, 80), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "one column": ((3, 5, 1, 32), (3, 1, 16, 32), (1, 1), (1, 1, 0, 0), (1, 1)),
+    "many groups": ((1, 4, 4, 512), (3, 3, 16, 512), (1, 1), (1, 1, 1, 1), (1, 1)),
     "depthwise": ((2, 7, 9, 17), (3, 3, 1, 17), (1, 1), (1, 1, 1, 1), (1, 1)),
     "depth multiplier": ((1, 5, 6, 6), (3, 2, 1, 18), (1, 2), (1, 0, 0, 1), (1, 1)),
     "two channels": ((1, 6, 7, 10), (2, 3, 2, 10), (1, 1), (0, 0, 0, 0), (1, 1)),
@@ -58,6 +78,42 @@ def test_bits_do_not_depend_on_threads(case, dtype):
     for threads in (2, 3, 7):
         for a, b in zip(one, convolve(x, w, dy, window, suffix, threads), strict=True):
             assert a.tobytes() == b.tobytes()
+
+
+LEVEL = """
+    import sys
+    sys.path.insert(0, {folder!r})
+    import test_conv2d_kernel as test
+    for case in test.CASES:
+        for dtype in ("float32", "float64"):
+            test.test_kernels_equal_plain_loops(case, dtype)
+        test.test_bits_do_not_depend_on_threads(case, "float32")
+    test.test_kernels_equal_plain_loops("resnext", "bfloat16")
+    test.test_rounding_of_2x2_tiles(1.0)
+    print("passed")
+"""
+
+
+@pytest.mark.parametrize("level", ("baseline", "avx2"))
+def test_every_cpu_level(level):
+    environment = {**os.environ, "KERASCNN_CPU_LEVEL": level, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = textwrap.dedent(LEVEL).format(folder=os.path.dirname(os.path.abspath(__file__)))
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("scale", (1e-30, 1.0, 1e30))
+def test_rounding_of_2x2_tiles(scale):
+    """Winograd's sums are about as exact as those of any order, at any scale, and where large numbers cancel."""
+    random = np.random.default_rng(2)
+    x = random.normal(size=(2, 14, 14, 32)).astype(np.float32)
+    x[:, ::3] += 100
+    x *= np.float32(scale)
+    w = random.normal(size=(3, 3, 16, 32)).astype(np.float32)
+    window = ((1, 1), (1, 1, 1, 1), (1, 1))
+    exact = loops(x.astype(np.float64), w.astype(np.float64), *window)
+    y = kernels.conv2d_forward(x, w, *window, n_threads=2)
+    assert np.abs(y - exact).max() <= 2e-6 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize(
