@@ -157,21 +157,16 @@ ConvPlan ConvPlan::Make(const Conv2D& conv, Conv2DKind kind, int64_t element_byt
     p.group_blocks = CeilDiv(p.target_group, p.block), p.blocks = conv.groups() * p.group_blocks;
     p.steps = p.source_group, p.depth = p.source_group;
   }
-  const double tiles = double(CeilDiv(p.y.target_size, 2)) * CeilDiv(p.x.target_size, 2);
-  p.winograd = kind != Conv2DKind::kFilterGradient && computing_bytes == 4 && !p.narrow && p.group_blocks == 1 &&
-               group == p.block && p.target_group == p.block && conv.kernel_height == 3 && conv.kernel_width == 3 &&
-               std::max({conv.stride_y, conv.stride_x, conv.dilation_y, conv.dilation_x}) == 1 &&
-               16 * tiles < 7.0 * p.y.target_size * p.x.target_size;
   // In floating point: with the largest extents these products do not fit 63 bits.
-  const double block_bytes = std::max(
-      1.0, (p.winograd ? 16.0 : double(conv.kernel_height) * conv.kernel_width) * p.steps * p.block * computing_bytes);
+  const double block_bytes =
+      std::max(1.0, double(conv.kernel_height) * conv.kernel_width * p.steps * p.block * computing_bytes);
   p.CutChannels(CeilDiv(p.blocks, std::max<int64_t>(1, kChunkBytes / block_bytes)));
   // Few rows would copy the overlap of windows too often.
   const double row = std::max(1.0, double(p.packed_columns()) * p.depth * p.planes * computing_bytes);
   const int64_t fit = (int64_t(kStripBytes / row) - p.y.span) / std::max<int64_t>(1, p.y.packed_stride) + 1;
   p.strip = std::max<int64_t>(1, std::min(p.y.rows(), std::max(fit, std::min<int64_t>(p.y.span, 64))));
   p.strips = CeilDiv(p.y.rows(), p.strip);
-  p.strip = p.Whole(std::max<int64_t>(1, CeilDiv(p.y.rows(), std::max<int64_t>(1, p.strips))));
+  p.strip = std::max<int64_t>(1, CeilDiv(p.y.rows(), std::max<int64_t>(1, p.strips)));
   p.strips = CeilDiv(p.y.rows(), p.strip);
   const int64_t items = std::max<int64_t>(1, p.items());
   p.CutChannels(std::max(p.chunks, CeilDiv(kTasks, items)));

@@ -55,7 +55,6 @@ struct ConvPlan {
   int64_t fold;                         // narrow: partial sums of a target that lie in neighbouring lanes; 1: exchange
   int64_t block, blocks, group_blocks;  // target channels of a block, blocks in all and in a group
   int64_t steps;                        // sources summed per tap: the group when narrow, else source_group
-  bool winograd;                        // 2x2 targets at a time through conv2d_winograd.inc
   int64_t chunk, chunks;                // blocks in a task, chunks in all
   int64_t depth;                        // elements of a packed source pixel: a narrow block, or a group
   int64_t planes;                       // packed blocks or groups of a chunk, each with all its pixels together
@@ -68,8 +67,8 @@ struct ConvPlan {
   // The plane that block b reads, in a chunk that starts at block `first`.
   int64_t Plane(int64_t first, int64_t b) const { return narrow ? b - first : b / group_blocks - first / group_blocks; }
   int64_t items() const { return conv->batch * strips; }
-  int64_t packed_columns() const { return x.Packed(Whole(x.rows())); }
-  int64_t packed_rows(int64_t targets) const { return y.Packed(Whole(targets)); }
+  int64_t packed_columns() const { return x.Packed(x.rows()); }
+  int64_t packed_rows(int64_t targets) const { return y.Packed(targets); }
   int64_t packed_row() const { return packed_columns() * depth; }
   // In elements of the computing type, rounded up to whole cache lines.
   int64_t source_plane() const { return OddLines(packed_rows(strip) * packed_row()); }
@@ -77,12 +76,9 @@ struct ConvPlan {
   int64_t target_plane() const { return OddLines(strip * x.rows() * block); }  // filter gradient: rows of dy
   int64_t target_slot() const { return chunk * target_plane(); }
   int64_t tap_weights() const { return steps * block; }
-  int64_t taps() const { return winograd ? 16 : conv->kernel_height * conv->kernel_width; }
+  int64_t taps() const { return conv->kernel_height * conv->kernel_width; }
   int64_t block_weights() const { return taps() * tap_weights(); }
-  // One row of results; or Winograd's transformed sources and targets of a strip.
-  int64_t line() const { return Round(winograd ? 16 * tiles(strip) * (steps + block) : x.target_size * block); }
-  int64_t tiles(int64_t rows) const { return Whole(rows) / 2 * (Whole(x.target_size) / 2); }
-  int64_t Whole(int64_t n) const { return winograd ? n + n % 2 : n; }  // targets that are computed for n
+  int64_t line() const { return Round(x.target_size * block); }  // one row of results
   static int64_t Round(int64_t n) { return (n + 15) / 16 * 16; }
   // At least n elements, and an odd number of cache lines: planes so long spread over all sets of a cache.
   static int64_t OddLines(int64_t n) { return Round(n) / 16 % 2 == 0 ? Round(n) + 16 : Round(n); }
