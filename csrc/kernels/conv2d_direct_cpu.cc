@@ -58,11 +58,11 @@ void Direct2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, 
         }
         chunk = task / items;
       }
-      KERASCNN_SIMD_CALL(PackSource(plan, first, last, source, image, q, count, packed));
+      if (!plan.in_place) KERASCNN_SIMD_CALL(PackSource(plan, first, last, source, image, q, count, packed));
       for (int64_t b = first; b < last; ++b) {
-        const R* from = packed + plan.Plane(first, b) * plan.source_plane();
+        R* from = plan.in_place ? packed : packed + plan.Plane(first, b) * plan.source_plane();
         const R* of_block = weights + (b - first) * block_weights;
-        KERASCNN_SIMD_CALL(StripOfBlock(plan, b, of_block, from, image, q, count, line, target));
+        KERASCNN_SIMD_CALL(StripOfBlock(plan, b, b + 1 < last, source, of_block, from, image, q, count, line, target));
       }
     }
     scratch.free.Release(slot);

@@ -39,12 +39,23 @@ void Direct2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* dw, 
         const int64_t image = item / plan.strips, q = item % plan.strips * plan.strip;
         const int64_t count = std::min(plan.strip, plan.y.rows() - q);
         const T* rows = dy + (image * plan.y.target_size + q) * columns * conv.filters;
+        if constexpr (std::is_same_v<T, R>) {
+          if (plan.in_place) {
+            for (int64_t b = first; b < last; ++b) {
+              const int64_t channel = plan.Block(b).source_first;
+              const R* from = x + image * plan.y.source_size * plan.x.source_size * conv.channels + channel;
+              KERASCNN_SIMD_CALL(
+                  StripGradient(plan, from, rows + channel, q, count, b + 1 < last, sums + b * block_weights));
+            }
+            continue;
+          }
+        }
         KERASCNN_SIMD_CALL(PackSource(plan, first, last, x, image, q, count, source));
         KERASCNN_SIMD_CALL(PackTargets(plan, first, last, rows, count * columns, target));
         for (int64_t b = first; b < last; ++b) {
           const R* from = source + plan.Plane(first, b) * plan.source_plane();
           const R* to = target + (b - first) * plan.target_plane();
-          KERASCNN_SIMD_CALL(StripGradient(plan, from, to, q, count, sums + b * block_weights));
+          KERASCNN_SIMD_CALL(StripGradient(plan, from, to, q, count, false, sums + b * block_weights));
         }
       }
     }

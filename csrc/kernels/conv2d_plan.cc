@@ -157,6 +157,8 @@ ConvPlan ConvPlan::Make(const Conv2D& conv, Conv2DKind kind, int64_t element_byt
     p.group_blocks = CeilDiv(p.target_group, p.block), p.blocks = conv.groups() * p.group_blocks;
     p.steps = p.source_group, p.depth = p.source_group;
   }
+  p.in_place = p.narrow && computing_bytes == element_bytes && p.source_channels == p.target_channels &&
+               p.target_channels % p.lanes == 0 && p.x.packed_stride == p.x.source_stride && p.x.phases == 1;
   // In floating point: with the largest extents these products do not fit 63 bits.
   const double block_bytes =
       std::max(1.0, double(conv.kernel_height) * conv.kernel_width * p.steps * p.block * computing_bytes);

@@ -58,6 +58,7 @@ struct ConvPlan {
   int64_t chunk, chunks;                // blocks in a task, chunks in all
   int64_t depth;                        // elements of a packed source pixel: a narrow block, or a group
   int64_t planes;                       // packed blocks or groups of a chunk, each with all its pixels together
+  bool in_place;                        // sources are read where they are, not packed: those of a block fill a vector
   int64_t strip, strips;                // target rows (of each phase) in a strip, strips of an image
   int64_t parts;                        // filter gradient: partial sums
 
@@ -72,7 +73,9 @@ struct ConvPlan {
   int64_t packed_row() const { return packed_columns() * depth; }
   // In elements of the computing type, rounded up to whole cache lines.
   int64_t source_plane() const { return OddLines(packed_rows(strip) * packed_row()); }
-  int64_t source_slot() const { return planes * source_plane(); }
+  // Sources of a task; or, in place, those of one block's targets at the left and right edges.
+  int64_t source_slot() const { return in_place ? packed_rows(strip) * edge_row() : planes * source_plane(); }
+  int64_t edge_row() const { return (packed_columns() + x.span) * depth; }
   int64_t target_plane() const { return OddLines(strip * x.rows() * block); }  // filter gradient: rows of dy
   int64_t target_slot() const { return chunk * target_plane(); }
   int64_t tap_weights() const { return steps * block; }
