@@ -86,10 +86,8 @@ def _prefers_native(dtype: tf.DType, filters: tf.TensorShape, dilations: tuple[i
     depth, out = (None, None) if filters.rank is None else filters[2:]
     if dtype not in (tf.float32, tf.bfloat16) or not onednn():
         return dtype != tf.float32 or groups > 1 or max(dilations) > 1
-    if dtype == tf.float32 and depth == 1 and groups > 1 and out == groups:  # depthwise
-        return True
-    narrow = {tf.float32: (2, 4, 8), tf.bfloat16: (2, 4)}[dtype]
-    return groups > 1 and depth in narrow and out == depth * groups
+    ours = {tf.float32: (1, 2, 4, 8, 16, 32), tf.bfloat16: (2, 4)}[dtype]
+    return groups > 1 and depth in ours and out == depth * groups
 
 
 @functools.cache
