@@ -1,6 +1,9 @@
 // Winograd's convolution on the CPU: a task is one group of one image. The loops are in winograd2d_simd.inc.
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
+#include <new>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -82,14 +85,45 @@ struct WinogradPlan {
   }
 };
 
+// Work that every thread needs and one does, when the first asks for it.
+class DoneOnce {
+ public:
+  static int64_t Bytes(int64_t count) { return (count * sizeof(std::atomic<int>) + 63) / 64 * 64; }
+  DoneOnce(void* memory, int64_t count) : states_(static_cast<std::atomic<int>*>(memory)) {
+    for (int64_t i = 0; i < count; ++i) new (states_ + i) std::atomic<int>(kOpen);
+  }
+  template <typename F>
+  void Once(int64_t i, F&& work) const {
+    if (states_[i].load(std::memory_order_acquire) == kDone) return;
+    int open = kOpen;
+    if (states_[i].compare_exchange_strong(open, kBegun, std::memory_order_acquire)) {
+      work();
+      states_[i].store(kDone, std::memory_order_release);
+    } else {
+      while (states_[i].load(std::memory_order_acquire) != kDone) std::this_thread::yield();
+    }
+  }
+
+ private:
+  enum { kOpen, kBegun, kDone };
+  std::atomic<int>* states_;
+};
+
 struct WinogradScratch {
   float* shared;
   float* slots;
   int64_t slot;
   ScratchSlots free;
-  WinogradScratch(const WinogradPlan& plan, void* memory, int threads) : slot(plan.work()), free(memory, threads) {
-    shared = reinterpret_cast<float*>(static_cast<char*>(memory) + ScratchSlots::HeaderBytes(threads));
+  DoneOnce done;  // a group's weights
+  WinogradScratch(const WinogradPlan& plan, void* memory, int threads)
+      : slot(plan.work()),
+        free(memory, threads),
+        done(static_cast<char*>(memory) + ScratchSlots::HeaderBytes(threads), plan.groups) {
+    shared = reinterpret_cast<float*>(static_cast<char*>(memory) + HeaderBytes(plan, threads));
     slots = shared + plan.shared();
+  }
+  static int64_t HeaderBytes(const WinogradPlan& plan, int threads) {
+    return ScratchSlots::HeaderBytes(threads) + DoneOnce::Bytes(plan.groups);
   }
 };
 
@@ -111,7 +145,7 @@ int64_t Winograd2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int threads)
   const WinogradPlan plan(conv, kind);
   const double strip = (double(plan.tiles.strip) * plan.tiles.columns + 1) * 32 * plan.depth;
   if (!(strip * (threads + 1.0) + double(plan.parts) * conv.filters * plan.depth * 16 < 1e17)) return -1;
-  return ScratchSlots::HeaderBytes(threads) + 4 * (plan.shared() + plan.work() * ScratchSlots::Count(threads));
+  return WinogradScratch::HeaderBytes(plan, threads) + 4 * (plan.shared() + plan.work() * ScratchSlots::Count(threads));
 }
 
 template <typename T>
@@ -121,11 +155,6 @@ void Winograd2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w
   const WinogradScratch scratch(plan, memory, parallel.threads());
   const bool gradient = kind == Conv2DKind::kInputGradient;
   const int64_t groups = plan.groups, weights = plan.group_weights();
-  parallel.Run(groups, weights, [&](int64_t begin, int64_t end) {
-    for (int64_t g = begin; g < end; ++g) {
-      KERASCNN_SIMD_CALL(WinogradWeights(conv, gradient, g, w, scratch.shared + g * weights));
-    }
-  });
   // Weights that a second-level cache holds are used image by image, others group by group.
   const bool images_first = groups * weights * 4 <= kSharedBytes;
   const int64_t cost = plan.tiles.rows * plan.tiles.columns * (weights / 24 + 40);
@@ -140,14 +169,19 @@ void Winograd2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w
     float* work = scratch.slots + slot * scratch.slot;
     for (int64_t task = begin; task < end; ++task) {
       const auto image = [&](int64_t t) { return images_first ? t / groups : t % conv.batch; };
-      const auto group = [&](int64_t t) { return images_first ? t % groups : t / conv.batch; };
+      // Images begin with different groups, so that threads transform the weights of different ones.
+      const auto group = [&](int64_t t) {
+        return images_first ? (t + image(t) * groups / conv.batch) % groups : t / conv.batch;
+      };
       const int64_t next = std::min(task + 1, end - 1);
       const auto from = source_of(image(task), group(task));
       const auto to = target_of(image(task), group(task));
       const WinogradAhead ahead{source_of(image(next), group(next)).pixels - from.pixels,
                                 target_of(image(next), group(next)).pixels - to.pixels};
-      KERASCNN_SIMD_CALL(
-          WinogradTargets(plan.tiles, from, scratch.shared + group(task) * weights, plan.depth, work, to, ahead));
+      float* of_group = scratch.shared + group(task) * weights;
+      scratch.done.Once(group(task),
+                        [&] { KERASCNN_SIMD_CALL(WinogradWeights(conv, gradient, group(task), w, of_group)); });
+      KERASCNN_SIMD_CALL(WinogradTargets(plan.tiles, from, of_group, plan.depth, work, to, ahead));
     }
     scratch.free.Release(slot);
   });

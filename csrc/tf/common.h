@@ -18,7 +18,13 @@
 #ifndef KERASCNN_TF_COMMON_H_
 #define KERASCNN_TF_COMMON_H_
 
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "common/parallel.h"
 #include "common/types.h"
@@ -31,18 +37,66 @@
 
 namespace kerascnn {
 
-// The worker pool of the op's own device, so that kernels share TensorFlow's inter-op and intra-op limits.
+// The worker pool of the op's own device, so that kernels share TensorFlow's inter-op and intra-op limits. Unlike the
+// pool's own ParallelFor, the calling thread takes ranges until none is left and then waits only for threads that have
+// begun: a small op is done before a sleeping thread wakes, and no more threads run than TensorFlow was given.
 class TensorFlowFor final : public ParallelFor {
  public:
   explicit TensorFlowFor(tensorflow::OpKernelContext* context)
       : workers_(context->device()->tensorflow_cpu_worker_threads()->workers),
         threads_(context->device()->tensorflow_cpu_worker_threads()->num_threads) {}
+
   void Run(int64_t n, int64_t cost, RangeBody body) const override {
-    if (n > 0) workers_->ParallelFor(n, cost, [&body](int64_t begin, int64_t end) { body(begin, end); });
+    constexpr double kWorthWaking = 20000;  // clock cycles
+    const double useful = std::min<double>(n, static_cast<double>(n) * static_cast<double>(cost) / kWorthWaking);
+    const int helpers = static_cast<int>(std::min<double>(threads_, useful)) - 1;
+    if (helpers < 1) {
+      if (n > 0) body(0, n);
+      return;
+    }
+    const auto work = std::make_shared<Work>(body, n, helpers + 1);
+    for (int i = 0; i < helpers; ++i) workers_->Schedule([work] { work->TakeRanges(); });
+    work->TakeRanges();
+    // The others finish at about the same time: waking from sleep would take longer than most of them do.
+    for (int i = 0; i < 1000; ++i) {
+      if (work->done.load(std::memory_order_acquire) == n) return;
+      std::this_thread::yield();
+    }
+    std::unique_lock<std::mutex> lock(work->mutex);
+    work->all_done.wait(lock, [&] { return work->done.load(std::memory_order_acquire) == n; });
   }
   int threads() const override { return threads_; }
 
  private:
+  // Outlives Run() where a thread begins late; such a thread finds nothing left and does not touch `body`.
+  struct Work {
+    Work(RangeBody body, int64_t n, int threads) : body(body), n(n), threads(threads) {}
+
+    // Half of an equal share of what is left, again and again: long ranges first, short ones to finish together.
+    void TakeRanges() {
+      int64_t mine = 0;
+      for (int64_t begin = next.load(std::memory_order_relaxed);;) {
+        const int64_t end = begin + std::max<int64_t>(1, (n - begin) / (2 * threads));
+        if (begin >= n) break;
+        if (!next.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
+        body(begin, end);
+        mine += end - begin;
+        begin = next.load(std::memory_order_relaxed);
+      }
+      if (mine == 0) return;
+      const std::lock_guard<std::mutex> lock(mutex);
+      if (done.fetch_add(mine, std::memory_order_acq_rel) + mine == n) all_done.notify_one();
+    }
+
+    const RangeBody body;
+    const int64_t n;
+    const int threads;
+    std::atomic<int64_t> next{0};
+    std::mutex mutex;
+    std::condition_variable all_done;
+    std::atomic<int64_t> done{0};
+  };
+
   tensorflow::thread::ThreadPool* workers_;
   int threads_;
 };

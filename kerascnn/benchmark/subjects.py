@@ -85,7 +85,9 @@ def _saf(case: Case) -> dict[str, Function]:
     }
 
 
-def prepare(function: Function, inputs: dict[str, tuple[int, ...]], dtype: str, which: str) -> Callable[[], None]:
+def prepare(
+    function: Function, inputs: dict[str, tuple[int, ...]], dtype: str, which: str, copies: int = 1
+) -> Callable[[], None]:
     """A call to be timed: traced, with inputs of its own in memory.
 
     Args:
@@ -93,6 +95,7 @@ def prepare(function: Function, inputs: dict[str, tuple[int, ...]], dtype: str, 
         inputs: shapes by name; filters and offsets get values of a size that occurs in networks.
         dtype: of all tensors.
         which: "forward" or "both".
+        copies: how often one call does it, one after the other in one graph, as a network would.
 
     Returns:
         A function without arguments that returns when the result is there.
@@ -102,18 +105,27 @@ def prepare(function: Function, inputs: dict[str, tuple[int, ...]], dtype: str, 
         tf.cast(scales[name] * tf.random.stateless_normal(shape, (3, index)), dtype)
         for index, (name, shape) in enumerate(inputs.items())
     ]
-    # Concrete functions: a new tf.function for every case would look like needless retracing to TensorFlow.
-    forward = tf.function(function, autograph=False).get_concrete_function(*tensors)
-    dy = tf.ones_like(forward(*tensors))
-    if which == "forward":
-        return lambda: forward(*tensors)
 
-    @tf.function(autograph=False)
+    def forward(*tensors):
+        return [function(*tensors)]
+
     def both(dy, *tensors):
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             y = function(*tensors)
-        return y, tape.gradient(y, tensors, output_gradients=dy)
+        return [y, *tape.gradient(y, tensors, output_gradients=dy)]
 
-    both = both.get_concrete_function(dy, *tensors)
-    return lambda: both(dy, *tensors)
+    def repeated(*arguments):
+        results = []
+        for _ in range(copies):
+            with tf.control_dependencies(results):
+                results = once(*arguments)
+        return results
+
+    # Concrete functions: a new tf.function for every case would look like needless retracing to TensorFlow.
+    once, arguments = forward, tensors
+    if which == "both":
+        y = tf.function(forward, autograph=False).get_concrete_function(*tensors)(*tensors)[0]
+        once, arguments = both, [tf.ones_like(y), *tensors]
+    call = tf.function(repeated, autograph=False).get_concrete_function(*arguments)
+    return lambda: call(*arguments)
