@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import json
 import statistics
 import subprocess
@@ -48,12 +49,17 @@ def timed(call: Callable[[], object], runs: int, copies: int = 1) -> list[float]
         Seconds of each, divided by `copies`.
     """
     seconds = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-        if sum(seconds) > _SECONDS:
-            break
+    gc.collect()
+    gc.disable()  # as timeit does
+    try:
+        for _ in range(runs + 1):
+            start = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - start)
+            if sum(seconds) > _SECONDS:
+                break
+    finally:
+        gc.enable()
     return [value / copies for value in seconds[1:] or seconds]
 
 
@@ -122,15 +128,29 @@ def run(
         A result for each case and pass, in order.
     """
     results = []
-    for case in cases:
-        advance(case.name)
-        if not subjects.exists(case):
-            logging.warning("%s: this version of kerascnn has no such op", case.name)
-            continue
-        results += [Result(case, which, _time_case(case, which, dtype, repeat, torch)) for which in PASSES]
+    with _in_order():
+        for case in cases:
+            advance(case.name)
+            if not subjects.exists(case):
+                logging.warning("%s: this version of kerascnn has no such op", case.name)
+                continue
+            results += [Result(case, which, _time_case(case, which, dtype, repeat, torch)) for which in PASSES]
     if not results:
         raise InputError(f"This version of kerascnn has none of these ops. Received: {', '.join(c.op for c in cases)}")
     return results
+
+
+@contextlib.contextmanager
+def _in_order():
+    """TensorFlow keeps control dependencies on ops without side effects: the copies of an op run one after the other."""
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options(
+            {"dependency_optimization": before.get("dependency_optimization", True)}
+        )
 
 
 def _time_case(case: Case, which: str, dtype: str, repeat: int, torch: TorchPeer | None) -> dict[str, float]:
