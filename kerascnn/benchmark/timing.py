@@ -142,7 +142,7 @@ def run(
 
 @contextlib.contextmanager
 def _in_order():
-    """TensorFlow keeps control dependencies on ops without side effects: the copies of an op run one after the other."""
+    """TensorFlow keeps control dependencies on ops without side effects, so that copies run one after the other."""
     before = tf.config.optimizer.get_experimental_options()
     tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     try:

@@ -1,6 +1,5 @@
 """The conv2d kernels on NumPy arrays: against plain loops in float64, awkward sizes, any number of threads."""
 
-import itertools
 import os
 import subprocess
 import sys
