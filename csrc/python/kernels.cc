@@ -4,7 +4,6 @@
 #include "common/simd.h"
 
 namespace kerascnn {
-void BindBatchNorm(pybind11::module_& module);
 void BindConv2D(pybind11::module_& module);
 void BindConv2DBuffers(pybind11::module_& module);
 void BindDeformConv2D(pybind11::module_& module);
@@ -20,7 +19,6 @@ PYBIND11_MODULE(_kernels, module) {
   module.def(
       "cpu_level", [] { return kerascnn::CpuLevelName(kerascnn::BestCpuLevel()); },
       "The instruction set that the kernels use on this machine: baseline, avx2 or avx512.");
-  kerascnn::BindBatchNorm(module);
   kerascnn::BindConv2D(module);
   kerascnn::BindConv2DBuffers(module);
   kerascnn::BindDeformConv2D(module);

@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from kerascnn.ops import _native
-from kerascnn.ops.batch_norm import batch_normalization
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -13,11 +12,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Same constructor, weights, saved form, moving averages and values to rounding. Keras composes the layer from
     elementwise operations and reductions, each of which reads the whole image anew. Here, on a CPU and outside XLA,
-
-    * training calls `kerascnn.ops.batch_normalization`;
-    * inference on float32 images [batch, height, width, channels] calls TensorFlow's fused op, which its graph
-      optimizer joins with the convolution before it and the ReLU after it. The gradient does not reach the moving
-      averages then.
+    images [batch, height, width, channels] go through TensorFlow's fused op: in training in float32, bfloat16 and
+    float16; at inference in float32, where TensorFlow's graph optimizer joins it with the convolution before it and the
+    ReLU after it. At inference the gradient does not reach the moving averages.
 
     Everything else runs Keras' code: GPUs, XLA, another `axis` than the last, masks, `renorm`, `synchronized`, and what
     is traced with native ops switched off (`kerascnn.ops.native`), such as exports.
@@ -36,39 +33,37 @@ class BatchNormalization(keras.layers.BatchNormalization):
             mask is not None
             or self.renorm
             or self.synchronized
-            or rank < 2
-            or self.axis not in (-1, rank - 1)
+            or rank != 4
+            or self.axis not in (-1, 3)
+            or self.compute_dtype == "float64"
+            or _native.mode() == "off"
             or keras.backend.standardize_dtype(inputs.dtype) != self.compute_dtype
             or _native.has_gpu()
             or _native.tracing_for_xla()
         )
         if not plain and training and self.trainable:
             return self._by_batch(inputs)
-        if not plain and rank == 4 and self.compute_dtype == "float32" and _native.mode() != "off":
-            return self._by_moving_averages(inputs)
+        if not plain and self.compute_dtype == "float32":
+            return self._fused(inputs, self.moving_mean, self.moving_variance, False).y
         return super().call(inputs, training=training, mask=mask)
 
     def _by_batch(self, inputs):
-        dtype = keras.backend.result_type(inputs.dtype, "float32")
-        y, mean, variance = batch_normalization(inputs, *self._scale_and_offset(dtype), self.epsilon)
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(keras.ops.cast(moving, dtype) * self.momentum + value * (1.0 - self.momentum))
-        return y
+        fused = self._fused(inputs, tf.zeros([0]), tf.zeros([0]), True)
+        # The fused op's variance is that of the population which the rows are a sample of; Keras' that of the rows.
+        rows = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), "float32")
+        variance = fused.batch_variance * ((rows - 1.0) / rows)
+        for moving, value in ((self.moving_mean, fused.batch_mean), (self.moving_variance, variance)):
+            value = tf.stop_gradient(value)
+            moving.assign(keras.ops.cast(moving, "float32") * self.momentum + value * (1.0 - self.momentum))
+        return fused.y
 
-    def _by_moving_averages(self, inputs):
-        scale, offset = self._scale_and_offset("float32")
+    def _fused(self, inputs, mean, variance, training: bool):
+        ones = tf.ones(self.moving_mean.shape)
+        scale, offset, mean, variance = (
+            keras.ops.cast(value, "float32")
+            for value in (self.gamma if self.scale else ones, self.beta if self.center else 0 * ones, mean, variance)
+        )
         return tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=scale,
-            offset=offset,
-            mean=keras.ops.cast(self.moving_mean, "float32"),
-            variance=keras.ops.cast(self.moving_variance, "float32"),
-            epsilon=self.epsilon,
-            is_training=False,
-        ).y
-
-    def _scale_and_offset(self, dtype: str):
-        shape = self.moving_mean.shape
-        scale = keras.ops.cast(self.gamma, dtype) if self.scale else tf.ones(shape, dtype)
-        offset = keras.ops.cast(self.beta, dtype) if self.center else tf.zeros(shape, dtype)
-        return scale, offset
+            x=inputs, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=self.epsilon,
+            is_training=training,
+        )  # fmt: skip

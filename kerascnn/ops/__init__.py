@@ -1,14 +1,12 @@
 """Functions on TensorFlow tensors that run natively (C++) where that is faster, and as plain TensorFlow elsewhere."""
 
 from kerascnn.ops._native import build_info, native
-from kerascnn.ops.batch_norm import batch_normalization
 from kerascnn.ops.convolution import conv2d
 from kerascnn.ops.deform_conv2d import deform_conv2d
 from kerascnn.ops.lrn import local_response_normalization
 from kerascnn.ops.saf_pool2d import saf_pool2d
 
 __all__ = [
-    "batch_normalization",
     "build_info",
     "conv2d",
     "deform_conv2d",

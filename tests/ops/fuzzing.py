@@ -20,14 +20,11 @@ class Call:
     attributes: dict
     dtype: str
     extra: dict = dataclasses.field(default_factory=dict)  # inputs of other types, as they are
-    wide: dict[str, list[int]] = dataclasses.field(default_factory=dict)  # inputs of the type that sums are formed in
 
     def inputs(self) -> dict:
         """The tensors; values do not matter to the checks."""
         dtype = tf.as_dtype(self.dtype).as_numpy_dtype
         tensors = {name: tf.constant(np.zeros(shape, dtype)) for name, shape in self.shapes.items()}
-        computing = "float64" if self.dtype == "float64" else "float32"
-        tensors |= {name: tf.constant(np.zeros(shape, computing)) for name, shape in self.wide.items()}
         tensors |= {name: tf.constant(np.array(values, np.int64)) for name, values in self.numbers.items()}
         return tensors | {name: tf.constant(value) for name, value in self.extra.items()}
 
@@ -130,11 +127,11 @@ def break_attribute(rng, value):
 
 def break_call(rng, call: Call) -> None:
     """Breaks one thing; which may, by chance, leave a valid call."""
-    places = [(shapes, name) for shapes in (call.shapes, call.wide) for name in shapes]
+    places = [(call.shapes, name) for name in call.shapes]
     places += [(call.numbers, name) for name in call.numbers]
     places += [(call.attributes, name) for name in call.attributes] * 2
     where, name = pick(rng, places)
-    if where is call.shapes or where is call.wide:
+    if where is call.shapes:
         where[name] = break_shape(rng, where[name])
     elif where is call.numbers:
         where[name] = break_numbers(rng, where[name])

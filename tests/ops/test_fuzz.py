@@ -81,23 +81,7 @@ def deform_conv2d_grad(rng) -> Call:
     return call
 
 
-def batch_norm(rng) -> Call:
-    x = [whole(rng, 0, 4) for _ in range(whole(rng, 2, 5))]
-    wide = {"scale": x[-1:], "offset": x[-1:]}
-    return Call({"x": x}, {}, {"epsilon": [1e-3, 0.0]}, pick(rng, DTYPES), wide=wide)
-
-
-def batch_norm_gradient(rng) -> Call:
-    call = batch_norm(rng)
-    call.shapes["dy"] = list(call.shapes["x"])
-    call.wide |= {"mean": call.wide["scale"], "variance": call.wide["scale"]}
-    call.attributes["relu"] = bool(rng.integers(2))
-    return call
-
-
 OPS: dict[str, Callable] = {
-    "batch_norm": batch_norm,
-    "batch_norm_gradient": batch_norm_gradient,
     "conv2d": conv2d,
     "conv2d_input_gradient": conv2d_input_gradient,
     "conv2d_filter_gradient": conv2d_filter_gradient,
