@@ -1,11 +1,9 @@
 // conv2d and its gradients on arrays of other libraries; see buffers.h.
-#include <pybind11/stl.h>
-
-#include <array>
 #include <memory>
 #include <new>
 
 #include "kernels/conv2d.h"
+#include "python/arrays.h"
 #include "python/buffers.h"
 #ifdef KERASCNN_CUDA
 #include "common/cuda_device.h"
@@ -14,9 +12,6 @@
 
 namespace kerascnn {
 namespace {
-
-using Pair = std::array<int64_t, 2>;
-using Four = std::array<int64_t, 4>;
 
 void CheckRank(const Buffer& buffer, const char* name) {
   if (buffer.shape.size() != 4) throw py::value_error(std::string(name) + " must have four dimensions");
@@ -32,8 +27,7 @@ Conv2D Checked(const Buffer& x, const Buffer& w, Pair strides, Four padding, Pai
   conv.stride_y = strides[0], conv.stride_x = strides[1];
   conv.dilation_y = dilations[0], conv.dilation_x = dilations[1];
   conv.pad_y = {padding[0], padding[1]}, conv.pad_x = {padding[2], padding[3]};
-  const std::string wrong = Conv2DCheck(conv);
-  if (!wrong.empty()) throw py::value_error(wrong);
+  ThrowIfWrong(Conv2DCheck(conv));
   return conv;
 }
 

@@ -1,11 +1,9 @@
 // deform_conv2d on arrays of other libraries; see buffers.h.
-#include <pybind11/stl.h>
-
-#include <array>
 #include <memory>
 #include <new>
 
 #include "kernels/deform_conv2d.h"
+#include "python/arrays.h"
 #include "python/buffers.h"
 #ifdef KERASCNN_CUDA
 #include "common/cuda_device.h"
@@ -14,9 +12,6 @@
 
 namespace kerascnn {
 namespace {
-
-using Pair = std::array<int64_t, 2>;
-using Four = std::array<int64_t, 4>;
 
 // The inputs of both directions. Without a mask its buffer is empty: a null pointer.
 struct Inputs {
@@ -39,8 +34,7 @@ struct Inputs {
     conv.dilation_y = dilations[0], conv.dilation_x = dilations[1];
     conv.pad_y = {padding[0], padding[1]}, conv.pad_x = {padding[2], padding[3]};
     deform.offset_groups = offset_groups;
-    const std::string wrong = DeformConv2DCheck(deform);
-    if (!wrong.empty()) throw py::value_error(wrong);
+    ThrowIfWrong(DeformConv2DCheck(deform));
     if (offset.shape != OutputShape(2 * deform.mask_depth())) {
       throw py::value_error("offset must be [N, output height, output width, offset groups * taps * 2]");
     }

@@ -1,9 +1,6 @@
 // SAF-pooling on arrays of other libraries; see buffers.h.
-#include <pybind11/stl.h>
-
-#include <array>
-
 #include "kernels/saf_pool2d.h"
+#include "python/arrays.h"
 #include "python/buffers.h"
 #ifdef KERASCNN_CUDA
 #include "kernels/saf_pool2d_cuda.h"
@@ -11,9 +8,6 @@
 
 namespace kerascnn {
 namespace {
-
-using Pair = std::array<int64_t, 2>;
-using Four = std::array<int64_t, 4>;
 
 SafPool2D Checked(const Buffer& x, const char* name, Pair window, Pair strides, Four padding, double rate,
                   bool per_channel) {
@@ -24,8 +18,7 @@ SafPool2D Checked(const Buffer& x, const char* name, Pair window, Pair strides, 
   pool.stride_y = strides[0], pool.stride_x = strides[1];
   pool.pad_y = {padding[0], padding[1]}, pool.pad_x = {padding[2], padding[3]};
   pool.rate = rate, pool.per_channel = per_channel;
-  const std::string wrong = SafPool2DCheck(pool);
-  if (!wrong.empty()) throw py::value_error(wrong);
+  ThrowIfWrong(SafPool2DCheck(pool));
   return pool;
 }
 
