@@ -1,7 +1,8 @@
-"""The kernel tests under sanitizers: `python tools/sanitize.py [address] [thread]`.
+"""The kernel tests under sanitizers: `python tools/sanitize.py [address] [thread] [cuda]`.
 
 address  AddressSanitizer and UndefinedBehaviorSanitizer: no byte outside an array, no overflow, no misaligned access
 thread   ThreadSanitizer: no two threads at one place without order
+cuda     as address, the CUDA kernels, which the tests run on the CPU
 
 For each, the kernels are compiled into a `_kernels` module of its own, in a temporary folder, and all of tests/csrc
 runs on it (these tests need no TensorFlow, whose own code would be watched too); then the C++ tests of csrc/tests.
@@ -35,15 +36,15 @@ class Sanitizer(NamedTuple):
     tests: tuple[str, ...]
 
 
+# Checks that are calls instead of instructions take two thirds of the time to compile.
+ADDRESS = (f"-fsanitize=address,{UNDEFINED}", "--param=asan-instrumentation-with-call-threshold=0")
 SANITIZERS = {
-    # Checks that are calls instead of instructions take two thirds of the time to compile.
-    "address": Sanitizer(
-        (f"-fsanitize=address,{UNDEFINED}", "--param=asan-instrumentation-with-call-threshold=0"), "libasan.so", ()
-    ),
+    "address": Sanitizer(ADDRESS, "libasan.so", ()),
     # How work is shared out does not depend on the instruction set.
     "thread": Sanitizer(
         ("-fsanitize=thread", "-DKERASCNN_BASELINE_ONLY"), "libtsan.so", ("-k", "threads or properties")
     ),
+    "cuda": Sanitizer((*ADDRESS, "-DKERASCNN_CUDA=1", "-DKERASCNN_CUDA_ON_CPU=1"), "libasan.so", ("-k", "test_cuda")),
 }
 FLAGS = ["-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-fPIC", "-pthread", "-Icsrc", "-w"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-sanitize-recover=all"]
@@ -71,33 +72,49 @@ def cost(source: Path) -> int:
     return sum(path.stat().st_size for path in ROOT.glob(f"{source.parent}/{source.stem.split('_')[0]}*"))
 
 
-def build(folder: Path, flags: tuple[str, ...]) -> Path:
-    """The package with a sanitized `_kernels` in `folder`/package, and the C++ tests; their path."""
+def build(folder: Path, name: str) -> Path | None:
+    """The package with sanitized modules in `folder`/package, and the C++ tests, if they are to be run; their path.
+
+    For "cuda", what the CPU's kernels compute is only compared with: they are not sanitized.
+    """
     import pybind11
 
+    flags, cuda = SANITIZERS[name].flags, name == "cuda"
     includes = [f"-isystem{path}" for path in (pybind11.get_include(), sysconfig.get_paths()["include"])]
-    kernels, tests = sources("kernels/*.cc"), sources("tests/*.cc")
-    module = [path for path in sources("python/*.cc") if path.stem != "cuda_on_cpu"]
-    objects = {source: str(folder / f"{source.parent.name}_{source.stem}.o") for source in kernels + module + tests}
+    for_module, jobs = ("-fvisibility=hidden", *includes), []
 
-    def compile_one(source: Path) -> None:
-        more = ["-fvisibility=hidden", *includes] if source in module else []
-        command = [cxx(), *FLAGS, *flags, *more, "-c", str(source), "-o", objects[source]]
-        subprocess.run(command, cwd=ROOT, check=True)
+    def add(paths: list[Path], *more: str) -> list[str]:
+        """Object files that are yet to be made."""
+        made = [str(folder / f"{len(jobs) + i}_{path.stem}.o") for i, path in enumerate(paths)]
+        commands = [[*FLAGS, *more, "-c", str(path), "-o", to] for path, to in zip(paths, made, strict=True)]
+        jobs.extend([cxx(), *command] for command in commands)
+        return made
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # what takes longest first
-        list(pool.map(compile_one, [*sorted(kernels, key=cost, reverse=True), *module, *tests]))
+    plain = ("-DKERASCNN_BASELINE_ONLY",) if cuda else flags
+    kernels = add(sorted(sources("kernels/*.cc"), key=cost, reverse=True), *plain)  # what takes longest first
+    imitation = [path for path in sources("python/*.cc") if path.stem == "cuda_on_cpu"]
+    module = add([path for path in sources("python/*.cc") if path not in imitation], *plain, *for_module)
+    tests = [] if cuda else add(sources("tests/*.cc"), *flags)
+    gpu = []
+    if cuda:
+        gpu = [*imitation, *sources("python/*_buffers.cc"), *sources("common/*.cc")]
+        gpu += [*sources("common/*.cu"), *sources("kernels/*_cuda.cu")]
+        gpu = add(gpu, *flags, *for_module, "-xc++")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda command: subprocess.run(command, cwd=ROOT, check=True), jobs))
 
-    def link(output: Path, *groups: list[Path]) -> None:
+    def link(output: Path, found: list[str]) -> Path:
         shared = ["-shared"] if output.suffix == ".so" else []
-        found = [objects[source] for group in groups for source in group]
         subprocess.run([cxx(), *flags, "-pthread", *shared, *found, "-o", str(output)], check=True)
+        return output
 
-    package = folder / "package" / "kerascnn"
+    package, suffix = folder / "package" / "kerascnn", sysconfig.get_config_var("EXT_SUFFIX")
     shutil.copytree(ROOT / "kerascnn", package, ignore=shutil.ignore_patterns("*.so", "__pycache__", "_bin"))
-    link(package / f"_kernels{sysconfig.get_config_var('EXT_SUFFIX')}", kernels, module)
-    link(folder / "kernels_test", kernels, tests)
-    return folder / "kernels_test"
+    link(package / f"_kernels{suffix}", kernels + module)
+    if cuda:
+        link(package / f"_cuda_on_cpu{suffix}", kernels + gpu)
+        return None
+    return link(folder / "kernels_test", kernels + tests)
 
 
 def run(name: str, arguments: list[str]) -> None:
@@ -109,7 +126,7 @@ def run(name: str, arguments: list[str]) -> None:
         sys.exit(3)
     with tempfile.TemporaryDirectory(prefix="kerascnn-sanitize-") as temporary:
         folder = Path(temporary)
-        program = build(folder, sanitizer.flags)
+        program = build(folder, name)
         print(f"sanitize: {name}: compiled in {time.monotonic() - start:.0f} s", flush=True)
         environment = dict(os.environ)
         # Python itself never frees what it holds at exit, and its arenas hide nothing from the sanitizer this way.
@@ -118,10 +135,15 @@ def run(name: str, arguments: list[str]) -> None:
         environment["TSAN_OPTIONS"] = "halt_on_error=1:exitcode=66"
         # Address space layout randomisation leaves too little room for ThreadSanitizer's shadow on newer kernels.
         fixed = ["setarch", platform.machine(), "-R"] if name == "thread" and shutil.which("setarch") else []
-        subprocess.run([*fixed, str(program)], env=environment, check=True, cwd=folder)
-        environment |= {"LD_PRELOAD": str(preload), "PYTHONMALLOC": "malloc", "PYTHONPATH": str(folder / "package")}
-        # Where the module cannot be loaded, pytest would only skip its tests.
-        subprocess.run([*fixed, sys.executable, "-c", "import kerascnn._kernels"], env=environment, check=True)
+        if program is not None:
+            subprocess.run([*fixed, str(program)], env=environment, check=True, cwd=folder)
+        # The sanitizer looks for the function that throws when it starts, so its library must be there by then.
+        libraries = [str(path) for path in (preload, runtime("libstdc++.so")) if path]
+        environment |= {"LD_PRELOAD": " ".join(libraries), "PYTHONMALLOC": "malloc"}
+        environment["PYTHONPATH"] = str(folder / "package")
+        # Where a module cannot be loaded, pytest would only skip its tests.
+        modules = "kerascnn._kernels" + (", kerascnn._cuda_on_cpu" if name == "cuda" else "")
+        subprocess.run([*fixed, sys.executable, "-c", f"import {modules}"], env=environment, check=True)
         command = [sys.executable, "-m", "pytest", "--noconftest", "-q", "--capture=sys", "-p", "no:cacheprovider"]
         command += ["-c", str(ROOT / "pyproject.toml"), str(ROOT / "tests" / "csrc"), *(arguments or sanitizer.tests)]
         subprocess.run([*fixed, *command], env=environment, check=True, cwd=folder)
