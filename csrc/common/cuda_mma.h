@@ -72,7 +72,7 @@ __device__ inline void LoadMatrices(const T* line, uint32_t* registers) {
 // C += A B with A of 16 rows and B of 8 columns, 16 deep, or 8 for float, of which the lower 13 bits must be 0. Lane
 // 4 g + t passes, where u stands for t, or for 2t and 2t + 1 in the 16-bit types, and h is half the depth:
 // a: A[g][u], A[g + 8][u], A[g][u + h], A[g + 8][u + h]; b: B[u][g], B[u + h][g]; c: C[g][2t], C[g][2t + 1],
-// C[g + 8][2t], C[g + 8][2t + 1].
+// C[g + 8][2t], C[g + 8][2t + 1]. Volatile, so that it stays where all lanes pass.
 template <typename T>
 __device__ inline void MultiplyAdd(const uint32_t* a, const uint32_t* b, float* c) {
 #ifdef KERASCNN_CUDA_ON_CPU
@@ -98,15 +98,18 @@ __device__ inline void MultiplyAdd(const uint32_t* a, const uint32_t* b, float* 
   }
 #else
   if constexpr (std::is_same_v<T, float>) {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   } else if constexpr (std::is_same_v<T, bfloat16>) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   } else {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
   }
