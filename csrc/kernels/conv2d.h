@@ -11,6 +11,7 @@
 
 #include "common/parallel.h"
 #include "common/shape.h"
+#include "kernels/conv2d_epilogue.h"
 
 namespace kerascnn {
 
@@ -45,9 +46,10 @@ int64_t Conv2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_byte
 
 // x, w -> y; w, dy -> dx; x, dy -> dw. T: float, double, bfloat16, half. Conv2DCheck() must have returned "". Sums of
 // 16-bit types are formed in float. Every element of the result is written; where the sum is empty it is zero. Bits do
-// not depend on the number of threads.
+// not depend on the number of threads. The epilogue is applied to y.
 template <typename T>
-void Conv2DForward(const Conv2D& conv, const T* x, const T* w, T* y, void* scratch, const ParallelFor& parallel);
+void Conv2DForward(const Conv2D& conv, const T* x, const T* w, T* y, void* scratch, const ParallelFor& parallel,
+                   const Conv2DEpilogue<T>& epilogue = {});
 template <typename T>
 void Conv2DInputGradient(const Conv2D& conv, const T* w, const T* dy, T* dx, void* scratch,
                          const ParallelFor& parallel);

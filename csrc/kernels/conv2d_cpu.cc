@@ -19,25 +19,26 @@ namespace {
 
 template <typename T>
 void Convolve(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* scratch,
-              const ParallelFor& parallel) {
-  if (IsDepthwise2D(conv)) return Depthwise2D(conv, kind, source, w, target, scratch, parallel);
+              const ParallelFor& parallel, const Conv2DEpilogue<T>& epilogue) {
+  if (IsDepthwise2D(conv)) return Depthwise2D(conv, kind, source, w, target, scratch, parallel, epilogue);
   if constexpr (sizeof(T) < 8) {
-    if (IsWinograd2D(conv, sizeof(T))) return Winograd2D(conv, kind, source, w, target, scratch, parallel);
+    if (IsWinograd2D(conv, sizeof(T))) return Winograd2D(conv, kind, source, w, target, scratch, parallel, epilogue);
   }
-  Direct2D(conv, kind, source, w, target, scratch, parallel);
+  Direct2D(conv, kind, source, w, target, scratch, parallel, epilogue);
 }
 
 }  // namespace
 
 template <typename T>
-void Conv2DForward(const Conv2D& conv, const T* x, const T* w, T* y, void* scratch, const ParallelFor& parallel) {
-  if (conv.y_elements() > 0) Convolve(conv, Conv2DKind::kForward, x, w, y, scratch, parallel);
+void Conv2DForward(const Conv2D& conv, const T* x, const T* w, T* y, void* scratch, const ParallelFor& parallel,
+                   const Conv2DEpilogue<T>& epilogue) {
+  if (conv.y_elements() > 0) Convolve(conv, Conv2DKind::kForward, x, w, y, scratch, parallel, epilogue);
 }
 
 template <typename T>
 void Conv2DInputGradient(const Conv2D& conv, const T* w, const T* dy, T* dx, void* scratch,
                          const ParallelFor& parallel) {
-  if (conv.x_elements() > 0) Convolve(conv, Conv2DKind::kInputGradient, dy, w, dx, scratch, parallel);
+  if (conv.x_elements() > 0) Convolve(conv, Conv2DKind::kInputGradient, dy, w, dx, scratch, parallel, {});
 }
 
 template <typename T>
@@ -55,7 +56,8 @@ void Conv2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* dw, vo
 }
 
 #define KERASCNN_INSTANTIATE(T)                                                                           \
-  template void Conv2DForward<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);       \
+  template void Conv2DForward<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&,        \
+                                 const Conv2DEpilogue<T>&);                                               \
   template void Conv2DInputGradient<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&); \
   template void Conv2DFilterGradient<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);
 KERASCNN_INSTANTIATE(float)

@@ -15,10 +15,10 @@ namespace kerascnn {
 // As Conv2DScratchBytes().
 int64_t Direct2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_bytes, int threads);
 
-// kind kForward: x, w -> y; kInputGradient: dy, w -> dx. For results that are not empty.
+// kind kForward: x, w -> y, and the epilogue; kInputGradient: dy, w -> dx. For results that are not empty.
 template <typename T>
 void Direct2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* scratch,
-              const ParallelFor& parallel);
+              const ParallelFor& parallel, const Conv2DEpilogue<T>& epilogue);
 
 // x, dy -> dw, for x and dy that are not empty.
 template <typename T>

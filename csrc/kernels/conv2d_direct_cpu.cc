@@ -34,7 +34,7 @@ int64_t Direct2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_by
 // are packed once for all tasks that a thread does in a row.
 template <typename T>
 void Direct2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* memory,
-              const ParallelFor& parallel) {
+              const ParallelFor& parallel, const Conv2DEpilogue<T>& epilogue) {
   using R = Compute<T>;
   const ConvPlan plan = ConvPlan::Make(conv, kind, sizeof(T), VectorBytes());
   const DirectLayout layout(plan, kind);
@@ -63,14 +63,20 @@ void Direct2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, 
         R* from = plan.in_place ? packed : packed + plan.Plane(first, b) * plan.source_plane();
         const R* of_block = weights + (b - first) * block_weights;
         KERASCNN_SIMD_CALL(StripOfBlock(plan, b, b + 1 < last, source, of_block, from, image, q, count, line, target));
+        if (kind != Conv2DKind::kForward) continue;
+        const ConvBlock block = plan.Block(b);
+        const int64_t width = plan.x.target_size, channels = plan.target_channels;
+        ApplyEpilogue(epilogue, block.target_first, block.target_count, count, width * channels, width, channels,
+                      target + (image * plan.y.target_size + q) * width * channels + block.target_first);
       }
     }
     scratch.free.Release(slot);
   });
 }
 
-#define KERASCNN_INSTANTIATE(T) \
-  template void Direct2D<T>(const Conv2D&, Conv2DKind, const T*, const T*, T*, void*, const ParallelFor&);
+#define KERASCNN_INSTANTIATE(T)                                                                           \
+  template void Direct2D<T>(const Conv2D&, Conv2DKind, const T*, const T*, T*, void*, const ParallelFor&, \
+                            const Conv2DEpilogue<T>&);
 KERASCNN_INSTANTIATE(float)
 KERASCNN_INSTANTIATE(double)
 KERASCNN_INSTANTIATE(bfloat16)

@@ -18,11 +18,11 @@ inline bool IsDepthwise2D(const Conv2D& conv) { return conv.group_channels == 1 
 // As Conv2DScratchBytes().
 int64_t Depthwise2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_bytes);
 
-// kind kForward: x, w -> y; kInputGradient: dy, w -> dx. As the functions of conv2d.h, for convolutions that are
-// depthwise and results that are not empty.
+// kind kForward: x, w -> y, and the epilogue; kInputGradient: dy, w -> dx. As the functions of conv2d.h, for
+// convolutions that are depthwise and results that are not empty.
 template <typename T>
 void Depthwise2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* scratch,
-                 const ParallelFor& parallel);
+                 const ParallelFor& parallel, const Conv2DEpilogue<T>& epilogue);
 
 // x, dy -> dw, for x and dy that are not empty.
 template <typename T>

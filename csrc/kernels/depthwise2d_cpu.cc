@@ -144,7 +144,7 @@ int64_t Depthwise2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element
 
 template <typename T>
 void Depthwise2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* scratch,
-                 const ParallelFor& parallel) {
+                 const ParallelFor& parallel, const Conv2DEpilogue<T>& epilogue) {
   using R = Compute<T>;
   const DepthwisePlan plan(conv, kind, sizeof(T));
   const ConvAxis &ay = plan.y.axis, &ax = plan.x.axis;
@@ -186,6 +186,10 @@ void Depthwise2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* 
           }
         }
       }
+      if (kind != Conv2DKind::kForward) continue;
+      const int64_t line = ax.target_size * plan.channels;
+      ApplyEpilogue(epilogue, channel, plan.chunk_channels(vector), std::min(plan.strip, ay.target_size - q), line,
+                    ax.target_size, plan.channels, target + (image * ay.target_size + q) * line + channel);
     }
   });
 }
@@ -242,8 +246,9 @@ void Depthwise2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* d
   });
 }
 
-#define KERASCNN_INSTANTIATE(T)                                                                               \
-  template void Depthwise2D<T>(const Conv2D&, Conv2DKind, const T*, const T*, T*, void*, const ParallelFor&); \
+#define KERASCNN_INSTANTIATE(T)                                                                              \
+  template void Depthwise2D<T>(const Conv2D&, Conv2DKind, const T*, const T*, T*, void*, const ParallelFor&, \
+                               const Conv2DEpilogue<T>&);                                                    \
   template void Depthwise2DFilterGradient<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);
 KERASCNN_INSTANTIATE(float)
 KERASCNN_INSTANTIATE(double)

@@ -22,10 +22,11 @@ bool IsWinograd2D(const Conv2D& conv, int element_bytes);
 // As Conv2DScratchBytes().
 int64_t Winograd2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int threads);
 
-// kind kForward: x, w -> y; kInputGradient: dy, w -> dx. For results that are not empty. T: float, bfloat16, half.
+// kind kForward: x, w -> y, and the epilogue; kInputGradient: dy, w -> dx. For results that are not empty. T: float,
+// bfloat16, half.
 template <typename T>
 void Winograd2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* scratch,
-                const ParallelFor& parallel);
+                const ParallelFor& parallel, const Conv2DEpilogue<T>& epilogue);
 
 // x, dy -> dw, for x and dy that are not empty.
 template <typename T>

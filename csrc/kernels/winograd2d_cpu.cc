@@ -150,7 +150,7 @@ int64_t Winograd2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int threads)
 
 template <typename T>
 void Winograd2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w, T* target, void* memory,
-                const ParallelFor& parallel) {
+                const ParallelFor& parallel, const Conv2DEpilogue<T>& epilogue) {
   const WinogradPlan plan(conv, kind);
   const WinogradScratch scratch(plan, memory, parallel.threads());
   const bool gradient = kind == Conv2DKind::kInputGradient;
@@ -182,6 +182,7 @@ void Winograd2D(const Conv2D& conv, Conv2DKind kind, const T* source, const T* w
       scratch.done.Once(group(task),
                         [&] { KERASCNN_SIMD_CALL(WinogradWeights(conv, gradient, group(task), w, of_group)); });
       KERASCNN_SIMD_CALL(WinogradTargets(plan.tiles, from, of_group, plan.depth, work, to, ahead));
+      ApplyEpilogue(epilogue, group(task) * plan.depth, plan.depth, to.height, to.line, to.width, to.step, to.pixels);
     }
     scratch.free.Release(slot);
   });
@@ -218,8 +219,9 @@ void Winograd2DFilterGradient(const Conv2D& conv, const T* x, const T* dy, T* dw
   });
 }
 
-#define KERASCNN_INSTANTIATE(T)                                                                              \
-  template void Winograd2D<T>(const Conv2D&, Conv2DKind, const T*, const T*, T*, void*, const ParallelFor&); \
+#define KERASCNN_INSTANTIATE(T)                                                                             \
+  template void Winograd2D<T>(const Conv2D&, Conv2DKind, const T*, const T*, T*, void*, const ParallelFor&, \
+                              const Conv2DEpilogue<T>&);                                                    \
   template void Winograd2DFilterGradient<T>(const Conv2D&, const T*, const T*, T*, void*, const ParallelFor&);
 KERASCNN_INSTANTIATE(float)
 KERASCNN_INSTANTIATE(bfloat16)

@@ -2,6 +2,7 @@
 #include "kernels/conv2d.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "python/arrays.h"
@@ -34,11 +35,17 @@ Array<T> Run(const Conv2D& conv, Conv2DKind kind, const Four& shape, int threads
 }
 
 template <typename T>
-Array<T> Forward(const Array<T>& x, const Array<T>& w, Pair strides, Four padding, Pair dilations, int threads) {
+Array<T> Forward(const Array<T>& x, const Array<T>& w, Pair strides, Four padding, Pair dilations, int threads,
+                 std::optional<Array<T>> bias, bool relu) {
   const Conv2D conv = Checked(ShapeOf(x, "x"), ShapeOf(w, "filters"), strides, padding, dilations);
   const T *from = DataOf<T>(x), *filters = DataOf<T>(w);
+  Conv2DEpilogue<T> epilogue;
+  if (bias && (bias->ndim() != 1 || bias->size() != conv.filters)) {
+    throw py::value_error("bias must have one number for each output channel");
+  }
+  epilogue.bias = bias ? DataOf<T>(*bias) : nullptr, epilogue.relu = relu;
   return Run<T>(conv, Conv2DKind::kForward, OutputOf(conv), threads, [&](T* y, void* scratch, const auto& parallel) {
-    Conv2DForward(conv, from, filters, y, scratch, parallel);
+    Conv2DForward(conv, from, filters, y, scratch, parallel, epilogue);
   });
 }
 
@@ -76,6 +83,7 @@ void Define(py::module_& module, const std::string& suffix) {
   const Four none = {0, 0, 0, 0};
   module.def(("conv2d_forward" + suffix).c_str(), &Forward<T>, arg("x").noconvert(), arg("filters").noconvert(),
              arg("strides") = one, arg("padding") = none, arg("dilations") = one, arg("n_threads") = 1,
+             arg("bias").noconvert() = py::none(), arg("relu") = false,
              "x [N, H, W, C], filters [kh, kw, C/groups, O], padding (top, bottom, left, right) -> y.");
   module.def(("conv2d_input_gradient" + suffix).c_str(), &InputGradient<T>, arg("x_shape"), arg("filters").noconvert(),
              arg("dy").noconvert(), arg("strides") = one, arg("padding") = none, arg("dilations") = one,

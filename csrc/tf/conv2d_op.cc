@@ -59,6 +59,23 @@ REGISTER_OP("Kerascnn>Conv2D")
     .Output("y: T")
     .KERASCNN_WINDOW_ATTRIBUTES.SetShapeFn(ForwardShape);
 
+absl::Status FusedShape(InferenceContext* context) {
+  TF_RETURN_IF_ERROR(ForwardShape(context));
+  ShapeHandle bias;
+  DimensionHandle unused;
+  TF_RETURN_IF_ERROR(context->WithRank(context->input(2), 1, &bias));
+  return context->Merge(context->Dim(bias, 0), context->Dim(context->output(0), 3), &unused);
+}
+
+// y + bias, and where `relu` is true max(0, y + bias). For the CPU.
+REGISTER_OP("Kerascnn>FusedConv2D")
+    .Input("x: T")
+    .Input("filters: T")
+    .Input("bias: T")
+    .Output("y: T")
+    .Attr("relu: bool")
+    .KERASCNN_WINDOW_ATTRIBUTES.SetShapeFn(FusedShape);
+
 REGISTER_OP("Kerascnn>Conv2DInputGradient")
     .Input("x_shape: int64")
     .Input("filters: T")
@@ -156,6 +173,48 @@ class Conv2DKernel final : public tf::OpKernel {
 
   Window window_;
 };
+
+template <typename T>
+class FusedConv2DKernel final : public tf::OpKernel {
+ public:
+  explicit FusedConv2DKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
+    OP_REQUIRES_OK(context, GetWindow(context, &window_));
+    OP_REQUIRES_OK(context, context->GetAttr("relu", &relu_));
+  }
+
+  void Compute(tf::OpKernelContext* context) override {
+    const tf::Tensor &x = context->input(0), &w = context->input(1), &bias = context->input(2);
+    Extents x_extents, w_extents;
+    OP_REQUIRES_OK(context, ExtentsOf(x, "x", &x_extents));
+    OP_REQUIRES_OK(context, ExtentsOf(w, "filters", &w_extents));
+    Conv2D conv;
+    OP_REQUIRES_OK(context, Resolve(window_, x_extents, w_extents, &conv));
+    OP_REQUIRES(context, bias.dims() == 1 && bias.NumElements() == conv.filters,
+                tf::errors::InvalidArgument("bias must have one number for each of the ", conv.filters,
+                                            " output channels. Received: ", bias.shape().DebugString()));
+    tf::Tensor *y = nullptr, scratch;
+    OP_REQUIRES_OK(context, context->allocate_output(
+                                0, ShapeOf({conv.batch, conv.output_height(), conv.output_width(), conv.filters}), &y));
+    if (y->NumElements() == 0) return;
+    const TensorFlowFor parallel(context);
+    const int64_t bytes = Conv2DScratchBytes(conv, Conv2DKind::kForward, sizeof(T), parallel.threads());
+    OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
+    OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
+    Conv2DEpilogue<typename OurType<T>::type> epilogue;
+    epilogue.bias = Data<T>(bias), epilogue.relu = relu_;
+    Conv2DForward(conv, Data<T>(x), Data<T>(w), MutableData<T>(y), scratch.flat<int8_t>().data(), parallel, epilogue);
+  }
+
+ private:
+  Window window_;
+  bool relu_;
+};
+
+#define REGISTER_FUSED(Where, T)                                                                     \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>FusedConv2D").Device(Where::Name()).TypeConstraint<T>("T"), \
+                          FusedConv2DKernel<T>)
+KERASCNN_FOR_TYPES(REGISTER_FUSED, Cpu);
+#undef REGISTER_FUSED
 
 #define REGISTER(Where, T)                                                                                            \
   REGISTER_KERNEL_BUILDER(Name("Kerascnn>Conv2D").Device(Where::Name()).TypeConstraint<T>("T"),                       \

@@ -27,27 +27,31 @@ def conv2d(
     padding: Padding = "same",
     dilations: Pair = 1,
     groups: int = 1,
+    bias: tf.Tensor | None = None,
+    activation: str | None = None,
 ) -> tf.Tensor:
     """Convolves (cross-correlates) a batch of images with a set of filters.
 
     y[n, i, j, o] = Σ x[n, i·sy + a·dy - top, j·sx + b·dx - left, g·C/G + c] · filters[a, b, c, o] over taps a, b and
     the channels c of o's group g; pixels outside the image count as zero. Differentiable any number of times.
 
+    With `bias` the result is y + bias, and with `activation` "relu" the maximum of that and 0. This package's kernel on
+    CPUs adds and clips while the results are in the caches; the values are those of separate ops.
+
     Which implementation runs is decided when the call is made or traced, from the mode (`kerascnn.ops.native`):
 
     | where | which |
     | --- | --- |
     | GPU, or tracing for XLA | tf.nn.conv2d; the CUDA kernels, not yet timed, are for graphs traced on a CPU |
-    | CPU, float32, oneDNN on | this package's kernel for groups of 1, 2, 4 or 8 channels in and out |
+    | CPU, float32, oneDNN on | this package's kernel for groups of 1, 2, 4, 8, 16 or 32 channels in and out |
     | CPU, bfloat16, oneDNN on | this package's kernel for groups of 2 or 4 channels in and out |
     | CPU, float32, oneDNN off | this package's kernel with groups or dilation, which TensorFlow cannot differentiate |
     | CPU, float64, float16; bfloat16 with oneDNN off | this package's kernel |
     | all else, or no library | tf.nn.conv2d (float16 as float32); where it has no gradient, that of `reference` |
 
-    Measured (results/bench_conv.txt, two cores with AVX-512, float32): forward and gradients take 0.42 of TensorFlow's
-    time for groups of 4 channels and 0.63 to 0.76 for groups of 8; for groups of 16 or 32 channels the sign of the
-    difference changes with the shape and the run, so TensorFlow's kernel keeps them. In bfloat16 it wins from 8
-    channels on. TensorFlow gives gradients of "EXPLICIT" padding to Eigen, so its kernel gets padded images instead.
+    Measured times are in results/ops. TensorFlow gives gradients of "EXPLICIT" padding to Eigen, so its kernel gets
+    padded images instead. Groups of 16 or 32 channels with 3x3 taps and no stride go through Winograd's F(2x2, 3x3) in
+    float32 and the halves: an infinite or NaN pixel then makes up to a pixel more of `y` NaN than the taps reach.
 
     Args:
         x: images [batch, height, width, in]; float16, bfloat16, float32 or float64 (halves are summed in float32).
@@ -56,6 +60,8 @@ def conv2d(
         padding: "same" (as TensorFlow pads), "valid", one int for all sides, or ((top, bottom), (left, right)).
         dilations: step between taps, one int or (vertical, horizontal); may be mixed with strides.
         groups: output channels [i*out/groups, (i+1)*out/groups) see input channels [i*in/groups, (i+1)*in/groups).
+        bias: [out], same dtype; None for none.
+        activation: None or "relu".
 
     Returns:
         [batch, out height, out width, out], dtype of `x`.
@@ -72,8 +78,34 @@ def conv2d(
     check_fit(x, filters, strides, padding, dilations)
     if filters.shape.rank == 4 and filters.shape[2] is not None:
         x = tf.ensure_shape(x, (None, None, None, filters.shape[2] * groups))
+    if activation not in (None, "relu"):
+        raise InputError(f'`activation` must be None or "relu". Received: activation={activation!r}')
+    if bias is not None:
+        bias = _checked_bias(bias, x, filters)
     if _prefers_native(x.dtype, filters.shape, dilations, groups) and _native.usable():
-        return _native.library().kerascnn_conv2d(x=x, filters=filters, **native_attributes(strides, padding, dilations))
+        attributes = native_attributes(strides, padding, dilations)
+        if bias is not None and not _native.has_gpu():
+            relu = activation == "relu"
+            return _native.library().kerascnn_fused_conv2d(x=x, filters=filters, bias=bias, relu=relu, **attributes)
+        y = _native.library().kerascnn_conv2d(x=x, filters=filters, **attributes)
+    else:
+        y = _by_tensorflow(x, filters, strides, padding, dilations, groups)
+    y = y if bias is None else tf.nn.bias_add(y, bias)
+    return y if activation is None else tf.nn.relu(y)
+
+
+def _checked_bias(bias, x: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    bias = tf.convert_to_tensor(bias)
+    out = None if filters.shape.rank is None else filters.shape[3]
+    if bias.dtype != x.dtype or not bias.shape.is_compatible_with([out]):
+        raise InputError(
+            "`bias` must have one number for each output channel, in the dtype of `x`. "
+            f"Received: bias {bias.shape} {bias.dtype.name}, filters {filters.shape}, x {x.dtype.name}"
+        )
+    return bias
+
+
+def _by_tensorflow(x, filters, strides, padding, dilations, groups) -> tf.Tensor:
     if _native.has_gpu() or _native.tracing_for_xla():
         return _stock(x, filters, strides, padding, dilations)
     if x.shape.rank == 4 and x.shape[0] == 0:  # TensorFlow's oneDNN kernel gives no images as many channels as `x` has
@@ -216,6 +248,17 @@ def _gradient(op, dy):
     x, filters = op.inputs
     attributes = _registered_attributes(op)
     return _input_gradient(x, filters, dy, attributes), _filter_gradient(x, filters, dy, attributes)
+
+
+@tf.RegisterGradient("Kerascnn>FusedConv2D")
+def _gradient_of_fused(op, dy):
+    x, filters, bias = op.inputs
+    if op.get_attr("relu"):
+        dy = tf.where(op.outputs[0] > 0, dy, tf.zeros_like(dy))
+    attributes = _registered_attributes(op)
+    wide = tf.float32 if dy.dtype in (tf.float16, tf.bfloat16) else dy.dtype
+    dbias = tf.cast(tf.reduce_sum(tf.cast(dy, wide), (0, 1, 2)), bias.dtype)
+    return _input_gradient(x, filters, dy, attributes), _filter_gradient(x, filters, dy, attributes), dbias
 
 
 @tf.RegisterGradient("Kerascnn>Conv2DInputGradient")

@@ -83,6 +83,30 @@ def test_bits_do_not_depend_on_threads(case, dtype):
             assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    "case", ["resnext stride 2", "2x2 tiles, odd", "depthwise", "more out than in", "4 channels in place"]
+)
+def test_bias_and_relu_are_those_of_separate_steps(case, dtype):
+    x_shape, w_shape, *window = CASES[case]
+    random = np.random.default_rng(3)
+    x, w = stored(random.normal(size=x_shape), dtype)[0], stored(random.normal(size=w_shape), dtype)[0]
+    bias, exact_bias = stored(random.normal(size=w_shape[3]), dtype)
+    forward = getattr(kernels, "conv2d_forward" + TYPES[dtype][0])
+    y = widened(forward(x, w, *window), dtype)
+    wide = np.float64 if dtype == "float64" else np.float32
+    summed = (y.astype(wide) + exact_bias.astype(wide)).astype(np.float64)
+    for relu in (False, True):
+        got = widened(forward(x, w, *window, n_threads=2, bias=bias, relu=relu), dtype)
+        expected = np.maximum(summed, 0) if relu else summed
+        step = {"float16": 2.0**-11, "bfloat16": 2.0**-8}.get(dtype, 0)  # rounded once more
+        np.testing.assert_allclose(got, expected, rtol=step, atol=step * 1e-2)
+    clipped = widened(forward(x, w, *window, relu=True), dtype)
+    np.testing.assert_array_equal(clipped, np.maximum(y, 0))
+    with pytest.raises(ValueError, match="bias must have one number for each output channel"):
+        forward(x, w, *window, bias=bias[1:])
+
+
 LEVEL = """
     import sys
     sys.path.insert(0, {folder!r})

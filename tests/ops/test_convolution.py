@@ -292,3 +292,41 @@ def test_gradients_without_onednn(mode_name):
         [sys.executable, "-c", textwrap.dedent(WITHOUT_ONEDNN)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0 and "passed" in done.stdout, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("activation", (None, "relu"))
+@pytest.mark.parametrize("groups", (1, 4, 32))
+def test_bias_and_activation_are_those_of_separate_ops(groups, activation):
+    random = np.random.default_rng(5)
+    x = tf.constant(random.normal(size=(2, 7, 6, 32)))
+    filters, bias = tf.constant(random.normal(size=(3, 3, 32 // groups, 32))), tf.constant(random.normal(size=32))
+
+    def separate(x, filters, bias):
+        y = tf.nn.bias_add(reference(x, filters, 2, "same", 1, groups), bias)
+        return y if activation is None else tf.nn.relu(y)
+
+    def fused(x, filters, bias):
+        return conv2d(x, filters, 2, "same", 1, groups, bias, activation)
+
+    for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-4)):
+        inputs = [tf.cast(value, dtype) for value in (x, filters, bias)]
+        results = []
+        for function in (separate, fused):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                y = function(*inputs)
+                loss = tf.reduce_sum(y * y)
+            results.append([y, *tape.gradient(loss, inputs)])
+        for expected, got in zip(*results, strict=True):
+            scale = float(tf.reduce_max(tf.abs(expected)))
+            np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance * scale)
+
+
+def test_a_wrong_bias_or_activation_is_refused():
+    x, filters = tf.zeros((1, 5, 5, 8)), tf.zeros((3, 3, 4, 8))
+    with pytest.raises(InputError, match="one number for each output channel"):
+        conv2d(x, filters, groups=2, bias=tf.zeros(7))
+    with pytest.raises(InputError, match="in the dtype of `x`"):
+        conv2d(x, filters, groups=2, bias=tf.zeros(8, tf.float64))
+    with pytest.raises(InputError, match='must be None or "relu"'):
+        conv2d(x, filters, groups=2, activation="tanh")

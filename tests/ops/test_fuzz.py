@@ -19,6 +19,13 @@ def conv2d(rng) -> Call:
     return Call({"x": x, "filters": filters}, {}, window, pick(rng, DTYPES))
 
 
+def fused_conv2d(rng) -> Call:
+    call = conv2d(rng)
+    call.shapes["bias"] = call.shapes["filters"][3:]
+    call.attributes["relu"] = bool(rng.integers(2))
+    return call
+
+
 def conv2d_input_gradient(rng) -> Call:
     x, filters, y, window = random_convolution(rng)
     return Call({"filters": filters, "dy": y}, {"x_shape": x}, window, pick(rng, DTYPES))
@@ -83,6 +90,7 @@ def deform_conv2d_grad(rng) -> Call:
 
 OPS: dict[str, Callable] = {
     "conv2d": conv2d,
+    "fused_conv2d": fused_conv2d,
     "conv2d_input_gradient": conv2d_input_gradient,
     "conv2d_filter_gradient": conv2d_filter_gradient,
     "deform_conv2d": deform_conv2d,
