@@ -110,3 +110,10 @@ def test_without_its_tool_a_check_says_so(script, missing, tmp_path):
     command = [shutil.which("bash"), str(ROOT / "tools" / script)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 3 and f"{missing} is not installed" in done.stderr, done.stderr
+
+
+def test_without_a_compiler_the_sanitizers_say_so():
+    environment = {**os.environ, "CXX": "no-compiler-of-this-name"}
+    command = [sys.executable, str(ROOT / "tools" / "sanitize.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 3 and "no-compiler-of-this-name is not installed" in done.stderr, done.stderr

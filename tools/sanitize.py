@@ -39,7 +39,8 @@ class Sanitizer(NamedTuple):
 # Checks that are calls instead of instructions take two thirds of the time to compile.
 ADDRESS = (f"-fsanitize=address,{UNDEFINED}", "--param=asan-instrumentation-with-call-threshold=0")
 SANITIZERS = {
-    "address": Sanitizer(ADDRESS, "libasan.so", ()),
+    # The C++ tests run at every level of instruction sets, so those of Python need not.
+    "address": Sanitizer(ADDRESS, "libasan.so", ("-k", "not level and not instruction_set")),
     # How work is shared out does not depend on the instruction set.
     "thread": Sanitizer(
         ("-fsanitize=thread", "-DKERASCNN_BASELINE_ONLY"), "libtsan.so", ("-k", "threads or properties")
@@ -56,7 +57,9 @@ def cxx() -> str:
 
 
 def runtime(library: str) -> Path | None:
-    """The sanitizer's shared library, which must be loaded before Python; None where there is none."""
+    """A shared library of the compiler's; None where there is none."""
+    if not shutil.which(cxx()):
+        return None
     done = subprocess.run([cxx(), f"-print-file-name={library}"], capture_output=True, text=True, check=False)
     path = Path(done.stdout.strip())
     return path.resolve() if path.is_absolute() and path.exists() else None
@@ -122,7 +125,7 @@ def run(name: str, arguments: list[str]) -> None:
     sanitizer, start = SANITIZERS[name], time.monotonic()
     preload = runtime(sanitizer.library)
     if preload is None:
-        print(f"sanitize: not run, because {cxx()} has no {sanitizer.library}", file=sys.stderr)
+        print(f"sanitize: not run, because {cxx()} is not installed or has no {sanitizer.library}", file=sys.stderr)
         sys.exit(3)
     with tempfile.TemporaryDirectory(prefix="kerascnn-sanitize-") as temporary:
         folder = Path(temporary)
@@ -135,18 +138,19 @@ def run(name: str, arguments: list[str]) -> None:
         environment["TSAN_OPTIONS"] = "halt_on_error=1:exitcode=66"
         # Address space layout randomisation leaves too little room for ThreadSanitizer's shadow on newer kernels.
         fixed = ["setarch", platform.machine(), "-R"] if name == "thread" and shutil.which("setarch") else []
-        if program is not None:
-            subprocess.run([*fixed, str(program)], env=environment, check=True, cwd=folder)
+        for level in ("avx512", "avx2", "baseline")[: 3 if name == "address" else 1] if program else ():
+            levels = {**environment, "KERASCNN_CPU_LEVEL": level}
+            subprocess.run([*fixed, str(program)], env=levels, check=True, cwd=folder)
         # The sanitizer looks for the function that throws when it starts, so its library must be there by then.
         libraries = [str(path) for path in (preload, runtime("libstdc++.so")) if path]
-        environment |= {"LD_PRELOAD": " ".join(libraries), "PYTHONMALLOC": "malloc"}
-        environment["PYTHONPATH"] = str(folder / "package")
+        environment |= {"PYTHONMALLOC": "malloc", "PYTHONPATH": str(folder / "package")}
+        python = [*fixed, "env", f"LD_PRELOAD={' '.join(libraries)}", sys.executable]
         # Where a module cannot be loaded, pytest would only skip its tests.
         modules = "kerascnn._kernels" + (", kerascnn._cuda_on_cpu" if name == "cuda" else "")
-        subprocess.run([*fixed, sys.executable, "-c", f"import {modules}"], env=environment, check=True)
-        command = [sys.executable, "-m", "pytest", "--noconftest", "-q", "--capture=sys", "-p", "no:cacheprovider"]
+        subprocess.run([*python, "-c", f"import {modules}"], env=environment, check=True)
+        command = [*python, "-m", "pytest", "--noconftest", "-q", "--capture=sys", "-p", "no:cacheprovider"]
         command += ["-c", str(ROOT / "pyproject.toml"), str(ROOT / "tests" / "csrc"), *(arguments or sanitizer.tests)]
-        subprocess.run([*fixed, *command], env=environment, check=True, cwd=folder)
+        subprocess.run(command, env=environment, check=True, cwd=folder)
     print(f"sanitize: {name}: clean, {time.monotonic() - start:.0f} s", flush=True)
 
 
