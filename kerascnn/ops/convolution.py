@@ -90,6 +90,10 @@ def conv2d(
         y = _native.library().kerascnn_conv2d(x=x, filters=filters, **attributes)
     else:
         y = _by_tensorflow(x, filters, strides, padding, dilations, groups)
+        if groups > 1 and bias is not None:
+            # TensorFlow would join the bias to the convolution, and the joint kernel refuses groups where oneDNN is
+            # off, as it may be where a saved graph runs; it does not look past the check of a shape.
+            y = tf.ensure_shape(y, (None, None, None, filters.shape[3]))
     y = y if bias is None else tf.nn.bias_add(y, bias)
     return y if activation is None else tf.nn.relu(y)
 

@@ -37,7 +37,9 @@ class _Unjoined:
 
 
 class _ServedConv2D(_Unjoined, Conv2D):
-    pass
+    def call(self, inputs):
+        # `ops.conv2d` keeps a bias apart itself where TensorFlow convolves.
+        return self._fused(inputs) if self._fusible() else super().call(inputs)
 
 
 class _ServedDepthwiseConv2D(_Unjoined, DepthwiseConv2D):
