@@ -6,6 +6,7 @@ Subjects, each in a process of its own, in turns, so that a slow minute of the m
   kerascnn  the network as built by kerascnn.create_model
   keras     the same graph, every kerascnn.layers.Conv2D replaced by keras.layers.Conv2D (ZeroPadding2D before it where
             the padding is explicit)
+  served    kerascnn's network as `kerascnn export` serves it: batch norms folded into the convolutions; forward only
   torch     timm's network of the same name, channels_last, eager (with --peers-python: torch and timm live there)
 
 A training step is forward, softmax cross-entropy, backward and an SGD update with momentum, on one fixed batch. Figures
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import time
 
-SUBJECTS = ("kerascnn", "keras", "torch")
+SUBJECTS = ("kerascnn", "served", "keras", "torch")
 
 
 def timed(step, warm_up: int, steps: int) -> list[float]:
@@ -68,6 +69,8 @@ def keras_subject(args) -> dict:
     model = kerascnn.create_model(args.model, classifier_activation=None)
     if args.subject == "keras":
         model = with_keras_convolutions(model)
+    if args.subject == "served":
+        model, _ = kerascnn.serving.fold_batch_norm(model)
     model.compile(
         optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -76,7 +79,9 @@ def keras_subject(args) -> dict:
     rng = np.random.default_rng(0)
     images = rng.standard_normal((args.batch, *model.input_shape[1:]), dtype=np.float32)
     labels = rng.integers(0, 1000, args.batch)
-    train = timed(lambda: model.train_on_batch(images, labels), args.warm_up, args.steps)
+    train = []
+    if args.subject != "served":
+        train = timed(lambda: model.train_on_batch(images, labels), args.warm_up, args.steps)
     predict = timed(lambda: model.predict_on_batch(images), args.warm_up, args.steps)
     versions = f"TensorFlow {tf.__version__}, Keras {keras.__version__}, kerascnn {kerascnn.__version__}"
     return {"train": train, "predict": predict, "versions": versions, "parameters": model.count_params()}
@@ -143,16 +148,18 @@ def report(args, rounds: dict[str, list[dict]]) -> str:
         f"{args.model}, batch {args.batch}, default input, float32, {args.threads} threads",
         f"{datetime.date.today()}; {processor()}; Python {platform.python_version()}",
     ]
-    lines += [runs[0]["versions"] for runs in rounds.values()]
+    lines += dict.fromkeys(runs[0]["versions"] for runs in rounds.values())
     lines.append(f"medians over {args.rounds} rounds of {args.steps} steps after {args.warm_up} (keras: 1 round of 2)")
     lines.append(f"{'':10} {'step ms':>10} {'ratio':>8} {'forward ms':>12} {'ratio':>8}")
-    medians = {
-        subject: [1e3 * statistics.median([s for run in runs for s in run[kind]]) for kind in ("train", "predict")]
-        for subject, runs in rounds.items()
-    }
-    for subject, (train, predict) in medians.items():
-        ratios = train / medians["kerascnn"][0], predict / medians["kerascnn"][1]
-        lines.append(f"{subject:10} {train:10.0f} {ratios[0]:8.2f} {predict:12.0f} {ratios[1]:8.2f}")
+    for subject, runs in rounds.items():
+        cells = []
+        for kind in ("train", "predict"):
+            median, ours = (
+                1e3 * statistics.median([s for run in of for s in run[kind]]) if of[0][kind] else None
+                for of in (runs, rounds["kerascnn"])
+            )
+            cells += ["-", "-"] if median is None else [f"{median:.0f}", f"{median / ours:.2f}"]
+        lines.append("{:10} {:>10} {:>8} {:>12} {:>8}".format(subject, *cells))
     return "\n".join(lines) + "\n"
 
 
