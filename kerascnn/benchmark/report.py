@@ -106,7 +106,8 @@ def as_text(found: Sequence[dict[str, Any]], head: str) -> str:
         for line in lines
     ]
     notes = (
-        "Times in ms, medians; fast ops eight in one graph; both: forward and all gradients. to X: our time over X's, beside the target if any.\n"
+        "Times in ms, medians, of a fast op in a graph of eight; both: forward and all gradients.\n"
+        "to X: our time over X's, beside the target if any.\n"
         "MB and GFLOP: read and written once, and computed, at least; least: the time for that at the rates above;\n"
         "reached: least over our time."
     )

@@ -50,7 +50,7 @@ def local_response_normalization(
 
     Which implementation runs: this package's kernel, on a CPU and, in builds with CUDA, on a GPU; plain TensorFlow
     (`reference`) where the library is absent, switched off or cannot run on the GPU, and under XLA.
-    `tf.nn.local_response_normalization` is never used: it is slower than either, backwards by far (results/ops/ops.txt).
+    `tf.nn.local_response_normalization` is never used: it is slower, backwards by far (results/ops/ops.txt).
 
     Args:
         x: [..., channels], at least two dimensions; float32, float64, bfloat16 or float16 (computed in float32).
