@@ -9,6 +9,8 @@
 #include "kernels/conv2d_direct.h"
 #include "kernels/conv2d_plan.h"
 
+#define KERASCNN_SIMD_FILE "common/vector.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/conv2d_pack.inc"
 #include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/conv2d_filter.inc"

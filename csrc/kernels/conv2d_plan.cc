@@ -1,9 +1,9 @@
 // Checks and work partition of conv2d; the loops are in conv2d_simd.inc.
 #include "kernels/conv2d_plan.h"
 
-#include <initializer_list>
-#include <sstream>
 #include <utility>
+
+#include "common/check.h"
 
 namespace kerascnn {
 namespace {
@@ -14,27 +14,6 @@ constexpr int64_t kChunkBytes = 96 << 10;       // of packed weights, which each
 constexpr int64_t kSumBytes = 128 << 10;        // of one partial sum of the filter gradient, if fewer channels allow it
 constexpr int64_t kPartialBytes = 8 << 20;      // of the filter gradient's partial sums
 constexpr int64_t kTasks = 32;  // enough for threads to share evenly; a fixed number, as bits depend on it
-
-// Whether the product of non-negative factors stays below 2^62.
-bool Fits(std::initializer_list<int64_t> factors) {
-  int64_t product = 1;
-  for (int64_t factor : factors) {
-    if (factor != 0 && product > (int64_t{1} << 62) / factor) return false;
-    product *= factor;
-  }
-  return true;
-}
-
-std::string Say(const char* rule, std::initializer_list<int64_t> received) {
-  std::ostringstream text;
-  text << rule << " Received: ";
-  const char* separator = "";
-  for (int64_t number : received) {
-    text << separator << number;
-    separator = ", ";
-  }
-  return text.str();
-}
 
 }  // namespace
 

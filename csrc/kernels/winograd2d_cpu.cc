@@ -42,6 +42,8 @@ struct WinogradAhead {
 }  // namespace
 }  // namespace kerascnn
 
+#define KERASCNN_SIMD_FILE "common/vector.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/winograd2d_simd.inc"
 #include "common/simd_foreach.h"
 
