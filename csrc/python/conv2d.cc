@@ -41,7 +41,9 @@ Array<T> Forward(const Array<T>& x, const Array<T>& w, Pair strides, Four paddin
   const T *from = DataOf<T>(x), *filters = DataOf<T>(w);
   Conv2DEpilogue<T> epilogue;
   if (bias && (bias->ndim() != 1 || bias->size() != conv.filters)) {
-    throw py::value_error("bias must have one number for each output channel");
+    throw py::value_error("bias must have one number for each output channel, " + std::to_string(conv.filters) +
+                          ". Received: " + std::to_string(bias->ndim()) + " dimensions, " +
+                          std::to_string(bias->size()) + " numbers");
   }
   epilogue.bias = bias ? DataOf<T>(*bias) : nullptr, epilogue.relu = relu;
   return Run<T>(conv, Conv2DKind::kForward, OutputOf(conv), threads, [&](T* y, void* scratch, const auto& parallel) {

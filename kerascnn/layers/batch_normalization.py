@@ -58,11 +58,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return fused.y
 
     def _fused(self, inputs, mean, variance, training: bool):
-        ones = tf.ones(self.moving_mean.shape)
-        scale, offset, mean, variance = (
-            keras.ops.cast(value, "float32")
-            for value in (self.gamma if self.scale else ones, self.beta if self.center else 0 * ones, mean, variance)
-        )
+        shape = self.moving_mean.shape
+        scale = self.gamma if self.scale else tf.ones(shape)
+        offset = self.beta if self.center else tf.zeros(shape)
+        scale, offset, mean, variance = (keras.ops.cast(value, "float32") for value in (scale, offset, mean, variance))
         return tf.raw_ops.FusedBatchNormV3(
             x=inputs, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=self.epsilon,
             is_training=training,

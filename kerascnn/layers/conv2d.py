@@ -66,16 +66,13 @@ class Conv2D(keras.layers.Conv2D):
 
     def call(self, inputs):
         """inputs [batch, height, width, channels] -> [batch, out height, out width, filters]; see `ops.conv2d`."""
+        relu = self.activation is keras.activations.relu
         own = type(self).convolution_op is Conv2D.convolution_op  # else a subclass convolves in another way
-        return self._fused(inputs) if own and self._fusible() else super().call(inputs)
-
-    def _fusible(self) -> bool:
-        return self.use_bias and self.activation in (keras.activations.linear, keras.activations.relu)
-
-    def _fused(self, inputs):
-        activation = "relu" if self.activation is keras.activations.relu else None
+        if not (own and self.use_bias and (relu or self.activation is keras.activations.linear)):
+            return super().call(inputs)
         window = (self.strides, self.padding, self.dilation_rate, self.groups)
-        return conv2d(inputs, self.kernel, *window, keras.ops.cast(self.bias, self.compute_dtype), activation)
+        bias = keras.ops.cast(self.bias, self.compute_dtype)
+        return conv2d(inputs, self.kernel, *window, bias, "relu" if relu else None)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         sizes = output_sizes(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, self.padding)

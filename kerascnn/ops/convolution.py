@@ -90,10 +90,6 @@ def conv2d(
         y = _native.library().kerascnn_conv2d(x=x, filters=filters, **attributes)
     else:
         y = _by_tensorflow(x, filters, strides, padding, dilations, groups)
-        if groups > 1 and bias is not None:
-            # TensorFlow would join the bias to the convolution, and the joint kernel refuses groups where oneDNN is
-            # off, as it may be where a saved graph runs; it does not look past the check of a shape.
-            y = tf.ensure_shape(y, (None, None, None, filters.shape[3]))
     y = y if bias is None else tf.nn.bias_add(y, bias)
     return y if activation is None else tf.nn.relu(y)
 
@@ -159,9 +155,9 @@ def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.
         else:
             x, padding = tf.pad(x, ((0, 0), *padding, (0, 0))), "valid"
     y = tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
-    if x.shape.rank == 4 and x.shape[3] != filters.shape[2] and not onednn():
-        # TensorFlow joins a bias that follows to the convolution, and without oneDNN the joint kernel refuses groups;
-        # it does not look past the check of a shape.
+    if x.shape.rank == 4 and x.shape[3] != filters.shape[2]:
+        # TensorFlow joins a bias that follows to the convolution, and the joint kernel refuses groups where oneDNN is
+        # off, as it may be where a saved graph runs; it does not look past the check of a shape, which costs nothing.
         y = tf.ensure_shape(y, (None, None, None, filters.shape[3]))
     return y
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
@@ -22,28 +21,6 @@ from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 _NORMS = (keras.layers.BatchNormalization, BatchNormalization)
 _LINEAR = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, Conv2D, DepthwiseConv2D)
 _NARROW = ("float16", "bfloat16", "float64")
-
-
-class _Unjoined:
-    """A grouped convolution that TensorFlow's graph optimizer does not join with the bias after it.
-
-    The joint kernel refuses groups where oneDNN is off, which is TensorFlow's default on processors without AVX512_VNNI
-    ("Fused conv implementation does not support grouped convolutions for now"). The optimizer does not look past the
-    check of a shape, which costs nothing.
-    """
-
-    def convolution_op(self, inputs, kernel):
-        return tf.ensure_shape(super().convolution_op(inputs, kernel), (None, None, None, kernel.shape[-1]))
-
-
-class _ServedConv2D(_Unjoined, Conv2D):
-    def call(self, inputs):
-        # `ops.conv2d` keeps a bias apart itself where TensorFlow convolves.
-        return self._fused(inputs) if self._fusible() else super().call(inputs)
-
-
-class _ServedDepthwiseConv2D(_Unjoined, DepthwiseConv2D):
-    pass
 
 
 def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
@@ -92,7 +69,7 @@ def _copy(model: keras.Model, fold: bool) -> tuple[keras.Model, int]:
         config = _float32(layer.get_config()) if isinstance(layer, keras.layers.Layer) else layer.get_config()
         if layer.name in pairs:
             config["use_bias"] = True
-        copies[layer.name] = _served(layer).from_config(config)
+        copies[layer.name] = type(layer).from_config(config)
         return copies[layer.name]
 
     def call(layer, *args, **kwargs):
@@ -106,13 +83,6 @@ def _copy(model: keras.Model, fold: bool) -> tuple[keras.Model, int]:
         elif isinstance(copy, keras.layers.Layer):
             copy.set_weights(layers[name].get_weights())
     return result, folded
-
-
-def _served(layer) -> type:
-    """The class of a layer's copy."""
-    if type(layer) is Conv2D and layer.groups > 1:
-        return _ServedConv2D
-    return _ServedDepthwiseConv2D if type(layer) is DepthwiseConv2D else type(layer)
 
 
 def _single(tensors: list) -> Any:

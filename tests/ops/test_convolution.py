@@ -330,3 +330,16 @@ def test_a_wrong_bias_or_activation_is_refused():
         conv2d(x, filters, groups=2, bias=tf.zeros(8, tf.float64))
     with pytest.raises(InputError, match='must be None or "relu"'):
         conv2d(x, filters, groups=2, activation="tanh")
+
+
+def test_tensorflow_cannot_join_a_bias_to_a_grouped_convolution():
+    """The joint kernel refuses groups without oneDNN, also where a graph that was made with it is served."""
+
+    def convolve(x, filters, bias):
+        return conv2d(x, filters, groups=2, bias=bias)
+
+    with native("off"):
+        inputs = [tf.zeros((1, 5, 5, 8)), tf.zeros((3, 3, 4, 8)), tf.zeros(8)]
+        graph = tf.function(convolve).get_concrete_function(*inputs).graph
+    (added,) = [op for op in graph.get_operations() if op.type == "BiasAdd"]
+    assert added.inputs[0].op.type == "EnsureShape" and added.inputs[0].op.inputs[0].op.type == "Conv2D"
