@@ -11,7 +11,7 @@ import dataclasses
 
 import keras
 
-from kerascnn import blocks, layers
+from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
@@ -40,26 +40,6 @@ VARIANTS = {
     "cbam_wide_resnet18_1_5": Spec((2, 2, 2, 2), bottleneck=False, widen=1.5),
     "cbam_wide_resnet18_2": Spec((2, 2, 2, 2), bottleneck=False, widen=2.0),
 }
-
-
-def channel_gate(x, reduction, *, name):
-    """x times gate: one MLP (dense c / reduction, ReLU, dense c) on global average and maximum, sum, sigmoid."""
-    reduce = keras.layers.Conv2D(x.shape[-1] // reduction, 1, activation="relu", name=f"{name}_reduce")
-    expand = keras.layers.Conv2D(x.shape[-1], 1, name=f"{name}_expand")
-    average = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_average")(x)
-    maximum = keras.layers.GlobalMaxPooling2D(keepdims=True, name=f"{name}_maximum")(x)
-    gate = keras.layers.Add(name=f"{name}_add")([expand(reduce(average)), expand(reduce(maximum))])
-    gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(gate)
-    return keras.layers.Multiply(name=f"{name}_scale")([x, gate])
-
-
-def spatial_gate(x, *, name):
-    """x times gate: maximum and mean over the channels, 7x7 convolution to one map, BN, sigmoid."""
-    gate = layers.ChannelPool(name=f"{name}_pool")(x)
-    gate = keras.layers.Conv2D(1, 7, padding="same", use_bias=False, name=f"{name}_conv")(gate)
-    gate = layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_bn")(gate)
-    gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(gate)
-    return keras.layers.Multiply(name=f"{name}_scale")([x, gate])
 
 
 def basic(x, width, stride, dilations, groups, *, name):
@@ -91,8 +71,8 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
             name = f"stage{s + 1}_block{b + 1}"
             stride, before = (stride, first) if b == 0 else (1, dilation)
             y = branch(x, width, stride, (before, dilation), spec.groups, name=name)
-            y = channel_gate(y, spec.reduction, name=f"{name}_channel")
-            y = spatial_gate(y, name=f"{name}_spatial")
+            y = blocks.channel_gate(y, spec.reduction, name=f"{name}_channel")
+            y = blocks.spatial_gate(y, name=f"{name}_spatial")
             y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
             if stride > 1 or x.shape[-1] != filters:
                 x = blocks.conv_bn(x, filters, 1, stride, relu=False, name=f"{name}_shortcut_conv")

@@ -45,15 +45,6 @@ VARIANTS = {
 }
 
 
-def squeeze_excite(x, reduction, *, name):
-    """x times gate: global average, dense c / reduction, ReLU, dense c, sigmoid (equations 2 to 4), with biases."""
-    channels = x.shape[-1]
-    gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
-    gate = keras.layers.Conv2D(channels // reduction, 1, activation="relu", name=f"{name}_reduce")(gate)
-    gate = keras.layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_expand")(gate)
-    return keras.layers.Multiply(name=f"{name}_scale")([x, gate])
-
-
 def basic(x, width, stride, dilations, groups, *, name):
     """3x3/stride, BN, ReLU, 3x3, BN."""
     x = blocks.conv_bn(x, width, 3, stride, dilation=dilations[0], groups=groups, name=f"{name}_conv1")
@@ -90,7 +81,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
             name = f"stage{s + 1}_block{b + 1}"
             stride, before = (stride, first) if b == 0 else (1, dilation)
             y = branch(x, width, stride, (before, dilation), spec.groups, name=name)
-            y = squeeze_excite(y, spec.reduction, name=f"{name}_se")
+            y = blocks.squeeze_excite(y, spec.reduction, name=f"{name}_se")
             y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
             if stride > 1 or x.shape[-1] != filters:
                 x = blocks.conv_bn(x, filters, 1, stride, relu=False, name=f"{name}_shortcut_conv")

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import parity
 
-from kerascnn import applications
-from kerascnn.applications import cbam
+from kerascnn import applications, blocks
 
 
 def sigmoid(x):
@@ -14,7 +13,7 @@ def sigmoid(x):
 
 def test_channel_gate_by_hand():
     inputs = keras.Input((None, None, 6))
-    model = keras.Model(inputs, cbam.channel_gate(inputs, 2, name="gate"))
+    model = keras.Model(inputs, blocks.channel_gate(inputs, 2, name="gate"))
     parity.randomize(model)
     w1, b1, w2, b2 = (w.squeeze() for w in model.get_weights())
     x = np.random.default_rng(0).normal(size=(2, 4, 5, 6)).astype("float32")
@@ -24,7 +23,7 @@ def test_channel_gate_by_hand():
 
 def test_spatial_gate_by_hand():
     inputs = keras.Input((None, None, 6))
-    model = keras.Model(inputs, cbam.spatial_gate(inputs, name="gate"))
+    model = keras.Model(inputs, blocks.spatial_gate(inputs, name="gate"))
     parity.randomize(model)
     kernel, gamma, beta, mean, variance = model.get_weights()
     x = np.random.default_rng(0).normal(size=(1, 5, 4, 6)).astype("float32")

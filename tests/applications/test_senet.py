@@ -7,13 +7,12 @@ import numpy as np
 import parity
 import pytest
 
-from kerascnn import applications
-from kerascnn.applications import senet
+from kerascnn import applications, blocks
 
 
 def test_gate_by_hand():
     inputs = keras.Input((None, None, 6))
-    model = keras.Model(inputs, senet.squeeze_excite(inputs, 2, name="se"))
+    model = keras.Model(inputs, blocks.squeeze_excite(inputs, 2, name="se"))
     parity.randomize(model)
     w1, b1, w2, b2 = (w.squeeze() for w in model.get_weights())
     x = np.random.default_rng(0).normal(size=(2, 4, 5, 6)).astype("float32")
@@ -53,8 +52,8 @@ def timm_name(module):
 def test_equals_timm(tmp_path, name, monkeypatch):
     peer = f"timm `legacy_{name}`"
     if not applications.model_info(name).spec.bottleneck:  # timm alone has a ReLU there; see Departures
-        gate, peer = senet.squeeze_excite, f"{peer} (its ReLU before the gate added)"
-        monkeypatch.setattr(senet, "squeeze_excite", lambda x, *args, **names: gate(keras.ops.relu(x), *args, **names))
+        gate, peer = blocks.squeeze_excite, f"{peer} (its ReLU before the gate added)"
+        monkeypatch.setattr(blocks, "squeeze_excite", lambda x, *args, **names: gate(keras.ops.relu(x), *args, **names))
     arrays = parity.peer("timm", f"legacy_{name}", tmp_path, size=76)  # 38 after the stem, 19 after the pool
     model = applications.create_model(name, classifier_activation=None, input_shape=(76, 76, 3))
     parity.copy_state(arrays, model, timm_name)

@@ -1,0 +1,15 @@
+"""The gate of squeeze-and-excitation networks."""
+
+import keras
+
+
+def squeeze_excite(x, reduction: int, *, name: str):
+    """x times gate: global average, dense c / reduction, ReLU, dense c, sigmoid, with biases.
+
+    Equations 2 to 4 of Hu et al. 2017, arXiv:1709.01507.
+    """
+    channels = x.shape[-1]
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+    gate = keras.layers.Conv2D(channels // reduction, 1, activation="relu", name=f"{name}_reduce")(gate)
+    gate = keras.layers.Conv2D(channels, 1, activation="sigmoid", name=f"{name}_expand")(gate)
+    return keras.layers.Multiply(name=f"{name}_scale")([x, gate])
