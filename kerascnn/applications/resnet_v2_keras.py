@@ -13,7 +13,7 @@ import dataclasses
 import keras
 
 from kerascnn import blocks
-from kerascnn._preprocessing import Preprocessing
+from kerascnn._preprocessing import INCEPTION
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.layers.batch_normalization import BatchNormalization
@@ -74,15 +74,14 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     return [*stages[:-1], bn_relu(x, name="final_bn")]
 
 
-_PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))  # to [-1, 1]
 _family = Family(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
-    preprocessing=_PREPROCESSING,
+    preprocessing=INCEPTION,
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PREPROCESSING)
+preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
 
 ResNet50V2Keras = _family("ResNet50V2Keras", "resnetv2_50_keras")
 ResNet101V2Keras = _family("ResNet101V2Keras", "resnetv2_101_keras")
