@@ -17,7 +17,7 @@ ALLOWED = {
     "layers": {"keras", "tensorflow", "ops"},
     "blocks": {"keras", "layers"},
     "applications": {"keras", "blocks", "layers", "weights"},
-    "weights": {"numpy", "keras", "h5py", "absl"},
+    "weights": {"numpy", "keras", "h5py", "safetensors", "absl", "layers"},
     "data": {"tensorflow", "tensorflow_datasets", "numpy", "absl"},
     "training": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data"},
     "evaluation": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data", "serving"},

@@ -29,9 +29,10 @@ def build(library: str, name: str) -> torch.nn.Module:
 def randomize(model: torch.nn.Module) -> None:
     """Random weights, and batch statistics as a trained network might have: no mean 0, no variance 1, scales > 0."""
     for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.GroupNorm):
             torch.nn.init.uniform_(module.weight, 0.5, 1.0)
             torch.nn.init.normal_(module.bias, std=0.2)
+        if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.running_mean, std=0.2)
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
         elif isinstance(module, torch.nn.Conv2d):

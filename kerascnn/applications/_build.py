@@ -14,6 +14,7 @@ import keras
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.applications import _docs, _registry
+from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.deep_model import DeepModel
 from kerascnn.weights import load_weights
 
@@ -62,6 +63,12 @@ class Family:
         head: `head(x, classes, activation, *, option=default, ...) -> outputs`; as for `features`, its keyword-only
             arguments are options. `pooled_head` by default.
         fixed_size: the head flattens the map, so that the input size must be known; else it may be None.
+        weight_decay: the L2 coefficient of the published training; None: that of the recipe.
+        auxiliary: `auxiliary(output_of, classes, activation) -> outputs` of classifiers in the middle of the network,
+            where `output_of("name")` is the output of a layer; gives the builders the option `auxiliary_heads`.
+        auxiliary_weights: factors of their losses, one each.
+        names: library ("torchvision", "timm", "keras") -> what its layers are called here, see
+            `kerascnn.weights.translate`, or a function of the network's row that returns it.
     """
 
     def __init__(
@@ -78,15 +85,22 @@ class Family:
         classes: int = 1000,
         head: Callable = pooled_head,
         fixed_size: bool = False,
+        weight_decay: float | None = None,
+        auxiliary: Callable | None = None,
+        auxiliary_weights: tuple[float, ...] = (),
+        names: Mapping[str, Any] | None = None,
     ):
         self.module, self.name = module, module.rpartition(".")[2]
         self.features, self.head, self.variants = features, head, variants
         self.paper, self.preprocessing, self.recipe = paper, preprocessing, recipe
         self.input_shape, self.min_size, self.classes, self.fixed_size = input_shape, min_size, classes, fixed_size
+        self.weight_decay, self.names = weight_decay, names or {}
+        self.auxiliary, self.auxiliary_weights = auxiliary, auxiliary_weights
         self.feature_options, self.head_options = _options(features), _options(head)
 
     def __call__(self, builder: str, name: str, *, reported: str = "", reconstructed: bool = False, deep: bool = False,
-                 **defaults):  # fmt: skip
+                 input_shape: tuple[int, int, int] | None = None, classes: int | None = None,
+                 min_size: int | None = None, **defaults):  # fmt: skip
         """Makes and registers one builder.
 
         Args:
@@ -95,6 +109,7 @@ class Family:
             reported: the published error, as text with its conditions.
             reconstructed: the source leaves a detail open which was filled in.
             deep: more than about 700 layers lie between input and output; see `kerascnn.layers.deep_model`.
+            input_shape, classes, min_size: those of this network, where they are not the family's.
             **defaults: defaults of the family's options that differ for this network.
 
         Returns:
@@ -102,9 +117,12 @@ class Family:
         """
         spec = self.variants[name]
         options = {**self.feature_options, **self.head_options}
+        if self.auxiliary:
+            options["auxiliary_heads"] = False
         if not defaults.keys() <= options.keys():
             raise InputError(f"The options of {self.name} are {sorted(options)}. Received: {sorted(defaults)}")
-        arguments = {**_KERAS_ARGUMENTS, "classes": self.classes, "name": name, **options, **defaults}
+        classes = self.classes if classes is None else classes
+        arguments = {**_KERAS_ARGUMENTS, "classes": classes, "name": name, **options, **defaults}
         positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
         signature = inspect.Signature(
             [
@@ -120,11 +138,12 @@ class Family:
             paper=self.paper,
             params=None,
             macs=None,
-            input_shape=self.input_shape,
-            min_size=self.min_size,
-            classes=self.classes,
+            input_shape=input_shape or self.input_shape,
+            min_size=min_size or self.min_size,
+            classes=classes,
             preprocessing=self.preprocessing,
             recipe=self.recipe,
+            weight_decay=self.weight_decay,
             weights=(),
             reported=reported,
             reconstructed=reconstructed,
@@ -181,11 +200,17 @@ class Family:
         else:
             pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}.get(pooling)
             outputs = pool(name=f"{pooling}_pool")(stages[-1]) if pool else stages[-1]
-        model = model_class(inputs, outputs, name=name or info.name)
+        if with_head and options.get("auxiliary_heads"):
+            trunk = keras.Model(inputs, stages)
+            more = self.auxiliary(lambda layer: trunk.get_layer(layer).output, classes, classifier_activation)
+            model = AuxiliaryModel(inputs, [outputs, *more], self.auxiliary_weights, name=name or info.name)
+        else:
+            model = model_class(inputs, outputs, name=name or info.name)
         if classes == 0:
             model.feature_strides = feature_strides(model)
         if path is not None:
-            load_weights(model, path)
+            names = {key: rules(info.spec) if callable(rules) else rules for key, rules in self.names.items()}
+            load_weights(model, path, names)
         return model
 
     def _input(self, info, input_tensor, input_shape, with_head):
@@ -242,7 +267,7 @@ def _check_weights(info: _registry.ModelInfo, weights) -> str | None:
         return path
     known = ", ".join(info.weights) or "none yet"
     raise InputError(
-        f"weights must be None, a file (.weights.h5 or .keras) or a tag; tags of {info.name}: {known}. "
+        f"weights must be None, a file (.weights.h5, .keras or .safetensors) or a tag; tags of {info.name}: {known}. "
         f"Received: {weights!r}"
     )
 

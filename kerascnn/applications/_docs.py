@@ -3,6 +3,8 @@
 from kerascnn.applications._registry import ModelInfo
 
 _OPTIONS = {
+    "auxiliary_heads": "with the classifiers in the middle of the network, which add to the loss in training and are\n"
+    "            absent from inference; see `kerascnn.layers.AuxiliaryModel`.",
     "drop_path_rate": "probability of skipping the last block's residual branch, per sample, in training; it grows\n"
     "            linearly from 0 at the first block (at least 0, below 1).",
     "dropout_rate": "probability of dropping a unit, in training (at least 0, below 1).",
@@ -14,9 +16,9 @@ _TEMPLATE = """{builder}, registered as `{name}`.
 
     Args:
         include_top: with the classifying head.
-        weights: None (random), a tag of `model_info("{name}").weights`, or the path of a `.weights.h5` or `.keras`
-            file. With another number of classes than the file's the head stays random; with another number of input
-            channels the first convolution is adapted.
+        weights: None (random), a tag of `model_info("{name}").weights`, or the path of a `.weights.h5`, `.keras` or
+            `.safetensors` file, the latter a PyTorch state dict. With another number of classes than the file's the
+            head stays random; with another number of input channels the first convolution is adapted.
         input_tensor: a Keras tensor [batch, height, width, channels] to build upon, instead of a new input.
         input_shape: (height, width, channels), each side at least {min_size}. By default {input_shape} with the head,
             (None, None, {channels}) without; sizes {size_rule}.

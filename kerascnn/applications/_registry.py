@@ -30,6 +30,7 @@ class ModelInfo:
     classes: int  # default number of classes
     preprocessing: Preprocessing  # what is done to pixels before the network
     recipe: str  # default training recipe: imagenet | cifar | lenet
+    weight_decay: float | None  # L2 coefficient of the published training; None: that of the recipe
     weights: tuple[str, ...]  # tags of published weights
     reported: str  # published error, as text with its conditions
     reconstructed: bool  # the source leaves a detail open, which was filled in; the family's docstring says which

@@ -132,6 +132,16 @@ def head_2012(x, classes, activation, *, dropout_rate: float = 0.5):
     return keras.layers.Dense(classes, activation, kernel_initializer=normal, dtype=dtype, name="head")(x)
 
 
+_torchvision = (
+    (r"features\.0", "conv1"),
+    (r"features\.3", "conv2"),
+    (r"features\.6", "conv3"),
+    (r"features\.8", "conv4"),
+    (r"features\.10", "conv5"),
+    (r"classifier\.1", "fc6"),
+    (r"classifier\.4", "fc7"),
+    (r"classifier\.6", "head"),
+)
 _imagenet = {"variants": VARIANTS, "preprocessing": IMAGENET, "fixed_size": True}
 _2012 = "Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012"
 _family = Family(
@@ -140,6 +150,7 @@ _family = Family(
     head=head,
     paper="Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014, arXiv:1404.5997",
     min_size=63,
+    names={"torchvision": _torchvision},
     **_imagenet,
 )
 _family_2012 = Family(

@@ -1,5 +1,6 @@
 """Keras layers: each wraps one idea, most of them one op of `kerascnn.ops`."""
 
+from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
@@ -16,6 +17,7 @@ from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 __all__ = [
+    "AuxiliaryModel",
     "BatchNormalization",
     "ChannelPool",
     "ConnectionTableConv2D",

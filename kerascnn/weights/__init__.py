@@ -2,5 +2,7 @@
 
 from kerascnn.weights._keras_files import read_keras_file
 from kerascnn.weights._load import load_weights
+from kerascnn.weights._names import translate
+from kerascnn.weights._safetensors_files import read_safetensors
 
-__all__ = ["load_weights", "read_keras_file"]
+__all__ = ["load_weights", "read_keras_file", "read_safetensors", "translate"]

@@ -1,36 +1,47 @@
 """Puts the variables of a file into a model: all of them or none."""
 
 import os
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from kerascnn._errors import InputError
+from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.weights._keras_files import read_keras_file
+from kerascnn.weights._names import Rules, translate
+from kerascnn.weights._safetensors_files import read_safetensors
+from kerascnn.weights._torch_layout import to_keras
 
 _HEAD = "head"  # the classifier is called so in every network
+_AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
 _LISTED = 8  # names per list in an error message
 
 
-def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
+def load_weights(model: keras.Model, path: str | os.PathLike, names: Mapping[str, Rules] | None = None) -> None:
     """Reads a file into a model, layer by layer, by name.
 
-    A model with another number of classes keeps its own head; a model without a head ignores the file's. Another number
+    A model with another number of classes keeps its own head; a model without a head, or without the auxiliary heads of
+    the file, ignores the file's. Another number
     of input channels adapts the first convolution: its kernel is spread evenly over the channels, so that a grey image
     gives what the same image with repeated channels gave. Everything else must fit; a file that does not fit changes
     nothing.
 
     Args:
         model: built by a builder of this package.
-        path: a `.weights.h5` or `.keras` file.
+        path: a `.weights.h5` or `.keras` file of this package or of `keras.applications`; or a `.safetensors` file with
+            the state dict of a PyTorch network.
+        names: library -> rules that translate its names; "keras" is for Keras files, every other for PyTorch's.
 
     Raises:
         InputError: the file cannot be read, or layers are missing, unexpected or of another shape; all are listed.
     """
-    found = read_keras_file(path)
     layers = {layer.name: layer for layer in model.layers}
+    found = _read(path, layers, names or {}, model.name)
     wanted = {name: [tuple(v.shape) for v in _variables(layer)] for name, layer in layers.items()}
     wanted = {name: shapes for name, shapes in wanted.items() if shapes}
+    if not isinstance(model, AuxiliaryModel):
+        found = {name: arrays for name, arrays in found.items() if not name.startswith(_AUXILIARY)}
     if _HEAD not in wanted:
         found.pop(_HEAD, None)
     elif _HEAD in found and _other_classes(_shapes(found[_HEAD]), wanted[_HEAD]):
@@ -53,6 +64,37 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     for name in wanted:
         for variable, value in zip(_variables(layers[name]), found[name], strict=True):
             variable.assign(value)
+
+
+def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str, list[np.ndarray]]:
+    """The file's arrays by our layers' names, in the layouts of Keras."""
+    if not os.fspath(path).endswith(".safetensors"):
+        found = read_keras_file(path)
+        if "keras" in names and not found.keys() & layers.keys():
+            found = {_renamed(names["keras"], name): arrays for name, arrays in found.items()}
+        return found
+    modules: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in read_safetensors(path).items():
+        module, _, entry = key.rpartition(".")
+        modules.setdefault(module, {})[entry] = array
+    rules = _best({library: rules for library, rules in names.items() if library != "keras"}, modules, layers)
+    if rules is None:
+        raise InputError(f"No names of PyTorch's modules are known for {model_name}. Received: {path}")
+    found = {}
+    for module, entries in modules.items():
+        name = _renamed(rules, module)
+        found[name] = to_keras(layers[name], entries) if name in layers else list(entries.values())
+    return found
+
+
+def _best(names: Mapping[str, Rules], modules, layers) -> Rules | None:
+    """The rules of the library under whose names the most modules find a layer."""
+    return max(names.values(), key=lambda rules: sum(translate(rules, m) in layers for m in modules), default=None)
+
+
+def _renamed(rules: Rules, name: str) -> str:
+    """The name here; where no rule matches the other library's own, so that the error lists it as unexpected."""
+    return translate(rules, name) or name
 
 
 def _variables(layer: keras.layers.Layer) -> list:

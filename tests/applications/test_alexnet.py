@@ -1,10 +1,6 @@
 """AlexNet: what the paper fixes, and torchvision's numbers."""
 
-import re
-
 import keras
-import parity
-import pytest
 
 from kerascnn import applications
 
@@ -33,22 +29,3 @@ def test_published_map_sizes():
 def test_dropout_rate_is_an_option():
     model = applications.AlexNetCIFAR10(dropout_rate=0.25)
     assert {layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)} == {0.25}
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize("size", [224, pytest.param(96, marks=pytest.mark.slow)])
-def test_equals_torchvision(tmp_path, size):
-    arrays = parity.peer("torchvision", "alexnet", tmp_path, size=size)
-    model = applications.AlexNet(classifier_activation=None, input_shape=(size, size, 3))
-    # Torch flattens [256, 6, 6], we flatten [6, 6, 256].
-    key = "state/classifier.1.weight"
-    arrays[key] = arrays[key].reshape(4096, 256, 6, 6).transpose(0, 2, 3, 1).reshape(4096, -1)
-    convs = {"0": "conv1", "3": "conv2", "6": "conv3", "8": "conv4", "10": "conv5"}
-    dense = {"1": "fc6", "4": "fc7", "6": "head"}
-
-    def rename(module):
-        part, index = re.fullmatch(r"(\w+)\.(\d+)", module).groups()
-        return (convs if part == "features" else dense)[index]
-
-    parity.copy_state(arrays, model, rename)
-    parity.check("alexnet", "torchvision `alexnet`", model(parity.images(arrays)), arrays["output"])

@@ -1,29 +1,18 @@
 """What every network promises, checked over the registry; the smallest of each family by default, all when slow."""
 
+import json
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from training_check import loss_falls
 
 from kerascnn import applications
 from kerascnn._errors import InputError
 
-STRIDES = {  # input size / size of each stage output
-    "lenet5": [2, 4, 4],
-    "lenet5_1998": [2, 4, 4],
-    "alexnet_cifar10": [1, 2, 4],
-    "alexnet": [8, 16, 32],
-    "alexnet_2012": [8, 16, 32],
-    "alexnet_ungrouped": [8, 16, 32],
-    **{f"resnetv2_{depth}_keras": [8, 16, 32, 32] for depth in (50, 101, 152)},  # the last block of a stage strides
-    **{f"simplenet_{net}": [1, 2, 4, 8, 16] for net in ("5m", "310k", "460k", "cifar_5m", "cifar_310k", "cifar_460k")},
-    "simplenet_cifar_5m_extra_pool": [1, 2, 4, 8, 16, 32],
-    **{
-        f"simplenetv1_{size}_m{mode}{scale}": [8, 16, 32]
-        for size, scale in [("small", "_05"), ("small", "_075"), ("5m", ""), ("9m", "")]
-        for mode in (1, 2)
-    },
-}
+PUBLISHED = json.loads((Path(__file__).parents[1] / "golden/published.json").read_text(encoding="utf-8"))
 
 
 def odd_size(info):
@@ -57,12 +46,16 @@ def test_trains_and_comes_back_from_a_file(network, golden, tmp_path):
 def test_stage_outputs(network, golden):
     info = applications.model_info(network)
     model = applications.create_model(network, features_only=True, input_shape=(None, None, 4))
-    small = info.input_shape[0] <= 64
-    assert model.feature_strides == STRIDES.get(network, [1, 2, 4] if small else [4, 8, 16, 32])
+    usual = [1, 2, 4] if info.input_shape[0] <= 64 else [4, 8, 16, 32]
+    assert model.feature_strides == PUBLISHED[network].get("strides", usual)
     shapes = model.compute_output_shape((1, 256, 256, 4))
     for stride, shape in zip(model.feature_strides, shapes, strict=True):
         assert 256 / stride / 1.2 < shape[1] <= 256 / stride  # windows without padding lose the border
     assert [shape[3] for shape in shapes] == [stage[2] for stage in golden.read()[network]["stages"]]
+
+
+def test_the_loss_falls(network):
+    loss_falls(network)
 
 
 @pytest.mark.slow  # by code that all share, which test_build.py tests on one network

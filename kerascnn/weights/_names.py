@@ -1,0 +1,42 @@
+"""What the layers of other libraries are called here: rules, written down beside each family."""
+
+import re
+from collections.abc import Sequence
+
+from kerascnn._errors import InputError
+
+# (regular expression, template): the first that matches the whole name gives the layer's name here, in which {1} stands
+# for a group and {2+1} for a group that is a number, plus or minus another: libraries count blocks from 0, we from 1.
+Rules = Sequence[tuple[str, str]]
+
+
+def translate(rules: Rules, name: str) -> str | None:
+    """The layer that a module or layer of another library corresponds to.
+
+    Args:
+        rules: (regular expression, template) pairs, the first full match counts.
+        name: what the other library calls it, such as `layer1.0.conv2`.
+
+    Returns:
+        The name of the layer here, such as `stage1_block1_conv2`; None where no rule matches.
+
+    Raises:
+        InputError: a template does arithmetic on a group that is no number.
+    """
+    for pattern, template in rules:
+        match = re.fullmatch(pattern, name)
+        if match:
+            return _filled(template, match)
+    return None
+
+
+def _filled(template: str, match: re.Match) -> str:
+    def fill(field: re.Match) -> str:
+        value = match[int(field[1])]
+        if not field[2]:
+            return value or ""
+        if value is None or not value.isdigit():
+            raise InputError(f"{template!r} adds to a group that must be a number. Received: {value!r} in {match[0]!r}")
+        return str(int(value) + int(field[2]))
+
+    return re.sub(r"\{(\d+)([+-]\d+)?\}", fill, template)

@@ -1,0 +1,67 @@
+"""PyTorch's layouts into those of Keras: kernels [out, in, h, w], matrices [out, in], maps flattened channels first."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+_ENTRIES = {  # variable of a Keras layer -> entry of a module's state dict
+    "kernel": "weight",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+_SHAPE_KEEPING = (keras.layers.Dropout, keras.layers.Activation, keras.layers.Identity)
+
+
+def to_keras(layer: keras.layers.Layer, entries: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The variables of a layer from a module's entries; what the layer does not know comes last.
+
+    Args:
+        layer: of a functional model.
+        entries: state dict of the module, such as {"weight": [out, in, h, w], "bias": [out]}.
+
+    Returns:
+        One array per variable that the module has, in the layer's order, in the layouts of Keras; then the others.
+    """
+    rest = dict(entries)
+    rest.pop("num_batches_tracked", None)
+    arrays = []
+    for variable in layer.weights:
+        entry = _ENTRIES.get(variable.name, variable.name)
+        if entry in rest:
+            value = rest.pop(entry)
+            arrays.append(_kernel(layer, value, tuple(variable.shape)) if variable.name == "kernel" else value)
+    return [*arrays, *rest.values()]
+
+
+def _kernel(layer, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if isinstance(layer, keras.layers.Dense):
+        if value.ndim == 4:  # a dense layer written as a convolution over the whole map
+            return value.transpose(2, 3, 1, 0).reshape(-1, value.shape[0])
+        if value.ndim == 2:
+            flattened = _flattened(layer)
+            if flattened and value.shape[1] == np.prod(flattened):
+                height, width, channels = flattened
+                value = value.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(value), -1)
+            return value.T
+        return value
+    if value.ndim == 2 and len(shape) == 4:  # a 1x1 convolution written as a dense layer
+        value = value[:, :, None, None]
+    if value.ndim != 4:
+        return value
+    if isinstance(layer, keras.layers.DepthwiseConv2D) and value.shape[1] == 1 and len(value) % shape[2] == 0:
+        out, _, height, width = value.shape  # channel c makes the outputs c * multiplier ...
+        return value.reshape(shape[2], out // shape[2], height, width).transpose(2, 3, 0, 1)
+    return value.transpose(2, 3, 1, 0)
+
+
+def _flattened(layer: keras.layers.Layer) -> tuple[int, int, int] | None:
+    """(height, width, channels) of the map that was flattened to become a dense layer's input."""
+    producer = layer.input._keras_history.operation
+    while isinstance(producer, _SHAPE_KEEPING):
+        producer = producer.input._keras_history.operation
+    if not isinstance(producer, keras.layers.Flatten) or len(producer.input.shape) != 4:
+        return None
+    return producer.input.shape[1:]
