@@ -10,6 +10,7 @@ from kerascnn.layers.deformable_conv2d import DeformableConv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
+from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
@@ -27,6 +28,7 @@ __all__ = [
     "DepthwiseConv2D",
     "DropPath",
     "LocalResponseNormalization",
+    "MaxPooling2D",
     "RBFCodes",
     "SAFPooling2D",
     "Subsampling2D",
