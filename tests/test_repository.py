@@ -22,7 +22,7 @@ ALLOWED = {
     "training": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data"},
     "evaluation": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data", "serving"},
     "serving": {"keras", "tensorflow", "numpy", "absl", "google", "layers", "ops", "data"},
-    "analysis": {"keras", "tensorflow", "numpy", "absl", "layers", "ops", "data"},
+    "analysis": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data"},
     "benchmark": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops"},
 }
 STANDARD_LIBRARY = __import__("sys").stdlib_module_names

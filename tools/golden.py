@@ -94,7 +94,7 @@ def record(name: str) -> dict:
         small = applications.create_model(name, input_shape=(size, size, channels), **options)
     cost = analysis.count(model, info.input_shape)
     if cost.unknown:
-        raise SystemExit(f"{name}: no formula for {', '.join(cost.unknown)}; add it to kerascnn/analysis/cost.py")
+        raise SystemExit(f"{name}: no formula for {', '.join(cost.unknown)}; add it to kerascnn/analysis/formulas.py")
     stages = applications.create_model(name, features_only=True).compute_output_shape((1, *info.input_shape))
     return {
         "params": cost.params_trainable,

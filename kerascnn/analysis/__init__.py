@@ -1,4 +1,7 @@
-"""What a network costs, read from any `keras.Model`."""
+"""What a network costs and sees, read from any `keras.Model`."""
 
 from kerascnn.analysis.cost import Cost as Cost
+from kerascnn.analysis.cost import LayerCost as LayerCost
 from kerascnn.analysis.cost import count as count
+from kerascnn.analysis.cost import table as table
+from kerascnn.analysis.formulas import FORMULAS as FORMULAS

@@ -1,7 +1,10 @@
 """Costs of small networks against sums done by hand."""
 
+import io
+
 import keras
 import pytest
+from rich.console import Console
 
 from kerascnn import analysis
 from kerascnn._errors import InputError
@@ -74,11 +77,16 @@ def test_layers_without_a_formula_are_reported():
         def call(self, x):
             return x * self.gain
 
+    class Weightless(keras.layers.Layer):
+        def call(self, x):
+            return keras.ops.matmul(x, keras.ops.ones((4, 4)))
+
     inputs = keras.Input((4,))
     x = Gain(name="mine")(inputs)
-    cost = analysis.count(keras.Model(inputs, keras.ops.relu(x)))
-    assert cost.unknown == ("mine (Gain)",)
+    cost = analysis.count(keras.Model(inputs, keras.ops.relu(Weightless(name="hides")(x))))
+    assert cost.unknown == ("mine (Gain)", "hides (Weightless)")
     assert cost.macs == 0
+    assert [row.macs for row in cost.layers] == [None, None, 0]
     assert cost.params_trainable == 4
 
 
@@ -88,6 +96,128 @@ def test_models_without_a_graph_are_refused():
 
     with pytest.raises(InputError, match="functional"):
         analysis.count(Subclassed())
-    with pytest.raises(InputError, match="one input"):
-        a, b = keras.Input((2,)), keras.Input((2,))
+    a, b = keras.Input((2,)), keras.Input((2,))
+    with pytest.raises(InputError, match="has 2"):
         analysis.count(keras.Model([a, b], keras.layers.add([a, b])), (2,))
+
+
+def test_several_inputs_of_open_size():
+    a, b = keras.Input((None, 5)), keras.Input((None, 5))
+    scores = keras.layers.Dot(axes=2)([a, b])
+    assert analysis.count(keras.Model([a, b], scores), [(7, 5), (3, 5)]).macs == 7 * 5 * 3
+
+
+def test_rows_are_one_a_call_with_weights_at_the_first():
+    shared = keras.layers.Dense(4, name="shared")
+    inner_in = keras.Input((4,))
+    inner = keras.Model(inner_in, shared(keras.layers.Activation("relu", name="relu")(inner_in)), name="inner")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, inner(inner(shared(inputs))))
+    rows = [(row.name, row.kind, row.params_trainable, row.macs) for row in analysis.count(model).layers]
+    again = [("inner/relu", "Activation", 0, 0), ("inner/shared", "Dense", 0, 16)]
+    assert rows == [("shared", "Dense", 20, 16), *again, *again]
+
+
+def test_frozen_weights_are_not_trainable():
+    model = _small()
+    trainable = sum(row.params_trainable for row in analysis.count(model).layers)
+    model.layers[1].trainable = False
+    cost = analysis.count(model)
+    assert cost.params_trainable == trainable - 112
+    assert cost.params_trainable + cost.params_other == model.count_params()
+
+
+def test_activations_and_peak_memory_by_hand():
+    """x (100) -> a (200) -> b (50); x and b -> c (150); c seen as a vector; dense 10."""
+    x = keras.Input((10, 10, 1))
+    a = keras.layers.Conv2D(2, 1)(x)
+    b = keras.layers.GlobalAveragePooling2D(keepdims=True)(a)
+    y = keras.layers.Multiply()([x, b])
+    y = keras.layers.Dropout(0.5)(keras.layers.Identity()(y))
+    model = keras.Model(x, keras.layers.Dense(10)(keras.layers.Flatten()(y)))
+    cost = analysis.count(model)
+    assert [row.activations for row in cost.layers] == [200, 2, 200, 0, 0, 0, 10]
+    assert cost.activations == 412
+    # x and a; x, a and b; x, b and y; y and the result
+    assert cost.peak_bytes == 4 * max(300, 302, 302, 210)
+    assert analysis.count(model, batch_size=8, dtype="float16").peak_bytes == 8 * 2 * 302
+
+
+def test_a_shortcut_stays_in_memory_until_it_is_added():
+    x = keras.Input((100,))
+    y = keras.layers.ReLU()(x)
+    for _ in range(3):
+        y = keras.layers.ReLU()(y)
+    model = keras.Model(x, keras.layers.add([x, y]))
+    assert analysis.count(model).peak_bytes == 4 * 300  # never more than x and two of the chain
+    assert analysis.count(keras.Model(x, y)).peak_bytes == 4 * 200
+
+
+def test_memory_follows_the_dtypes_of_the_model():
+    x = keras.Input((100,), dtype="uint8")
+    model = keras.Model(x, keras.layers.Rescaling(1 / 255, dtype="float16")(x))
+    assert analysis.count(model).peak_bytes == 100 + 200
+    assert analysis.count(model, dtype="float32").peak_bytes == 100 + 400
+    with pytest.raises(InputError, match="dtype must be"):
+        analysis.count(model, dtype="floaty")
+    with pytest.raises(InputError, match="batch_size"):
+        analysis.count(model, batch_size=0)
+
+
+def _encoder_block(x, heads, hidden):
+    y = keras.layers.LayerNormalization()(x)
+    x = keras.layers.Add()([x, keras.layers.MultiHeadAttention(heads, x.shape[-1] // heads)(y, y)])
+    y = keras.layers.Dense(hidden, activation="gelu")(keras.layers.LayerNormalization()(x))
+    return keras.layers.Add()([x, keras.layers.Dense(x.shape[-1])(y)])
+
+
+def test_a_transformer():
+    """ViT-Ti/16 without the class token: 196 tokens of 192, 12 blocks."""
+    inputs = keras.Input((224, 224, 3))
+    x = keras.layers.Reshape((196, 192))(keras.layers.Conv2D(192, 16, 16)(inputs))
+    for _ in range(12):
+        x = _encoder_block(x, 3, 768)
+    x = keras.layers.GlobalAveragePooling1D()(keras.layers.LayerNormalization()(x))
+    model = keras.Model(inputs, keras.layers.Dense(1000)(x))
+    cost = analysis.count(model)
+    block = 196 * 192 * (4 * 192 + 2 * 768) + 2 * 196 * 196 * 192
+    assert cost.macs == 196 * 768 * 192 + 12 * block + 192 * 1000
+    assert cost.unknown == () and cost.params_trainable == model.count_params()
+
+
+def test_a_network_of_lstms():
+    inputs = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(1000, 32, mask_zero=True)(inputs)
+    x = keras.layers.Bidirectional(keras.layers.LSTM(16, return_sequences=True))(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.LSTM(8)(x)))
+    cost = analysis.count(model, (20,))
+    assert cost.macs == 20 * (2 * 64 * (32 + 16) + 32 * (32 + 8)) + 16
+    assert cost.unknown == () and cost.params_trainable == model.count_params()
+
+
+@pytest.mark.parametrize(
+    "name, millions",  # of the papers; keras.applications' documentation has the same nets
+    [("MobileNet", 569), ("MobileNetV2", 300), ("EfficientNetB0", 390), ("DenseNet121", 2834)],
+)
+def test_networks_of_keras_applications(name, millions):
+    model = getattr(keras.applications, name)(weights=None)
+    cost = analysis.count(model)
+    assert cost.macs / 1e6 == pytest.approx(millions, rel=0.02)
+    assert cost.params_trainable + cost.params_other == model.count_params()
+    assert cost.unknown == ()
+
+
+def test_the_table():
+    @keras.saving.register_keras_serializable(package="test")
+    class Own(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    x = keras.Input((8, 8, 3))
+    model = keras.Model(x, Own(name="own")(keras.layers.Conv2D(4, 3, name="conv")(x)))
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(analysis.table(analysis.count(model), "small"))
+    text = " ".join(console.export_text().split())
+    assert "│ conv │ Conv2D │ 6 x 6 x 4 │ 112 │ 3,888 │ 144 │" in text
+    assert "│ own │ Own │ 6 x 6 x 4 │ │ ? │ 144 │" in text
+    assert "│ total │ │ │ 112 │ 3,888 + ? │ 288 │" in text
