@@ -317,6 +317,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.BatchNormalization,
         layers.ChannelPool,
         layers.LocalResponseNormalization,
+        layers.MaxPooling2D,
         layers.RBFCodes,  # its fixed codes are +1 and -1
         layers.SAFPooling2D,
         layers.Subsampling2D,

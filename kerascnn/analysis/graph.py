@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kerascnn._errors import InputError
+from kerascnn.layers import AuxiliaryModel
 from kerascnn.layers.deep_model import deep_recursion
 
 
@@ -84,20 +85,11 @@ def walk(model: keras.Model, input_shape: Sequence | None = None) -> Graph:
 
 
 def has_graph(operation) -> bool:
-    """Whether this is a model whose graph says all that a call of it does."""
+    """Whether this is a model whose graph says all that a call of it does, at inference."""
     if not isinstance(operation, keras.Model) or not getattr(operation, "inputs", None):
         return False
-    return not overridden(type(operation), until="keras.")
-
-
-def overridden(kind: type, until: str) -> bool:
-    """Whether a class, or a base of it before the first in a module that starts so, computes in its own way."""
-    for base in kind.__mro__:
-        if base.__module__.startswith(until):
-            return False
-        if "call" in vars(base) or "convolution_op" in vars(base):
-            return True
-    return False
+    own = (kind for kind in type(operation).__mro__ if not kind.__module__.startswith("keras."))
+    return isinstance(operation, AuxiliaryModel) or not any("call" in vars(kind) for kind in own)
 
 
 def _tensors(structure):

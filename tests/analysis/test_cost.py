@@ -6,7 +6,7 @@ import keras
 import pytest
 from rich.console import Console
 
-from kerascnn import analysis
+from kerascnn import analysis, layers
 from kerascnn._errors import InputError
 
 
@@ -116,6 +116,15 @@ def test_rows_are_one_a_call_with_weights_at_the_first():
     rows = [(row.name, row.kind, row.params_trainable, row.macs) for row in analysis.count(model).layers]
     again = [("inner/relu", "Activation", 0, 0), ("inner/shared", "Dense", 0, 16)]
     assert rows == [("shared", "Dense", 20, 16), *again, *again]
+
+
+def test_auxiliary_heads_cost_weights_alone():
+    x = keras.Input((4,))
+    y = keras.layers.Dense(3)(x)
+    outputs = [keras.layers.Dense(2)(y), keras.layers.Dense(2, name="auxiliary")(y)]
+    cost = analysis.count(layers.AuxiliaryModel(x, outputs, [0.3]))
+    assert (cost.macs, cost.params_trainable) == (12 + 6, 15 + 8 + 8)
+    assert cost.layers[-1].params_trainable == 8 and "no layer" in cost.layers[-1].name
 
 
 def test_frozen_weights_are_not_trainable():
