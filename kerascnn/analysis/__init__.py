@@ -5,3 +5,5 @@ from kerascnn.analysis.cost import LayerCost as LayerCost
 from kerascnn.analysis.cost import count as count
 from kerascnn.analysis.cost import table as table
 from kerascnn.analysis.formulas import FORMULAS as FORMULAS
+from kerascnn.analysis.receptive_field import ReceptiveField as ReceptiveField
+from kerascnn.analysis.receptive_field import receptive_field as receptive_field

@@ -35,6 +35,8 @@ class ModelInfo:
     reported: str  # published error, as text with its conditions
     reconstructed: bool  # the source leaves a detail open, which was filled in; the family's docstring says which
     spec: Any  # the row of the family's table, a frozen dataclass
+    activations: int | None = None  # elements of all layers' outputs for one default input; None: not recorded
+    receptive_field: int | None = None  # pixels that a position of the last stage sees; None: not recorded
 
 
 _ROWS: dict[str, tuple[ModelInfo, Callable]] = {}
@@ -161,4 +163,5 @@ def model_info(name: str) -> ModelInfo:
     """
     info = _row(name)[0]
     facts = _facts().get(name, {})
-    return dataclasses.replace(info, params=facts.get("params"), macs=facts.get("macs"))
+    recorded = ("params", "macs", "activations", "receptive_field")
+    return dataclasses.replace(info, **{key: facts.get(key) for key in recorded})
