@@ -9,12 +9,15 @@ from kerascnn.layers.deep_model import DeepModel
 from kerascnn.layers.deformable_conv2d import DeformableConv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 from kerascnn.layers.drop_path import DropPath
+from kerascnn.layers.fractal_join import FractalJoin, FractalPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
+from kerascnn.layers.shake_shake import ShakeShake
 from kerascnn.layers.subsampling2d import Subsampling2D
+from kerascnn.layers.weight_standardized_conv2d import WeightStandardizedConv2D
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 __all__ = [
@@ -27,11 +30,15 @@ __all__ = [
     "DeformableConv2D",
     "DepthwiseConv2D",
     "DropPath",
+    "FractalJoin",
+    "FractalPath",
     "LocalResponseNormalization",
     "MaxPooling2D",
     "RBFCodes",
     "SAFPooling2D",
+    "ShakeShake",
     "Subsampling2D",
+    "WeightStandardizedConv2D",
     "ZeroPadShortcut",
     "scaled_tanh",
 ]
