@@ -16,6 +16,7 @@ from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._names import TORCH_RESNET
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 _WIDTHS = (64, 128, 256, 512)
@@ -97,12 +98,19 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     return stages
 
 
+_keras = (  # counts stages from 2
+    (r"conv1_(conv|bn)", "stem_{1}"),
+    (r"conv(\d)_block(\d+)_0_(conv|bn)", "stage{1-1}_block{2}_shortcut_{3}"),
+    (r"conv(\d)_block(\d+)_(\d)_(conv|bn)", "stage{1-1}_block{2}_{4}{3}"),
+    (r"predictions", "head"),
+)
 _family = Family(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",
     preprocessing=IMAGENET,
+    names={"torchvision": TORCH_RESNET, "timm": TORCH_RESNET, "keras": _keras},
 )
 preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
 

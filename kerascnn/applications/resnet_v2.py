@@ -87,12 +87,22 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     return [*stages[:-1], blocks.bn_relu(x, name="final_bn")]
 
 
+_timm = (  # its first unit holds the batch norm that ours has in the stem
+    (r"stem\.conv", "stem_conv"),
+    (r"stages\.0\.blocks\.0\.norm1", "stem_bn"),
+    (r"stages\.(\d)\.blocks\.(\d+)\.conv(\d)", "stage{1+1}_block{2+1}_conv{3}"),
+    (r"stages\.(\d)\.blocks\.(\d+)\.norm(\d)", "stage{1+1}_block{2+1}_bn{3}"),
+    (r"stages\.(\d)\.blocks\.(\d+)\.downsample\.conv", "stage{1+1}_block{2+1}_shortcut_conv"),
+    (r"norm", "final_bn"),
+    (r"head\.fc", "head"),
+)
 _family = Family(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
     preprocessing=IMAGENET,
+    names={"timm": _timm},
 )
 preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
 

@@ -74,12 +74,22 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     return [*stages[:-1], bn_relu(x, name="final_bn")]
 
 
+_keras = (  # counts stages from 2, and batch norms from the one before the first convolution
+    (r"conv1_conv", "stem_conv"),
+    (r"conv(\d)_block(\d+)_preact_bn", "stage{1-1}_block{2}_bn1"),
+    (r"conv(\d)_block(\d+)_0_conv", "stage{1-1}_block{2}_shortcut_conv"),
+    (r"conv(\d)_block(\d+)_(\d)_conv", "stage{1-1}_block{2}_conv{3}"),
+    (r"conv(\d)_block(\d+)_(\d)_bn", "stage{1-1}_block{2}_bn{3+1}"),
+    (r"post_bn", "final_bn"),
+    (r"predictions", "head"),
+)
 _family = Family(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
     preprocessing=INCEPTION,
+    names={"keras": _keras},
 )
 preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
 

@@ -15,6 +15,7 @@ from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._names import TORCH_RESNET
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,7 @@ _family = Family(
     paper="Xie, Girshick, Dollár, Tu, He: Aggregated Residual Transformations for Deep Neural Networks, 2017, "
     "arXiv:1611.05431",
     preprocessing=IMAGENET,
+    names={"torchvision": TORCH_RESNET, "timm": TORCH_RESNET},
 )
 preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
 

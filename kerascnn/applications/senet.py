@@ -17,6 +17,7 @@ from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._names import TIMM_LEGACY_SE
 
 __all__ = ["decode_predictions", "preprocess_input"]
 
@@ -97,6 +98,7 @@ _family = Family(
     variants=VARIANTS,
     paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507",
     preprocessing=IMAGENET,
+    names={"timm": TIMM_LEGACY_SE},
 )
 preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
 

@@ -15,6 +15,7 @@ from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR, IMAGENET
 from kerascnn.applications._build import Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._names import TORCH_RESNET
 
 __all__ = ["decode_predictions", "preprocess_input"]
 
@@ -143,7 +144,14 @@ _family = Family(
     min_size=8,
     classes=10,
 )
-_bottleneck = Family(__name__, features=features_bottleneck, variants=VARIANTS, paper=_paper, preprocessing=IMAGENET)
+_bottleneck = Family(
+    __name__,
+    features=features_bottleneck,
+    variants=VARIANTS,
+    paper=_paper,
+    preprocessing=IMAGENET,
+    names={"torchvision": TORCH_RESNET, "timm": TORCH_RESNET},
+)
 _basic = Family(
     __name__,
     features=features_basic,

@@ -29,7 +29,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike, names: Mapping[str
 
     Args:
         model: built by a builder of this package.
-        path: a `.weights.h5` or `.keras` file of this package or of `keras.applications`; or a `.safetensors` file with
+        path: a `.weights.h5` or `.keras` file of this package or of `keras.applications` (whose biases before a
+            batch norm go into its mean); or a `.safetensors` file with
             the state dict of a PyTorch network.
         names: library -> rules that translate its names; "keras" is for Keras files, every other for PyTorch's.
 
@@ -72,6 +73,7 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
         found = read_keras_file(path)
         if "keras" in names and not found.keys() & layers.keys():
             found = {_renamed(names["keras"], name): arrays for name, arrays in found.items()}
+            _fold_biases(found, layers)
         return found
     modules: dict[str, dict[str, np.ndarray]] = {}
     for key, array in read_safetensors(path).items():
@@ -85,6 +87,17 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
         name = _renamed(rules, module)
         found[name] = to_keras(layers[name], entries) if name in layers else list(entries.values())
     return found
+
+
+def _fold_biases(found: dict[str, list[np.ndarray]], layers) -> None:
+    """A convolution's bias that the layer here does not have goes into the mean of the batch norm after it."""
+    for name in [name for name, arrays in found.items() if len(arrays) == 2 and name in layers]:
+        norm = name.replace("conv", "bn")
+        if norm == name or len(layers[name].weights) != 1 or len(found.get(norm, ())) != 4:
+            continue
+        bias = found[name].pop()
+        gamma, beta, mean, variance = found[norm]
+        found[norm] = [gamma, beta, mean - bias, variance]
 
 
 def _best(names: Mapping[str, Rules], modules, layers) -> Rules | None:

@@ -1,14 +1,14 @@
-"""Helpers of the parity tests: random weights, copying them between implementations, and running a peer."""
+"""Helpers of the parity tests: random weights, running a peer, and comparing."""
 
 import importlib.util
 import os
-import re
 import subprocess
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 TOOL = Path(__file__).parents[2] / "tools" / "peer_forward.py"
 
@@ -45,32 +45,6 @@ def randomize(model: keras.Model, seed: int = 0) -> None:
             variable.assign(value)
 
 
-def copy_layers(source: keras.Model, target: keras.Model, rename) -> None:
-    """Copies every layer with weights; a convolution's bias that the target lacks goes into the batch norm after it.
-
-    Args:
-        source, target: the models.
-        rename: name in the source -> name in the target.
-    """
-    spare = {}  # target's batch norm -> bias that it must take
-    copied = set()
-    for layer in source.layers:
-        values = layer.get_weights()
-        if not values:
-            continue
-        name = rename(layer.name)
-        twin = target.get_layer(name)
-        if isinstance(layer, keras.layers.Conv2D) and layer.use_bias and not twin.use_bias:
-            spare[name.replace("conv", "bn")] = values.pop()
-        if isinstance(layer, keras.layers.BatchNormalization):
-            values[2] = values[2] - spare.pop(name, 0)
-            values[3] = values[3] + layer.epsilon - twin.epsilon
-        twin.set_weights(values)
-        copied.add(name)
-    assert not spare
-    assert copied == {layer.name for layer in target.layers if layer.weights}
-
-
 def peer(library: str, name: str, folder: Path, **options: int) -> dict[str, np.ndarray]:
     """Runs a Torch network in this process or in KERASCNN_PEERS_PYTHON's; skips the test where neither has torch."""
     python = os.environ.get("KERASCNN_PEERS_PYTHON")
@@ -91,46 +65,14 @@ def peer(library: str, name: str, folder: Path, **options: int) -> dict[str, np.
         return dict(arrays)
 
 
-_VARIABLES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-
-
-def copy_state(arrays: dict[str, np.ndarray], target: keras.Model, rename) -> None:
-    """Copies a Torch state dict into a model; every entry must find its variable and every variable its entry.
-
-    Args:
-        arrays: what `peer` returned.
-        target: the model.
-        rename: name of a Torch module -> name of the layer.
-    """
-    wanted = {(layer.name, variable.name): variable for layer in target.layers for variable in layer.weights}
-    for key, value in arrays.items():
-        if not key.startswith("state/") or key.endswith("num_batches_tracked"):
-            continue
-        module, _, entry = key.removeprefix("state/").rpartition(".")
-        layer = target.get_layer(rename(module))
-        if isinstance(layer, keras.layers.BatchNormalization):
-            variable = _VARIABLES[entry]
-        elif entry == "weight":
-            variable = "kernel"
-            value = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
-        else:
-            variable = entry
-        variable = wanted.pop((layer.name, variable))
-        variable.assign(value.reshape(variable.shape))  # timm has dense layers that are 1x1 convolutions
-    assert not wanted, sorted(wanted)
+def save_state(arrays: dict[str, np.ndarray], path: Path) -> Path:
+    """Writes the state dict of what `peer` returned as a `.safetensors` file."""
+    save_file(
+        {k.removeprefix("state/"): np.ascontiguousarray(v) for k, v in arrays.items() if k.startswith("state/")}, path
+    )
+    return path
 
 
 def images(arrays: dict[str, np.ndarray]) -> np.ndarray:
     """The peer's input as [n, h, w, 3]."""
     return arrays["input"].transpose(0, 2, 3, 1)
-
-
-def torch_resnet_name(module: str) -> str:
-    """Module of torchvision's and timm's version 1 networks -> our layer."""
-    if module in ("conv1", "bn1"):
-        return f"stem_{module[:-1]}"
-    if module == "fc":
-        return "head"
-    stage, block, rest = re.fullmatch(r"layer(\d)\.(\d+)\.(.+)", module).groups()
-    rest = {"downsample.0": "shortcut_conv", "downsample.1": "shortcut_bn"}.get(rest, rest)
-    return f"stage{stage}_block{int(block) + 1}_{rest}"

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import parity
 import pytest
-from safetensors.numpy import save_file
 
 import kerascnn
 
@@ -57,11 +56,7 @@ def test_equals_keras_applications(name, library, tmp_path):
 def test_equals_torch(name, library, tmp_path):
     row = PEERS[f"{name} {library}"]
     arrays = parity.peer(library, row["peer"], tmp_path, size=row["size"])
-    state = {
-        key.removeprefix("state/"): np.ascontiguousarray(arrays[key]) for key in arrays if key.startswith("state/")
-    }
-    save_file(state, tmp_path / "peer.safetensors")
-    ours = build(name, row, tmp_path / "peer.safetensors")
+    ours = build(name, row, parity.save_state(arrays, tmp_path / "peer.safetensors"))
     versions = str(arrays["versions"])
     label = versions if row["peer"] == name else f"{versions} `{row['peer']}`"
     parity.check(name, label, ours(parity.images(arrays)), arrays["output"])

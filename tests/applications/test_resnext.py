@@ -1,8 +1,6 @@
-"""ResNeXt: grouped bottlenecks, and equality with timm and torchvision."""
+"""ResNeXt: grouped bottlenecks."""
 
 import numpy as np
-import parity
-import pytest
 
 import kerascnn
 from kerascnn.applications import resnext, resnext_cifar
@@ -26,19 +24,3 @@ def test_cifar_form_on_small_images():
     assert [tuple(shape[1:]) for shape in model.output_shape] == [(16, 16, 256), (8, 8, 512), (4, 4, 1024)]
     assert model.feature_strides == [1, 2, 4]
     assert all(np.isfinite(stage).all() for stage in model(np.ones((1, 16, 16, 3), "float32")))
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize(
-    "name, library",
-    [
-        ("resnext50_32x4d", "timm"),
-        pytest.param("resnext50_32x4d", "torchvision", marks=pytest.mark.slow),
-        pytest.param("resnext101_32x8d", "torchvision", marks=pytest.mark.slow),
-    ],
-)
-def test_equals_torch(name, library, tmp_path):
-    arrays = parity.peer(library, name, tmp_path, size=224)
-    ours = kerascnn.create_model(name, classifier_activation=None)
-    parity.copy_state(arrays, ours, parity.torch_resnet_name)
-    parity.check(name, str(arrays["versions"]), ours(parity.images(arrays)), arrays["output"])

@@ -1,7 +1,5 @@
 """SE networks: the gate by hand, the rounding of the first pool, and timm's numbers."""
 
-import re
-
 import keras
 import numpy as np
 import parity
@@ -28,33 +26,13 @@ def test_first_pool_rounds_up_without_padding():
         assert pool.compute_output_shape((1, size, size, 3))[1] == pooled
 
 
-def timm_name(module):
-    """Module of timm's legacy SE networks -> our layer."""
-    if module in ("layer0.conv1", "layer0.bn1"):
-        return module.replace("layer0.", "stem_")[:-1]
-    if module == "last_linear":
-        return "head"
-    stage, block, rest = re.fullmatch(r"layer(\d)\.(\d+)\.(.+)", module).groups()
-    others = {
-        "downsample.0": "shortcut_conv",
-        "downsample.1": "shortcut_bn",
-        "se_module.fc1": "se_reduce",
-        "se_module.fc2": "se_expand",
-    }
-    return f"stage{stage}_block{int(block) + 1}_{others.get(rest, rest)}"
-
-
 @pytest.mark.peers
-@pytest.mark.parametrize(
-    "name",
-    ["seresnet18"] + [pytest.param(n, marks=pytest.mark.slow) for n in ("seresnet50", "seresnext50_32x4d")],
-)
-def test_equals_timm(tmp_path, name, monkeypatch):
-    peer = f"timm `legacy_{name}`"
-    if not applications.model_info(name).spec.bottleneck:  # timm alone has a ReLU there; see Departures
-        gate, peer = blocks.squeeze_excite, f"{peer} (its ReLU before the gate added)"
-        monkeypatch.setattr(blocks, "squeeze_excite", lambda x, *args, **names: gate(keras.ops.relu(x), *args, **names))
-    arrays = parity.peer("timm", f"legacy_{name}", tmp_path, size=76)  # 38 after the stem, 19 after the pool
-    model = applications.create_model(name, classifier_activation=None, input_shape=(76, 76, 3))
-    parity.copy_state(arrays, model, timm_name)
-    parity.check(name, peer, model(parity.images(arrays)), arrays["output"])
+def test_basic_blocks_equal_timm_but_for_a_relu(tmp_path, monkeypatch):
+    """timm alone has a ReLU before the gate there (see Departures), which is added for the comparison."""
+    gate = blocks.squeeze_excite
+    monkeypatch.setattr(blocks, "squeeze_excite", lambda x, *args, **names: gate(keras.ops.relu(x), *args, **names))
+    arrays = parity.peer("timm", "legacy_seresnet18", tmp_path, size=76)  # 38 after the stem, 19 after the pool
+    path = parity.save_state(arrays, tmp_path / "peer.safetensors")
+    model = applications.SEResNet18(classifier_activation=None, input_shape=(76, 76, 3), weights=path)
+    label = f"{arrays['versions']} `legacy_seresnet18`, its ReLU before the gate added to ours"
+    parity.check("seresnet18", label, model(parity.images(arrays)), arrays["output"])

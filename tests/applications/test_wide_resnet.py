@@ -1,8 +1,6 @@
-"""Wide ResNet: where it projects and drops, and timm's numbers."""
+"""Wide ResNet: where it projects and where it drops."""
 
 import keras
-import parity
-import pytest
 
 from kerascnn import applications
 from kerascnn.applications import wide_resnet
@@ -41,12 +39,3 @@ def test_dropout_lies_between_the_convolutions_alone():
 def test_output_stride_keeps_the_last_maps():
     model = applications.create_model("wide_resnet18_1_5", features_only=True, output_stride=8)
     assert model.feature_strides == [4, 8, 8, 8]
-
-
-@pytest.mark.peers
-@pytest.mark.slow
-def test_equals_timm(tmp_path):
-    arrays = parity.peer("timm", "wide_resnet50_2", tmp_path, size=64)
-    model = applications.WideResNet50_2(classifier_activation=None, input_shape=(64, 64, 3))
-    parity.copy_state(arrays, model, parity.torch_resnet_name)
-    parity.check("wide_resnet50_2", "timm `wide_resnet50_2`", model(parity.images(arrays)), arrays["output"])

@@ -1,0 +1,19 @@
+"""What layers are called in other libraries, where several families here share the names; see `kerascnn.weights`."""
+
+# Post-activation residual networks of torchvision and timm.
+TORCH_RESNET = (
+    (r"(conv|bn)1", "stem_{1}"),
+    (r"layer(\d)\.(\d+)\.downsample\.0", "stage{1}_block{2+1}_shortcut_conv"),
+    (r"layer(\d)\.(\d+)\.downsample\.1", "stage{1}_block{2+1}_shortcut_bn"),
+    (r"layer(\d)\.(\d+)\.((?:conv|bn)\d)", "stage{1}_block{2+1}_{3}"),
+    (r"fc", "head"),
+)
+
+# The same with gates, as in timm's `legacy_se...`, which follow the authors' Caffe release.
+TIMM_LEGACY_SE = (
+    (r"layer0\.(conv|bn)1", "stem_{1}"),
+    (r"layer(\d)\.(\d+)\.se_module\.fc1", "stage{1}_block{2+1}_se_reduce"),
+    (r"layer(\d)\.(\d+)\.se_module\.fc2", "stage{1}_block{2+1}_se_expand"),
+    *TORCH_RESNET[1:4],
+    (r"last_linear", "head"),
+)

@@ -1,0 +1,158 @@
+"""weights= from PyTorch state dicts and from keras.applications: names, layouts, and files that do not fit."""
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import kerascnn
+from kerascnn import layers, weights
+from kerascnn._errors import InputError
+from kerascnn.weights._torch_layout import to_keras
+
+RULES = ((r"conv(\d)", "stem{1}_conv"), (r"layer(\d)\.(\d+)\.(\w+)", "stage{1+1}_block{2-1}_{3}"), (r"fc", "head"))
+
+
+@pytest.mark.parametrize(
+    "name, ours", [("conv1", "stem1_conv"), ("layer0.10.conv2", "stage1_block9_conv2"), ("fc", "head"), ("fc2", None)]
+)
+def test_the_first_rule_that_matches_names_the_layer(name, ours):
+    assert weights.translate(RULES, name) == ours
+
+
+def test_arithmetic_needs_numbers():
+    with pytest.raises(InputError, match="must be a number. Received: 'a' in 'xa'"):
+        weights.translate(((r"x(.)", "y{1+1}"),), "xa")
+
+
+def torch_state(seed=0):
+    """A state dict of torchvision's ResNet-18 in miniature: the names and layouts, our shapes."""
+    model = kerascnn.create_model("resnet18", input_shape=(32, 32, 3), classes=5)
+    rng = np.random.default_rng(seed)
+    state = {}
+    for layer in model.layers:
+        name = layer.name.replace("stem_conv", "conv1").replace("stem_bn", "bn1").replace("head", "fc")
+        name = name.replace("shortcut_conv", "downsample.0").replace("shortcut_bn", "downsample.1")
+        if "_block" in name:
+            stage, block, rest = name.split("_", 2)
+            name = f"layer{stage[5:]}.{int(block[5:]) - 1}.{rest}"
+        entries = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean"}
+        for variable in layer.weights:
+            value = rng.normal(size=variable.shape).astype("float32")
+            value = value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
+            entry = {**entries, "moving_variance": "running_var"}.get(variable.name, variable.name)
+            state[f"{name}.{entry}"] = np.ascontiguousarray(value)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            state[f"{name}.num_batches_tracked"] = np.array(7)
+    return state
+
+
+@pytest.fixture(scope="module")
+def state():
+    return torch_state()
+
+
+def build(path, **options):
+    return kerascnn.create_model("resnet18", **{"input_shape": (32, 32, 3), "classes": 5, "weights": path, **options})
+
+
+def test_a_state_dict_is_loaded(state, tmp_path):
+    save_file(state, tmp_path / "net.safetensors")
+    model = build(tmp_path / "net.safetensors")
+    kernel = model.get_layer("stage2_block1_conv1").kernel
+    np.testing.assert_array_equal(kernel, state["layer2.0.conv1.weight"].transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(model.get_layer("head").kernel, state["fc.weight"].T)
+    np.testing.assert_array_equal(model.get_layer("stem_bn").moving_mean, state["bn1.running_mean"])
+
+
+def test_head_and_first_convolution_are_adapted(state, tmp_path):
+    save_file(state, tmp_path / "net.safetensors")
+    model = build(tmp_path / "net.safetensors", classes=3, input_shape=(32, 32, 1))
+    kernel = model.get_layer("stem_conv").kernel
+    np.testing.assert_allclose(
+        kernel[..., 0, :], state["conv1.weight"].sum(axis=1).transpose(1, 2, 0), rtol=1e-5, atol=1e-6
+    )
+    backbone = build(tmp_path / "net.safetensors", include_top=False)
+    assert backbone.output_shape[-1] == 512
+
+
+def test_what_does_not_fit_is_listed(state, tmp_path):
+    wrong = {**state, "extra.weight": np.zeros(3, "float32"), "layer1.0.conv1.weight": np.zeros((64, 64, 5, 5), "f4")}
+    del wrong["layer3.1.bn2.bias"]
+    save_file(wrong, tmp_path / "net.safetensors")
+    with pytest.raises(InputError) as refused:
+        build(tmp_path / "net.safetensors")
+    for part in ("unexpected: extra", "stage1_block1_conv1 5x5x64x64 instead of 3x3x64x64", "stage3_block2_bn2"):
+        assert part in str(refused.value)
+
+
+def test_a_network_without_names_says_so(state, tmp_path):
+    save_file(state, tmp_path / "net.safetensors")
+    with pytest.raises(InputError, match="No names of PyTorch's modules are known for lenet5"):
+        kerascnn.create_model("lenet5", weights=tmp_path / "net.safetensors")
+
+
+def test_files_that_cannot_be_read_are_refused(state, tmp_path):
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(InputError, match="no such weights file"):
+        build(path)
+    save_file(state, path)
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:5], b"", b"\xff" * 64):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="truncated, damaged"):
+            build(path)
+
+
+def write_raw(path, kind, content):
+    header = f'{{"conv1.weight":{{"dtype":"{kind}","shape":[2],"data_offsets":[0,{len(content)}]}}}}'.encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + content)
+    return path
+
+
+def test_bfloat16_is_widened(tmp_path):
+    path = write_raw(tmp_path / "net.safetensors", "BF16", b"\x80\x3f\x00\xc0")
+    array = weights.read_safetensors(path)["conv1.weight"]
+    assert array.dtype == np.float32 and array.tolist() == [1, -2]
+
+
+def test_half_precision_is_widened(state, tmp_path):
+    save_file(
+        {k: v.astype("float16") if v.dtype == "float32" else v for k, v in state.items()}, tmp_path / "n.safetensors"
+    )
+    kernel = build(tmp_path / "n.safetensors").get_layer("stem_conv").kernel
+    assert kernel.dtype == "float32"
+    np.testing.assert_allclose(kernel, state["conv1.weight"].transpose(2, 3, 1, 0), rtol=1e-3, atol=1e-4)
+
+
+def test_a_dense_layer_after_flatten_takes_maps_with_channels_first():
+    rng = np.random.default_rng(0)
+    matrix, image = rng.normal(size=(4, 2 * 3 * 5)).astype("f4"), rng.normal(size=(1, 2, 3, 5)).astype("f4")
+    expected = image.transpose(0, 3, 1, 2).reshape(1, -1) @ matrix.T
+    for value in (matrix, matrix.reshape(4, 5, 2, 3)):  # the same as a convolution over the whole map
+        layer, inputs = keras.layers.Dense(4, use_bias=False), keras.Input((2, 3, 5))
+        model = keras.Model(inputs, layer(keras.layers.Dropout(0.5)(keras.layers.Flatten()(inputs))))
+        layer.set_weights(to_keras(layer, {"weight": value}))
+        np.testing.assert_allclose(model(image), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_depthwise_kernels(multiplier):
+    """Output channel c * multiplier + m of PyTorch reads input channel c."""
+    rng = np.random.default_rng(0)
+    value = rng.normal(size=(3 * multiplier, 1, 3, 3)).astype("f4")
+    image = rng.normal(size=(1, 3, 3, 3)).astype("f4")
+    layer = layers.DepthwiseConv2D(3, padding="valid", depth_multiplier=multiplier, use_bias=False)
+    inputs = keras.Input((3, 3, 3))
+    model = keras.Model(inputs, layer(inputs))
+    layer.set_weights(to_keras(layer, {"weight": value}))
+    expected = [np.sum(image[0, :, :, c // multiplier] * value[c, 0]) for c in range(3 * multiplier)]
+    np.testing.assert_allclose(np.ravel(model(image)), expected, rtol=1e-4)
+
+
+def test_biases_before_a_batch_norm_go_into_its_mean(tmp_path):
+    theirs = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), include_top=False)
+    theirs.get_layer("conv1_conv").bias.assign(np.full(64, 0.5))
+    theirs.save_weights(tmp_path / "net.weights.h5")
+    ours = kerascnn.create_model("resnet50_v1", include_top=False, weights=tmp_path / "net.weights.h5")
+    np.testing.assert_allclose(ours.get_layer("stem_bn").moving_mean, -0.5)
