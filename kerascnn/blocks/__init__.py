@@ -1,21 +1,29 @@
 """Tensor -> tensor functions used by three families or more."""
 
+from kerascnn.blocks.average_pool import average_pool
 from kerascnn.blocks.cbam import channel_gate, spatial_gate
 from kerascnn.blocks.conv_bn import bn_relu, conv, conv_bn
 from kerascnn.blocks.drop_path import drop_path
+from kerascnn.blocks.inception import ConvStep, conv_step, conv_steps, inception_module, step_names
 from kerascnn.blocks.max_pool import max_pool
 from kerascnn.blocks.schedules import dilated_stages, linear_rates
 from kerascnn.blocks.squeeze_excite import squeeze_excite
 
 __all__ = [
+    "ConvStep",
+    "average_pool",
     "bn_relu",
     "channel_gate",
     "conv",
     "conv_bn",
+    "conv_step",
+    "conv_steps",
     "dilated_stages",
     "drop_path",
+    "inception_module",
     "linear_rates",
     "max_pool",
     "spatial_gate",
     "squeeze_excite",
+    "step_names",
 ]

@@ -48,9 +48,9 @@ def test_stage_outputs(network, golden):
     model = applications.create_model(network, features_only=True, input_shape=(None, None, 4))
     usual = [1, 2, 4] if info.input_shape[0] <= 64 else [4, 8, 16, 32]
     assert model.feature_strides == PUBLISHED[network].get("strides", usual)
-    shapes = model.compute_output_shape((1, 256, 256, 4))
+    shapes = model.compute_output_shape((1, 512, 512, 4))
     for stride, shape in zip(model.feature_strides, shapes, strict=True):
-        assert 256 / stride / 1.2 < shape[1] <= 256 / stride  # windows without padding lose the border
+        assert 512 / stride / 1.2 < shape[1] <= 512 / stride  # windows without padding lose the border
     assert [shape[3] for shape in shapes] == [stage[2] for stage in golden.read()[network]["stages"]]
 
 
