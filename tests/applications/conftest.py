@@ -16,15 +16,15 @@ def _load_tool():
 
 
 def pytest_generate_tests(metafunc):
-    """Runs a test that takes `network` for each one; all but the smallest of each family are slow."""
+    """Runs a test that takes `network` for each one; all but the cheapest of each family are slow."""
     if "network" not in metafunc.fixturenames:
         return
     from kerascnn import applications
 
-    facts, names, smallest = _load_tool().read(), applications.list_models(), {}
-    for name in sorted(names, key=lambda name: facts.get(name, {}).get("params", 0)):
-        smallest.setdefault(applications.model_info(name).family, name)
-    quick = set(smallest.values())
+    facts, names, cheapest = _load_tool().read(), applications.list_models(), {}
+    for name in sorted(names, key=lambda name: facts.get(name, {}).get("macs", 0)):
+        cheapest.setdefault(applications.model_info(name).family, name)
+    quick = set(cheapest.values())
     largest = metafunc.config.getoption("networks_up_to")
     names = [name for name in names if name in quick or facts.get(name, {}).get("params", 0) <= largest]
     marks = [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
