@@ -284,6 +284,7 @@ FORMULAS: dict[type, Formula] = {
     layers.DepthwiseConv2D: _kernel,
     layers.ConnectionTableConv2D: _kernel,
     layers.DeformableConv2D: _deformable,
+    layers.WeightStandardizedConv2D: _kernel,
 }
 
 # Layers that hand on the tensor that they get, at inference: they take no memory of their own.
@@ -316,10 +317,13 @@ FREE: frozenset[type] = VIEWS | frozenset(
     | {
         layers.BatchNormalization,
         layers.ChannelPool,
+        layers.FractalJoin,
+        layers.FractalPath,
         layers.LocalResponseNormalization,
         layers.MaxPooling2D,
         layers.RBFCodes,  # its fixed codes are +1 and -1
         layers.SAFPooling2D,
+        layers.ShakeShake,
         layers.Subsampling2D,
         layers.ZeroPadShortcut,
     }
