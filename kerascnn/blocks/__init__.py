@@ -3,6 +3,7 @@
 from kerascnn.blocks.average_pool import average_pool
 from kerascnn.blocks.cbam import channel_gate, spatial_gate
 from kerascnn.blocks.conv_bn import bn_relu, conv, conv_bn
+from kerascnn.blocks.conv_head import conv_head
 from kerascnn.blocks.drop_path import drop_path
 from kerascnn.blocks.inception import ConvStep, conv_step, conv_steps, inception_module, step_names
 from kerascnn.blocks.max_pool import max_pool
@@ -16,6 +17,7 @@ __all__ = [
     "channel_gate",
     "conv",
     "conv_bn",
+    "conv_head",
     "conv_step",
     "conv_steps",
     "dilated_stages",

@@ -1,0 +1,101 @@
+"""Network in network: each convolution is followed by two 1x1 convolutions; one map a class, averaged.
+
+Min Lin, Qiang Chen, Shuicheng Yan: Network In Network, 2013, arXiv:1312.4400.
+
+Departures: none from the authors' releases, mavenlin/cuda-convnet (CIFAR-10; both its pools take maxima, where other
+files average in the second) and the Caffe file of the ImageNet network, which also fix the initial weights. The last
+1x1 convolution has a ReLU too; so its outputs are never negative.
+"""
+
+import dataclasses
+
+import keras
+
+from kerascnn import blocks, layers
+from kerascnn._preprocessing import CIFAR, IMAGENET
+from kerascnn.applications._build import Family
+from kerascnn.applications._images import pixels_and_labels
+
+__all__ = ["decode_predictions", "preprocess_input"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """The stages, separated by max pools; the last 1x1 convolution is the head."""
+
+    widths: tuple[tuple[int, ...], ...]  # per stage: of the convolution and of the 1x1 convolutions after it
+    sizes: tuple[int, ...]  # of the convolutions
+    deviations: tuple[float, ...]  # their weights start as N(0, deviation); those of the 1x1 as N(0, 0.05)
+    stem: tuple[int, int]  # stride and padding of the first; the others have stride 1 and keep the size
+    dropped: tuple[bool, ...]  # dropout after the pool between stages
+
+
+VARIANTS = {
+    "nin_cifar10": Spec(((192, 160, 96), (192, 192, 192), (192, 192)), (5, 5, 3), (0.05,) * 3, (1, 2), (True, True)),
+    "nin_imagenet": Spec(
+        ((96, 96, 96), (256, 256, 256), (384, 384, 384), (1024, 1024)),
+        (11, 5, 3, 3),
+        (0.01, 0.05, 0.01, 0.05),
+        (4, 0),
+        (False, False, True),
+    ),
+}
+
+
+def conv(x, filters, size, stride, padding, deviation, *, name):
+    """Convolution, ReLU."""
+    normal = keras.initializers.RandomNormal(stddev=deviation)
+    layer = layers.Conv2D(filters, size, stride, padding, activation="relu", kernel_initializer=normal, name=name)
+    return layer(x)
+
+
+def features(x, spec: Spec, *, dropout_rate: float = 0.5):
+    """The last map before each pool and before the head: [b, h, w, 96], [b, h/2, w/2, 192], [b, h/4, w/4, 192].
+
+    For ImageNet [b, h/4, w/4, 96], [b, h/8, w/8, 256], [b, h/16, w/16, 384], [b, h/32, w/32, 1024].
+    """
+    stages = []
+    for s, (filters, *pointwise) in enumerate(spec.widths):
+        if s > 0:
+            x = blocks.max_pool(x, padding=((0, 1), (0, 1)), name=f"stage{s}_pool")  # rounds the size up
+            if spec.dropped[s - 1]:
+                x = keras.layers.Dropout(dropout_rate, name=f"stage{s}_dropout")(x)
+        stride, padding = (1, spec.sizes[s] // 2) if s > 0 else spec.stem
+        x = conv(x, filters, spec.sizes[s], stride, padding, spec.deviations[s], name=f"stage{s + 1}_conv")
+        for i, width in enumerate(pointwise, 1):
+            x = conv(x, width, 1, 1, 0, 0.05, name=f"stage{s + 1}_cccp{i}")
+        stages.append(x)
+    return stages
+
+
+def head(x, classes, activation):
+    """1x1 convolution, ReLU, global average; initial weights as in the CIFAR-10 release."""
+    return blocks.conv_head(x, classes, activation, kernel_initializer=keras.initializers.RandomNormal(stddev=0.05))
+
+
+def head_imagenet(x, classes, activation):
+    """1x1 convolution, ReLU, global average; initial weights as in the Caffe file."""
+    return blocks.conv_head(x, classes, activation, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))
+
+
+_shared = {
+    "features": features,
+    "variants": VARIANTS,
+    "paper": "Lin, Chen, Yan: Network In Network, 2013, arXiv:1312.4400",
+    "weight_decay": 1e-4,
+}
+_cifar = Family(
+    __name__,
+    head=head,
+    preprocessing=CIFAR,
+    recipe="cifar",
+    input_shape=(32, 32, 3),
+    min_size=4,
+    classes=10,
+    **_shared,
+)
+_imagenet = Family(__name__, head=head_imagenet, preprocessing=IMAGENET, min_size=39, **_shared)
+preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+
+NiNCIFAR10 = _cifar("NiNCIFAR10", "nin_cifar10", reported="CIFAR-10 8.81, without augmentation 10.41 % (paper)")
+NiNImageNet = _imagenet("NiNImageNet", "nin_imagenet", reported="top-1 40.64 % (authors' Caffe file)")

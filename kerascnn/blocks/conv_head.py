@@ -1,0 +1,17 @@
+"""The head of networks that classify each pixel and average."""
+
+import keras
+
+
+def conv_head(x, classes: int, activation, *, kernel_initializer, dropout_rate: float = 0.0, relu: bool = True):
+    """Dropout, 1x1 convolution called `head` to one map a class, ReLU if `relu`, global average, activation.
+
+    [b, h, w, c] -> [b, classes], in float32 under mixed precision (Lin et al. 2013, arXiv:1312.4400, section 3.2).
+    """
+    dtype = keras.config.dtype_policy().variable_dtype
+    if dropout_rate:
+        x = keras.layers.Dropout(dropout_rate, name="head_dropout")(x)
+    options = {"kernel_initializer": kernel_initializer, "dtype": dtype, "name": "head"}
+    x = keras.layers.Conv2D(classes, 1, activation="relu" if relu else None, **options)(x)
+    x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
+    return keras.layers.Activation(activation, dtype=dtype, name="predictions")(x) if activation else x
