@@ -4,7 +4,7 @@ Min Lin, Qiang Chen, Shuicheng Yan: Network In Network, 2013, arXiv:1312.4400.
 
 Departures: none from the authors' releases, mavenlin/cuda-convnet (CIFAR-10; both its pools take maxima, where other
 files average in the second) and the Caffe file of the ImageNet network, which also fix the initial weights. The last
-1x1 convolution has a ReLU too; so its outputs are never negative.
+1x1 convolution has a ReLU too, so its outputs are never negative.
 """
 
 import dataclasses
