@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+HUGE = 2e10  # multiply-adds: families whose cheapest network takes minutes
 
 
 def _load_tool():
@@ -16,7 +17,7 @@ def _load_tool():
 
 
 def pytest_generate_tests(metafunc):
-    """Runs a test that takes `network` for each one; all but the cheapest of each family are slow."""
+    """Runs a test that takes `network` for each one; all but the cheapest of each family are slow, as are the huge."""
     if "network" not in metafunc.fixturenames:
         return
     from kerascnn import applications
@@ -24,7 +25,7 @@ def pytest_generate_tests(metafunc):
     facts, names, cheapest = _load_tool().read(), applications.list_models(), {}
     for name in sorted(names, key=lambda name: facts.get(name, {}).get("macs", 0)):
         cheapest.setdefault(applications.model_info(name).family, name)
-    quick = set(cheapest.values())
+    quick = {name for name in cheapest.values() if facts.get(name, {}).get("macs", 0) < HUGE}
     largest = metafunc.config.getoption("networks_up_to")
     names = [name for name in names if name in quick or facts.get(name, {}).get("params", 0) <= largest]
     marks = [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
