@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from kerascnn import _tables
 from kerascnn._errors import InputError
 
 Values = dict[str, Any]
@@ -45,33 +46,44 @@ def run_list(values: Values, arguments: list[str], console: Console) -> None:
     names = kerascnn.list_models(pattern, family=values["family"])
     if not names:
         raise InputError(f"No network fits. Received: pattern {pattern!r}, family {values['family']}")
-    if not values["table"]:
+    if not (values["table"] or values["wide"]):
         console.print("\n".join(names), highlight=False, markup=False, soft_wrap=True)
         return
-    table = Table("name", "family", "parameters", "multiply-adds", "input", "paper")
-    for name in names:
-        info = kerascnn.model_info(name)
-        table.add_row(name, info.family, _count(info.params), _count(info.macs), _shape(info.input_shape), info.paper)
-    console.print(table)
+    infos = [kerascnn.model_info(name) for name in names]
+    # The wide table keeps a line a network, whatever the terminal's width is.
+    console.print(_tables.networks(infos, values["wide"]), width=220 if values["wide"] else None, crop=False)
 
 
 def run_info(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn info."""
+    if values["out"] and not values["out"].lower().endswith(".png"):
+        raise InputError(f"out must be a file that ends in .png. Received: {values['out']}")
     load_tensorflow()
     import kerascnn
 
     info = kerascnn.model_info(arguments[0])
-    table = Table(show_header=False, title=info.name)
-    for field in dataclasses.fields(info):
-        value = getattr(info, field.name)
-        if field.name in ("params", "macs"):
-            value = _count(value)
-        elif field.name == "input_shape":
-            value = _shape(value)
-        elif field.name == "weights":
-            value = ", ".join(value) or "none"
-        table.add_row(field.name, str(value))
-    console.print(table, markup=False)
+    if values["out"]:
+        from kerascnn._files import ensure_folder
+
+        ensure_folder(os.path.dirname(values["out"]) or ".")
+    console.print(_tables.facts(info))
+    if not (values["out"] or values["layers"]):
+        return
+    from kerascnn import analysis
+
+    model = kerascnn.create_model(info.name)
+    if values["layers"]:
+        console.print(analysis.table(analysis.count(model, info.input_shape), f"{info.name}, layer by layer"))
+    if values["out"]:
+        backbone = kerascnn.create_model(info.name, features_only=True)
+        analysis.plot_stages(
+            analysis.stages(model, backbone, info.input_shape),
+            values["out"],
+            input_shape=info.input_shape,
+            title=info.name,
+            subtitle="; ".join(filter(None, (info.paper, info.reported))),
+        )
+        console.print(f"written: {values['out']}", highlight=False, markup=False, soft_wrap=True)
 
 
 def run_train(values: Values, arguments: list[str], console: Console) -> None:
@@ -110,7 +122,7 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
 
     table = Table(show_header=False, title=f"{info.name} on {values['data']} in {values['out']}")
     table.add_row("network", f"{info.name} ({info.paper})")
-    table.add_row("input", _shape(shape))
+    table.add_row("input", _tables.shape(shape))
     table.add_row("data", f"{source.sizes['train']:,} training, {source.sizes['test']:,} test images, "
                   f"{len(source.class_names)} classes")  # fmt: skip
     table.add_row("recipe", recipe)
@@ -303,11 +315,3 @@ RUN = {
     "export": run_export,
     "benchmark": run_benchmark,
 }
-
-
-def _count(value: int | None) -> str:
-    return "not recorded" if value is None else f"{value:,}"
-
-
-def _shape(shape) -> str:
-    return " x ".join(str(size) for size in shape)

@@ -124,7 +124,13 @@ def commands() -> dict[str, Command]:
     """All commands by name; made anew at each call, so that parsing one leaves nothing behind."""
     listing, info, train, evaluate, predict, export, benchmark = (_values() for _ in range(7))
     _string(listing, "family", "only this family, such as resnext")
-    flags.DEFINE_boolean("table", False, "with parameters, cost and paper", flag_values=listing, module_name=_MODULE)
+    flags.DEFINE_boolean("table", False, "with parameters, multiply-adds, input, receptive field and published error",
+                         flag_values=listing, module_name=_MODULE)  # fmt: skip
+    flags.DEFINE_boolean("wide", False, "the table with the paper too", flag_values=listing, module_name=_MODULE)
+
+    _string(info, "out", "draw the stages, their feature maps and costs: a file that ends in .png")
+    flags.DEFINE_boolean("layers", False, "with a table of all layers: output, parameters, multiply-adds, activations",
+                         flag_values=info, module_name=_MODULE)  # fmt: skip
 
     _string(train, "model", "name of a network, see kerascnn list")
     _data_flags(train, "digits, synthetic, fashion_mnist, mnist, a folder of images or IDX files, or a TFDS name")
@@ -172,8 +178,8 @@ def commands() -> dict[str, Command]:
     rows = [
         Command("list", "[PATTERN]", "Lists the networks.", 'kerascnn list "resnet*" --table', listing,
                 positional=(0, 1)),
-        Command("info", "NAME", "Tells what is known about a network.", "kerascnn info resnet20", info,
-                positional=(1, 1)),
+        Command("info", "NAME", "Tells what is known about a network, and draws it.",
+                "kerascnn info resnet20 --out resnet20.png", info, positional=(1, 1)),
         Command("train", "", "Trains a network, or goes on with an unfinished run.",
                 "kerascnn train --model resnet20 --data digits --epochs 2 --out runs/digits", train,
                 required=("model", "data", "out")),

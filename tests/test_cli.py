@@ -158,13 +158,41 @@ def test_full_and_read_only_folders(tmp_path, capsys, monkeypatch):
     assert "cannot be written" in refused(capsys, *TRAIN, "--out", "/proc/run")
 
 
-def test_list_and_info(capsys):
+def test_list(capsys):
     assert cli.main(["list", "lenet*"]) == 0
     assert capsys.readouterr().out.split() == ["lenet5", "lenet5_1998"]
     assert cli.main(["list", "lenet*", "--table", "--family=lenet"]) == 0
-    assert "lenet5_1998" in capsys.readouterr().out
-    assert cli.main(["info", "resnet20"]) == 0
-    assert "1512.03385" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    row = " ".join(next(line for line in shown.splitlines() if "lenet5_1998" in line).split())
+    assert row.startswith("│ lenet5_1998 * │ lenet │ 60k │ 326k │ 32x32x1 │ 32 │ MNIST")
+    assert "filled in" in shown and "Haffner" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert cli.main(["list", "lenet*", "--wide"]) == 0
+    shown = capsys.readouterr().out
+    assert any("lenet5_1998 *" in line and "Haffner, 1998" in line for line in shown.splitlines())
+
+
+def test_info(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["info", "lenet5_1998"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in ("Haffner", "MNIST 0.95 %", "60,000", "325,680", "16,188", "32 pixels",
+                  "reconstructed │ yes", "14 x 14 x 6, 5 x 5 x 16, 1 x 1 x 120", "padded with zeros to 32 x 32",
+                  "less the mean 0.07843"):  # fmt: skip
+        assert words in shown, words
+    assert cli.main(["info", "resnet50"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "shorter side resized to 256 (bilinear), centre 224 x 224" in shown and "1512.03385" in shown
+
+
+def test_info_draws_the_stages_and_lists_the_layers(capsys, tmp_path):
+    out = tmp_path / "new" / "lenet.PNG"
+    assert cli.main(["info", "lenet5", "--layers", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "│ c3 " in shown and "240,000" in shown and f"written: {out}" in shown
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert "ends in .png" in refused(capsys, "info", "lenet5", "--out", "lenet.pdf")
+    assert "file is in the way" in refused(capsys, "info", "lenet5", "--out", "/dev/null/lenet.png")
 
 
 def test_interrupted(monkeypatch, capsys):

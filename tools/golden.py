@@ -100,9 +100,7 @@ def record(name: str) -> dict:
     stages = backbone.compute_output_shape((1, *info.input_shape))
     field = analysis.receptive_field(backbone, info.input_shape)
     if field.unknown:
-        raise SystemExit(
-            f"{name}: no window for {', '.join(field.unknown)}; add it to kerascnn/analysis/receptive_field.py"
-        )
+        raise SystemExit(f"{name}: no window for {', '.join(field.unknown)}; add it to kerascnn/analysis/fields.py")
     return {
         "params": cost.params_trainable,
         "params_other": cost.params_other,

@@ -4,6 +4,9 @@ from kerascnn.analysis.cost import Cost as Cost
 from kerascnn.analysis.cost import LayerCost as LayerCost
 from kerascnn.analysis.cost import count as count
 from kerascnn.analysis.cost import table as table
+from kerascnn.analysis.diagram import plot_stages as plot_stages
+from kerascnn.analysis.fields import ReceptiveField as ReceptiveField
+from kerascnn.analysis.fields import receptive_field as receptive_field
 from kerascnn.analysis.formulas import FORMULAS as FORMULAS
-from kerascnn.analysis.receptive_field import ReceptiveField as ReceptiveField
-from kerascnn.analysis.receptive_field import receptive_field as receptive_field
+from kerascnn.analysis.staging import Stage as Stage
+from kerascnn.analysis.staging import stages as stages

@@ -37,6 +37,7 @@ class ModelInfo:
     spec: Any  # the row of the family's table, a frozen dataclass
     activations: int | None = None  # elements of all layers' outputs for one default input; None: not recorded
     receptive_field: int | None = None  # pixels that a position of the last stage sees; None: not recorded
+    stages: tuple[tuple[int, int, int], ...] = ()  # height, width, channels of the stage outputs; (): not recorded
 
 
 _ROWS: dict[str, tuple[ModelInfo, Callable]] = {}
@@ -164,4 +165,5 @@ def model_info(name: str) -> ModelInfo:
     info = _row(name)[0]
     facts = _facts().get(name, {})
     recorded = ("params", "macs", "activations", "receptive_field")
-    return dataclasses.replace(info, **{key: facts.get(key) for key in recorded})
+    stages = tuple(map(tuple, facts.get("stages", ())))
+    return dataclasses.replace(info, stages=stages, **{key: facts.get(key) for key in recorded})
