@@ -95,7 +95,7 @@ def preprocessing(constants, size: Sequence[int]) -> str:
 
 def short_paper(paper: str) -> str:
     """Authors, year and number, without the title."""
-    return re.sub(r":.*?,(?= \d{4})", ",", paper)
+    return re.sub(r":.*?,(?= (?:[A-Z]+ )?\d{4}\b)", ",", paper)
 
 
 def short(value: int | None) -> str:

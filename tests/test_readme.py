@@ -1,4 +1,4 @@
-"""The README's table is that of the registry, and its figures are those of the committed results."""
+"""The tables of networks are those of the registry, and the README's figures are those of the committed results."""
 
 import re
 import sys
@@ -8,11 +8,13 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_table_of_networks_is_current(monkeypatch):
+def test_the_tables_of_networks_are_current(monkeypatch):
     monkeypatch.setattr(sys, "path", [str(ROOT / "tools"), *sys.path])
     import networks_table
 
     assert networks_table.updated(README) == README, "run python tools/networks_table.py --write"
+    written = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    assert networks_table.networks() == written, "run python tools/networks_table.py --write"
 
 
 def test_the_ratios_are_those_of_the_benchmark():

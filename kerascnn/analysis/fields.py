@@ -158,7 +158,7 @@ def _kind(call: Call, spatial: int) -> str:
         bases = type(operation).__mro__
         if any(kind in _GLOBAL for kind in bases):
             return "global"
-        known = any(kind in _POINTWISE for kind in bases)
+        known = any(kind in POINTWISE for kind in bases)
     else:
         name = type(operation).__name__
         known = type(operation).__module__.startswith("keras.") and name in _POINTWISE_OPERATIONS
@@ -286,14 +286,24 @@ _GLOBAL = frozenset(
     )
 )
 
-_POINTWISE = frozenset(
+# Layers whose output at a place depends on their inputs at that place alone; or, as said above, is taken to.
+POINTWISE: frozenset[type] = frozenset(
     _classes(
         "Activation ReLU LeakyReLU PReLU ELU Softmax BatchNormalization GroupNormalization LayerNormalization "
         "RMSNormalization UnitNormalization Add Subtract Multiply Average Maximum Minimum Identity Dropout "
         "AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D "
         "ActivityRegularization Dense Masking Normalization Rescaling"
     )
-    + (layers.ChannelPool, layers.DropPath, layers.LocalResponseNormalization)
+    + (
+        layers.BatchNormalization,
+        layers.ChannelPool,
+        layers.DropPath,
+        layers.FractalJoin,
+        layers.FractalPath,  # not a map, but one number for all joins
+        layers.LocalResponseNormalization,
+        layers.RBFCodes,
+        layers.ShakeShake,
+    )
 )
 
 _POINTWISE_OPERATIONS = frozenset(

@@ -1,5 +1,7 @@
 """Receptive fields against gradients, against published numbers, and what is left out."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tensorflow as tf
 import kerascnn
 from kerascnn import analysis, layers, ops
 from kerascnn._errors import InputError
+from kerascnn.analysis import fields
 
 L = keras.layers
 
@@ -96,6 +99,13 @@ def test_as_gradients_tell(name, size):
     found = analysis.receptive_field(model)
     assert found.size == measured(model)
     assert found.unknown == () and found.left_out == ()
+
+
+def test_every_layer_of_this_package_has_its_place():
+    own = {kind for kind in vars(layers).values() if inspect.isclass(kind) and issubclass(kind, L.Layer)}
+    own = {kind for kind in own if not issubclass(kind, keras.Model)}
+    missing = {kind.__name__ for kind in own if not (set(fields.WINDOWS) | fields.POINTWISE) & set(kind.__mro__)}
+    assert not missing, f"add to WINDOWS or POINTWISE in kerascnn/analysis/fields.py: {sorted(missing)}"
 
 
 def test_stride():
