@@ -1,6 +1,7 @@
 """What each command does: calls one function of its part and prints what comes back. Imports that part lazily."""
 
 import dataclasses
+import inspect
 import json
 import os
 import sys
@@ -98,13 +99,16 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
         except ValueError as error:
             raise InputError(f"milestones must be numbers with commas. Received: {overrides['milestones']}") from error
     recipes.resolve(values["recipe"] or "cifar", values["data"], **overrides)  # refuses bad values before TensorFlow
+    initializer = values["initializer"]
+    if initializer and values["weights"]:
+        raise InputError(f"Weights are either drawn or read. Received: initializer={initializer} and weights")
     size = values["image_size"]
     if size is not None and size < 1:
         raise InputError(f"image_size must be at least 1. Received: {size}")
 
     load_tensorflow()
     import kerascnn
-    from kerascnn import data, training
+    from kerascnn import data, training, weights
     from kerascnn.training import strategies
 
     if overrides.get("virtual_devices"):
@@ -114,11 +118,18 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     shape = input_shape(info, source.image_shape, size)
     recipe = values["recipe"] or recipes.choose(info.recipe, min(shape[:2]))
     config = recipes.resolve(recipe, values["data"], **overrides)
+    if "weight_decay" not in overrides and info.weight_decay is not None and config.optimizer == "sgd":
+        config = dataclasses.replace(config, weight_decay=info.weight_decay / (1 - config.momentum))
     preprocessing = info.preprocessing.for_channels(shape[2])
     if recipe != info.recipe and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
         # Resizing a small image by 8/7 before cropping only blurs it.
         preprocessing = dataclasses.replace(preprocessing, fit="pad", crop_fraction=1.0)
-    options = {name: values[name] for name in ("drop_path_rate", "weights") if values[name] is not None}
+    flags = ("auxiliary_heads", "drop_path_rate", "weights")
+    options = {name: values[name] for name in flags if values[name] is not None}
+    known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
+    for name in options:
+        if name not in known:
+            raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
 
     table = Table(show_header=False, title=f"{info.name} on {values['data']} in {values['out']}")
     table.add_row("network", f"{info.name} ({info.paper})")
@@ -126,19 +137,29 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     table.add_row("data", f"{source.sizes['train']:,} training, {source.sizes['test']:,} test images, "
                   f"{len(source.class_names)} classes")  # fmt: skip
     table.add_row("recipe", recipe)
-    for name, value in {**options, **config.to_dict()}.items():
+    for name, value in {**options, "initializer": initializer or "the paper's", **config.to_dict()}.items():
         table.add_row(name, str(value))
     console.print(table, markup=False)
 
     classes = len(source.class_names)
-    result = training.train(
-        lambda: kerascnn.create_model(
+    record = {"name": info.name, "options": options, "classes": classes, "input_shape": list(shape)}
+    if initializer:
+        record["initializer"] = initializer
+
+    def build():
+        model = kerascnn.create_model(
             info.name, classes=classes, input_shape=shape, classifier_activation=None, **options
-        ),
+        )
+        if initializer:
+            weights.initialize(model, initializer)
+        return model
+
+    result = training.train(
+        build,
         source,
         config,
         values["out"],
-        model_record={"name": info.name, "options": options, "classes": classes, "input_shape": list(shape)},
+        model_record=record,
         preprocessing=preprocessing,
         data_record={"name": values["data"], "data_dir": values["data_dir"]},
         console=console,

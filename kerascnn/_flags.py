@@ -12,6 +12,7 @@ from kerascnn.training.config import TrainConfig
 from kerascnn.training.recipes import RECIPES
 
 _MODULE = "kerascnn"
+INITIALIZERS = ("he", "he_fan_out", "glorot", "lecun", "gaussian", "orthogonal")  # kerascnn.weights.SCHEMES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +144,15 @@ def commands() -> dict[str, Command]:
         "image_size", None, "height and width of the network's input; by default the data's own for a small-image "
         "network, else the network's default", flag_values=train, module_name=_MODULE,
     )  # fmt: skip
-    _string(train, "weights", "start from these: a .weights.h5 or .keras file")
+    _string(train, "weights", "start from these: a .weights.h5, .keras or .safetensors file")
+    flags.DEFINE_boolean(
+        "auxiliary_heads", None, "classifiers in the middle, in training alone, where the network has them",
+        flag_values=train, module_name=_MODULE,
+    )  # fmt: skip
+    flags.DEFINE_enum(
+        "initializer", None, INITIALIZERS, "draw all kernels by this rule instead of the paper's",
+        flag_values=train, module_name=_MODULE,
+    )  # fmt: skip
     flags.DEFINE_float("drop_path_rate", None, "stochastic depth, where the network has it", flag_values=train,
                        module_name=_MODULE)  # fmt: skip
     _train_flags(train)

@@ -78,6 +78,8 @@ def test_dashes_underscores_and_order():
         ("train --model a --data b --out c --image-size 0", "image_size must be at least 1"),
         ("train --model resnet20 --data digits --out c --virtual-devices 2", "strategy=mirrored only"),
         ("train --model resnet2 --data digits --out c", "resnet20"),
+        ("train --model resnet20 --data digits --initializer he --weights a.keras --out c", "either drawn or read"),
+        ("train --model resnet20 --data digits --auxiliary-heads --out c", "Received: auxiliary_heads"),
         ("train --model resnet20 --data no_such_set --out c", "no_such_set"),
         ("train --model resnet20 --data digits --data-dir /no/where --out c", "/no/where"),
         ("train --model resnet50 --data digits --image-size 8 --out c", "32 pixels or more. Received: image_size=8"),
@@ -142,6 +144,18 @@ def test_a_truncated_checkpoint(run, tmp_path, capsys):
     (tmp_path / "config.json").write_bytes((run / "config.json").read_bytes())
     (tmp_path / "best.keras").write_bytes((run / "best.keras").read_bytes()[:-500])
     assert "truncated" in refused(capsys, "evaluate", "--checkpoint", str(tmp_path))
+
+
+def test_another_initializer_is_used_and_recorded(tmp_path, capsys):
+    assert cli.main([*TRAIN, "--initializer", "gaussian", "--out", str(tmp_path / "run")]) == 0
+    assert "initializer │ gaussian" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((tmp_path / "run/config.json").read_text())["model"]["initializer"] == "gaussian"
+
+
+def test_initializers_are_those_of_weights():
+    from kerascnn import weights
+
+    assert set(_flags.INITIALIZERS) == set(weights.SCHEMES)
 
 
 def test_full_and_read_only_folders(tmp_path, capsys, monkeypatch):

@@ -38,7 +38,8 @@ def with_probabilities(model: keras.Model) -> keras.Model:
     if ends_in_softmax(model):
         return model
     softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
-    return keras.Model(model.inputs, softmax(model.outputs[0]), name=model.name)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a list would want lists for ever
+    return keras.Model(inputs, softmax(model.outputs[0]), name=model.name)
 
 
 def check_whole(path: str | os.PathLike):
