@@ -11,7 +11,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NATIVE := $(wildcard csrc/*/*)
 
-.PHONY: setup build demo test test-ops test-slow test-slow-ci sanitize bazel-check aarch64-check lint format golden bench cuda-check clean
+.PHONY: setup build demo test test-ops test-slow test-slow-ci sanitize bazel-check aarch64-check lint format golden parity bench cuda-check clean
 
 setup: $(VENV)/.ready build
 
@@ -77,6 +77,10 @@ cuda-check: setup
 	$(BIN)/python tools/cuda_check.py
 
 # PEERS_PYTHON: an interpreter with torch, torchvision and timm.
+# Every network beside its peers, in the interpreter PEERS_PYTHON, which has torch, torchvision and timm.
+parity: setup
+	KERASCNN_PEERS_PYTHON="$(PEERS_PYTHON)" $(BIN)/python -m pytest -m "slow or not slow" tests/applications/test_parity.py $(PYTEST_ARGS)
+
 bench: setup
 	$(BIN)/python tools/bench_ops.py --out results/ops $(if $(PEERS_PYTHON),--peers-python "$(PEERS_PYTHON)")
 	$(BIN)/python tools/bench_models.py --peers-python "$(PEERS_PYTHON)"
