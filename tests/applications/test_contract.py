@@ -1,5 +1,6 @@
 """What every network promises, checked over the registry; the smallest of each family by default, all when slow."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -52,6 +53,40 @@ def test_stage_outputs(network, golden):
     for stride, shape in zip(model.feature_strides, shapes, strict=True):
         assert 512 / stride / 1.2 < shape[1] <= 512 / stride  # windows without padding lose the border
     assert [shape[3] for shape in shapes] == [stage[2] for stage in golden.read()[network]["stages"]]
+
+
+def with_auxiliary_heads():
+    """The networks whose builders have the option; the large images make all but the smallest slow tests."""
+    names = applications.list_models()
+    builders = {name: getattr(applications, applications.model_info(name).builder) for name in names}
+    names = [name for name in names if "auxiliary_heads" in inspect.signature(builders[name]).parameters]
+    large = {name for name in names if applications.model_info(name).input_shape[0] > 64}
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in large)) for name in names]
+
+
+@pytest.mark.parametrize("name", with_auxiliary_heads())
+def test_auxiliary_heads(name, golden, tmp_path):
+    """Gradients reach every weight of all heads, a file gives them back, and all are float32 in mixed precision."""
+    info = applications.model_info(name)
+    model = applications.create_model(name, auxiliary_heads=True, classifier_activation=None)
+    plain = applications.create_model(name)
+    assert len(model.weights) > len(plain.weights) and model.output_shape == plain.output_shape
+    golden.seed_weights(model)
+    x = np.random.default_rng(1).standard_normal((2, *info.input_shape)).astype("float32")
+    weigh = np.random.default_rng(2).standard_normal((2, info.classes)).astype("float32")
+    with tf.GradientTape() as tape:
+        outputs = model.training_graph(x, training=False)
+        loss = sum(tf.reduce_sum(output * weigh) for output in outputs)
+    gradients = tape.gradient(loss, [w.value for w in model.trainable_weights])
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        assert gradient is not None and np.isfinite(gradient).all() and np.any(gradient), weight.path
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    for ours, theirs in zip(outputs, again.training_graph(x, training=False), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5 * np.std(ours))
+    keras.config.set_dtype_policy("mixed_float16")
+    mixed = applications.create_model(name, auxiliary_heads=True)
+    assert {output.dtype for output in mixed.training_graph.outputs} == {"float32"}
 
 
 def test_the_loss_falls(network):
