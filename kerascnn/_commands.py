@@ -82,7 +82,7 @@ def run_info(values: Values, arguments: list[str], console: Console) -> None:
             values["out"],
             input_shape=info.input_shape,
             title=info.name,
-            subtitle="; ".join(filter(None, (info.paper, info.reported))),
+            subtitle=_tables.summary(info),
         )
         console.print(f"written: {values['out']}", highlight=False, markup=False, soft_wrap=True)
 

@@ -71,6 +71,12 @@ def facts(info) -> Table:
     return table
 
 
+def summary(info) -> str:
+    """Paper, published error and receptive field in one line, for a picture."""
+    field = f"receptive field {info.receptive_field} pixels" if info.receptive_field else ""
+    return "; ".join(filter(None, (info.paper, info.reported, field)))
+
+
 def preprocessing(constants, size: Sequence[int]) -> str:
     """What is done to pixels, in words.
 

@@ -17,6 +17,17 @@ def test_the_tables_of_networks_are_current(monkeypatch):
     assert networks_table.networks() == written, "run python tools/networks_table.py --write"
 
 
+def test_the_examples_of_the_analysis_run(capsys):
+    """Each comment after a print is what it prints."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "analysis.md").read_text(), re.DOTALL))
+    said = re.findall(r"^print\(.*\)  # (.*?)(?:: .*)?$", code, re.MULTILINE)
+    exec(compile(code, "docs/analysis.md", "exec"), {"__name__": "example"})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(said) == 5
+    for shown, expected in zip(printed, said, strict=True):
+        assert shown == expected or expected == "one row a call"
+
+
 def test_the_ratios_are_those_of_the_benchmark():
     text = (ROOT / "results" / "bench_models.txt").read_text()
     for subject in ("torch", "keras"):

@@ -186,7 +186,7 @@ def table(cost: Cost, title: str | None = None) -> Table:
     Returns:
         The table; "?" stands for what is not known.
     """
-    shown = Table(title=title, show_footer=True)
+    shown = Table(title=title, show_footer=True, caption=f"alive at once: {_memory(cost.peak_bytes)}")
     shown.add_column("layer", "total", overflow="fold")
     shown.add_column("class")
     shown.add_column("output")
@@ -199,3 +199,8 @@ def table(cost: Cost, title: str | None = None) -> Table:
         cells = ("?" if number is None else f"{number:,}" if number else "" for number in numbers)
         shown.add_row(row.name, row.kind, " x ".join(map(str, row.output_shape)), *cells)
     return shown
+
+
+def _memory(number: int) -> str:
+    unit, suffix = next(((u, s) for u, s in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if number >= u), (1, "bytes"))
+    return f"{number / unit:.3g} {suffix}"

@@ -114,7 +114,7 @@ class _Walker:
 
     def follow(self, model, inputs, prefix):
         """Runs the graph on symbolic tensors; each operation is replaced by a probe."""
-        if isinstance(model, keras.Sequential):
+        if isinstance(model, keras.Sequential) or model.compiled:  # a clone would be compiled too
             model = keras.Model(model.inputs, model.outputs)
         structure = keras.tree.pack_sequence_as(model.input, inputs)
         clone = keras.models.clone_model(

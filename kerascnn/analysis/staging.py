@@ -36,7 +36,7 @@ def stages(model: keras.Model, backbone: keras.Model, input_shape: Sequence[int]
         model: the whole network.
         backbone: the same network up to its last stage, with the stage outputs as outputs and layers of the same names;
             `kerascnn.create_model(name, features_only=True)`.
-        input_shape: `(height, width, channels)`, where the models leave a size open.
+        input_shape: `(height, width, channels)`, where `model` leaves a size open.
 
     Returns:
         The stages in order; the head last, where `model` has one.
@@ -44,6 +44,8 @@ def stages(model: keras.Model, backbone: keras.Model, input_shape: Sequence[int]
     Raises:
         InputError: as `count`.
     """
+    if input_shape is None and None not in model.input_shape[1:]:
+        input_shape = model.input_shape[1:]  # a network without its head usually takes any size
     graph = walk(backbone, input_shape)
     place = {}  # name of a layer -> number of its stage: the first that needs it
     for number, output in enumerate(graph.outputs):
@@ -88,5 +90,5 @@ def _window(layer) -> list[str]:
         return ["dense" if isinstance(layer, keras.layers.Dense) else type(layer).__name__]
     sides = size if isinstance(size, list | tuple) else (size, size)
     depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)
-    kind = "dw " if depthwise else "grouped " if getattr(layer, "groups", 1) > 1 else ""
+    kind = "depthwise " if depthwise else "grouped " if getattr(layer, "groups", 1) > 1 else ""
     return [kind + "x".join(map(str, sides))]

@@ -68,6 +68,17 @@ def test_sequential():
     assert analysis.count(model).macs == 12 + 6
 
 
+def test_compiled_models_and_inputs_by_name():
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    inner = keras.Model({"b": b, "a": a}, keras.layers.Dense(2)(keras.layers.concatenate([a, b])))
+    inner.compile("sgd", loss=lambda y, z: keras.ops.mean(y - z))
+    x = keras.Input((3,))
+    model = keras.Model(x, inner({"a": keras.layers.Dense(4)(x), "b": x}))
+    model.compile("sgd", loss=inner.loss)
+    assert analysis.count(inner).macs == 14
+    assert analysis.count(model).macs == 12 + 14
+
+
 def test_layers_without_a_formula_are_reported():
     @keras.saving.register_keras_serializable(package="test")
     class Gain(keras.layers.Layer):
@@ -230,3 +241,4 @@ def test_the_table():
     assert "│ conv │ Conv2D │ 6 x 6 x 4 │ 112 │ 3,888 │ 144 │" in text
     assert "│ own │ Own │ 6 x 6 x 4 │ │ ? │ 144 │" in text
     assert "│ total │ │ │ 112 │ 3,888 + ? │ 288 │" in text
+    assert "alive at once: 1.34 kB" in text  # 4 bytes times 8 x 8 x 3 + 144

@@ -115,17 +115,31 @@ def test_stride():
     assert analysis.receptive_field(keras.Model(image, L.UpSampling2D(4)(x))).stride == (1, 0.5)
 
 
-@pytest.mark.parametrize(
-    "name, size",
-    [  # Araujo et al. 2019, table 1: alexnet_v2, resnet_v1_50; LeCun et al. 1998: C5 sees all 32 pixels
-        ("alexnet", 195),
-        ("resnet50_v1", 483),
-        ("lenet5", 32),
-    ],
-)
-def test_published_fields(name, size):
+@pytest.mark.parametrize("name, size", [("alexnet", 195), ("lenet5", 32)])
+def test_networks(name, size):
     found = analysis.receptive_field(kerascnn.create_model(name))
     assert found.size == (size, size) and found.unknown == ()
+
+
+@pytest.mark.parametrize(
+    "name, size",
+    [  # table 1 of Araujo et al. 2019; LeCun et al. 1998: C5 sees all 32 pixels
+        ("alexnet", 195),
+        ("bn_inception", 699),
+        ("inception_v3_keras", 1311),
+        ("inception_v4", 2071),
+        ("lenet5", 32),
+        ("mobilenetv1_100", 315),
+        ("resnet50_v1", 483),
+        ("resnet101_v1", 1027),
+        ("resnet152_v1", 1507),
+    ],
+)
+def test_recorded_fields_are_the_published_ones(name, size):
+    recorded = kerascnn.model_info(name).receptive_field
+    if recorded is None:
+        pytest.skip("python tools/golden.py --record")
+    assert recorded == size
 
 
 def test_gates_are_left_out_and_named():

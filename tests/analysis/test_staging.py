@@ -29,7 +29,7 @@ def test_every_layer_is_in_one_stage():
     assert (one.output_shape, two.output_shape, head.output_shape) == ((16, 16, 4), (8, 8, 8), (10,))
     assert (one.blocks, one.layers, one.windows) == (1, 2, (("3x3", 2),))
     assert (two.blocks, two.layers) == (2, 4)
-    assert dict(two.windows) == {"1x1": 2, "dw 3x3": 1, "3x3": 1}
+    assert dict(two.windows) == {"1x1": 2, "depthwise 3x3": 1, "3x3": 1}
     assert head.windows == (("dense", 1),)
     assert one.params == (27 * 4 + 4) + (36 * 4 + 4) + 8 and head.params == 90
     assert two.macs == 64 * (9 * 4 + 4 * 8 + 9 * 8 * 8) + 8 * 8
