@@ -298,6 +298,7 @@ POINTWISE: frozenset[type] = frozenset(
     + (
         layers.BatchNormalization,
         layers.ChannelPool,
+        layers.ChannelSlice,
         layers.DropPath,
         layers.FractalJoin,
         layers.FractalPath,  # not a map, but one number for all joins

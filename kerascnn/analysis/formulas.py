@@ -317,6 +317,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
     | {
         layers.BatchNormalization,
         layers.ChannelPool,
+        layers.ChannelSlice,
         layers.FractalJoin,
         layers.FractalPath,
         layers.LocalResponseNormalization,

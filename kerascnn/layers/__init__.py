@@ -3,6 +3,7 @@
 from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.channel_pool import ChannelPool
+from kerascnn.layers.channel_slice import ChannelSlice
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.deep_model import DeepModel
@@ -24,6 +25,7 @@ __all__ = [
     "AuxiliaryModel",
     "BatchNormalization",
     "ChannelPool",
+    "ChannelSlice",
     "ConnectionTableConv2D",
     "Conv2D",
     "DeepModel",
