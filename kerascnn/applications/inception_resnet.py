@@ -8,10 +8,11 @@ Gang Sun, Enhua Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507.
 authors' release (TF-slim) and of `keras.applications`, without. `inception_resnet_v1` has the paper's 5, 10 and 5
 modules; `inception_resnet_v1_facenet` a sixth C module and a head with 512 units, from David Sandberg's facenet.
 
-Departures: version 2 begins as Inception v3 and with one module without residual connection, as all released code;
-figure 15 of the paper has the stem of Inception v4. The last C module of version 2 and of facenet's form is neither
-scaled nor followed by a ReLU, as in the releases. `se_inception_resnet_v2` is reconstructed: nobody released it; its
-gates (reduction 16) stand on each residual branch before the scaling.
+Departures: version 2 begins as Inception v3 and with one module without residual connection, as all released code, so
+that its maps have 320, 1088 and 2080 channels; figures 15 to 19 of the paper have the stem of Inception v4, and 384,
+1154 and 2048. The last C module of version 2 and of facenet's form is neither scaled nor followed by a ReLU, as in the
+releases. `se_inception_resnet_v2` is reconstructed: nobody released it; its gates (reduction 16) stand on each residual
+branch before the scaling.
 """
 
 import dataclasses

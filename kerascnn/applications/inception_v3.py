@@ -7,10 +7,10 @@ Architecture for Computer Vision, 2015, arXiv:1512.00567.
 map, dropout 0.5. `inception_v3_keras` is that of the authors' release (TF-slim) and of `keras.applications`: no
 factors, means over the pixels inside, dropout 0.2.
 
-Departures: the paper's table 1 and text leave much open; both forms follow the releases: 80 filters of 1x1 in the stem
-where the paper has 3x3, and four branches in each of the last two modules. Initial values are TF-slim's in both forms.
-The loss of the auxiliary head weighs 0.4, as in TF-slim and torchvision's recipe; the paper is silent. The head has
-batch norm, as the paper recommends.
+Departures: after the first pool the paper's table 1 has three 3x3 convolutions, the second with stride 2, where both
+releases have a 1x1, a 3x3 and a pool. The filters inside the modules, which the paper leaves open, are the releases'.
+Initial values are TF-slim's in both forms, and so is the weight of the auxiliary head's loss, 0.4; that head has batch
+norm, as in the paper's best network.
 """
 
 import dataclasses

@@ -3,9 +3,10 @@
 Christian Szegedy, Sergey Ioffe, Vincent Vanhoucke, Alex Alemi: Inception-v4, Inception-ResNet and the Impact of
 Residual Connections on Learning, 2016, arXiv:1602.07261.
 
-Departures: in the longer branch of a C module the 3x1 comes before the 1x3, as in the authors' release (TF-slim);
-figure 6 of the paper has them the other way round. Batch norm has factors gamma, as in timm; TF-slim leaves them out,
-which makes 31,584 parameters less. Means are over the pixels inside the map, as in TensorFlow.
+Departures: where a branch has 1x7 and 7x1, or 1x3 and 3x1 convolutions in a row, their order is that of the authors'
+release (TF-slim); figures 5 and 6 of the paper begin the longer branch with the other one. Batch norm has factors
+gamma, as in timm; TF-slim leaves them out, which makes 31,584 parameters less. Means are over the pixels inside the
+map, as in TensorFlow.
 """
 
 import dataclasses
