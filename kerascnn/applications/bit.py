@@ -5,8 +5,8 @@ Transfer (BiT): General Visual Representation Learning, 2019, arXiv:1912.11370, 
 (google-research/big_transfer): no norm in the stem, whose pool pads by zeros; bottlenecks stride in the 3x3;
 projections are standardised and have no norm; the head starts at zero.
 
-Departures: none; to the variance of the filters the release adds 1e-10, timm 1e-8. The weights that the paper fine-tunes
-from have a head of 21,843 classes: `classes=21843`.
+Departures: none; to the variance of the filters the release adds 1e-10, timm 1e-8. The weights that the paper
+fine-tunes from have a head of 21,843 classes: `classes=21843`.
 """
 
 import dataclasses
