@@ -2,6 +2,7 @@
 
     python tools/golden.py --check [NAME ...]     rebuild and compare with kerascnn/applications/facts.json
     python tools/golden.py --record [NAME ...]    write the rows (all by default; rows of unknown names are dropped)
+    python tools/golden.py --fill [NAME ...]      add what rows lack that were recorded before it was; quick
 
 Parameter counts alone miss a wrong activation or a lost stride; the fingerprint, mean and standard deviation of the
 logits for weights and an image drawn by a fixed rule, does not. It uses plain TensorFlow ops.
@@ -19,6 +20,7 @@ import numpy as np
 from kerascnn import analysis, applications, ops
 from kerascnn._errors import InputError
 from kerascnn._files import atomic_write
+from kerascnn.layers.deep_model import deep_recursion
 
 FACTS = Path(applications.__file__).with_name("facts.json")
 SIZE = 64  # side of the fingerprint's image, unless the network's own input is smaller or has to be larger
@@ -74,31 +76,33 @@ def fingerprint(model: keras.Model, input_shape: tuple[int, int, int]) -> dict:
     return {"input": list(input_shape), "mean": float(logits.mean()), "std": float(logits.std())}
 
 
-def record(name: str) -> dict:
-    """Builds a network and measures its row.
+def _build(name: str) -> tuple[keras.Model, bool]:
+    """The network with logits, of open input size if it can be; whether it is."""
+    channels = applications.model_info(name).input_shape[2]
+    try:
+        return applications.create_model(name, input_shape=(None, None, channels), classifier_activation=None), True
+    except InputError:  # the head flattens, so that another size is another network
+        return applications.create_model(name, classifier_activation=None), False
+
+
+def costs(model: keras.Model, name: str, last_stage: str) -> dict:
+    """What `kerascnn.analysis` finds at the default input.
 
     Args:
+        model: of the network.
         name: registry name.
+        last_stage: the layer whose output the head sees.
 
     Returns:
-        {"params", "params_other", "macs", "activations", "receptive_field", "input", "stages", "fingerprint"}: counts
-        at the default input [h, w, c], pixels that a position of the last stage sees, stage outputs [h, w, c].
+        {"params", "params_other", "macs", "activations", "receptive_field"}, the last in pixels, of the last stage.
     """
-    info = applications.model_info(name)
-    *sizes, channels = info.input_shape
-    size = sizes[0] if max(sizes) <= SIZE else max(SIZE, info.min_size)
-    options = {"classifier_activation": None}
-    try:
-        model = small = applications.create_model(name, input_shape=(None, None, channels), **options)
-    except InputError:  # the head flattens, so that another size is another network
-        model = applications.create_model(name, **options)
-        small = applications.create_model(name, input_shape=(size, size, channels), **options)
-    cost = analysis.count(model, info.input_shape)
+    shape = applications.model_info(name).input_shape
+    cost = analysis.count(model, shape)
     if cost.unknown:
         raise SystemExit(f"{name}: no formula for {', '.join(cost.unknown)}; add it to kerascnn/analysis/formulas.py")
-    backbone = applications.create_model(name, features_only=True)
-    stages = backbone.compute_output_shape((1, *info.input_shape))
-    field = analysis.receptive_field(backbone, info.input_shape)
+    with deep_recursion():
+        backbone = keras.Model(model.inputs, model.get_layer(last_stage).output)
+    field = analysis.receptive_field(backbone, shape)
     if field.unknown:
         raise SystemExit(f"{name}: no window for {', '.join(field.unknown)}; add it to kerascnn/analysis/fields.py")
     return {
@@ -107,10 +111,41 @@ def record(name: str) -> dict:
         "macs": cost.macs,
         "activations": cost.activations,
         "receptive_field": max(field.size),
+    }
+
+
+def record(name: str) -> dict:
+    """Builds a network and measures its row.
+
+    Args:
+        name: registry name.
+
+    Returns:
+        {..., "input", "stages", "fingerprint"}: `costs`, the default input [h, w, c] and the stage outputs for it.
+    """
+    info = applications.model_info(name)
+    *sizes, channels = info.input_shape
+    size = sizes[0] if max(sizes) <= SIZE else max(SIZE, info.min_size)
+    model, any_size = _build(name)
+    stages = applications.create_model(name, features_only=True).compute_output_shape((1, *info.input_shape))
+    row = costs(model, name, f"stage{len(stages)}")
+    if not any_size:
+        model = applications.create_model(name, input_shape=(size, size, channels), classifier_activation=None)
+    return {
+        **row,
         "input": list(info.input_shape),
         "stages": [list(shape[1:]) for shape in stages],
-        "fingerprint": fingerprint(small, (size, size, channels)),
+        "fingerprint": fingerprint(model, (size, size, channels)),
     }
+
+
+def filled(name: str, row: dict) -> dict:
+    """A recorded row with the costs that it lacks; the rest is taken as it is."""
+    found = costs(_build(name)[0], name, f"stage{len(row['stages'])}")
+    for key in found.keys() & row.keys():
+        if found[key] != row[key]:
+            raise SystemExit(f"{name}: {key}: {row[key]} -> {found[key]}; record it anew")
+    return {**found, **row}
 
 
 def read() -> dict[str, dict]:
@@ -144,17 +179,20 @@ def main() -> int:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--check", action="store_true", help="compare; exit status 1 where anything differs")
     mode.add_argument("--record", action="store_true", help="write facts.json")
+    mode.add_argument("--fill", action="store_true", help="add the costs that rows lack")
     parser.add_argument("names", nargs="*", help="registry names; all by default")
     arguments = parser.parse_args()
     known = applications.list_models()
     facts, wrong = read(), 0
     for name in arguments.names or known:
-        row = record(name)
+        if arguments.fill and (name not in facts or facts[name].keys() >= LATER):
+            continue
+        row = filled(name, facts[name]) if arguments.fill else record(name)
         keras.backend.clear_session()
         found = differences(facts[name], row) if name in facts else ["not recorded"]
         wrong += bool(found)
         print(f"{name}: {'; '.join(found) or 'as recorded'}", flush=True)
-        if arguments.record:
+        if not arguments.check:
             facts[name] = row
             write({key: value for key, value in facts.items() if key in known})
     stray = sorted(facts.keys() - set(known))
