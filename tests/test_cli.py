@@ -191,7 +191,7 @@ def test_info(capsys, monkeypatch):
     assert cli.main(["info", "lenet5_1998"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     for words in ("Haffner", "MNIST 0.95 %", "60,000", "325,680", "16,188", "32 pixels",
-                  "reconstructed │ yes", "14 x 14 x 6, 5 x 5 x 16, 1 x 1 x 120", "padded with zeros to 32 x 32",
+                  "reconstructed │ yes", "14x14x6, 5x5x16, 1x1x120", "padded with zeros to 32 x 32",
                   "less the mean 0.07843"):  # fmt: skip
         assert words in shown, words
     assert cli.main(["info", "resnet50"]) == 0

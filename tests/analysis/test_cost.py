@@ -1,6 +1,7 @@
 """Costs of small networks against sums done by hand."""
 
 import io
+import random
 
 import keras
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from kerascnn import analysis, layers
 from kerascnn._errors import InputError
+from kerascnn.analysis.graph import walk
 
 
 def _small(height=8, width=8):
@@ -171,6 +173,35 @@ def test_a_shortcut_stays_in_memory_until_it_is_added():
     model = keras.Model(x, keras.layers.add([x, y]))
     assert analysis.count(model).peak_bytes == 4 * 300  # never more than x and two of the chain
     assert analysis.count(keras.Model(x, y)).peak_bytes == 4 * 200
+
+
+def _random_network(seed):
+    """A graph of elementwise layers of one size, with branches, views and several outputs."""
+    rng = random.Random(seed)
+    tensors = [keras.Input((10,), name=f"x{seed}")]
+    for _ in range(rng.randrange(3, 15)):
+        kind = rng.choice((keras.layers.ReLU, keras.layers.Identity, keras.layers.Add, keras.layers.Add))
+        inputs = [rng.choice(tensors[-4:]) for _ in range(2)]
+        tensors.append(kind()(inputs) if kind is keras.layers.Add else kind()(inputs[0]))
+    return keras.Model(tensors[0], [tensors[-1], *rng.sample(tensors[1:], rng.randrange(3))])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_peak_memory_by_its_definition(seed):
+    """A tensor is alive while a layer runs if it exists by then and is this layer's own or read by it or later."""
+    graph = walk(_random_network(seed))
+    kept = {value.number for value in graph.outputs}
+    home = {value.number: value.number for value in graph.inputs}
+    for call in graph.calls:
+        views = isinstance(call.operation, keras.layers.Identity)
+        home[call.outputs[0].number] = home[call.inputs[0].number] if views else call.outputs[0].number
+    alive = []
+    for index, call in enumerate(graph.calls):
+        made = {value.number for value in graph.inputs}
+        made |= {value.number for earlier in graph.calls[: index + 1] for value in earlier.outputs}
+        read = {value.number for later in graph.calls[index:] for value in later.inputs}
+        alive.append(len({home[number] for number in made & (read | kept | {call.outputs[0].number})}))
+    assert analysis.count(_random_network(seed)).peak_bytes == 40 * max(alive)
 
 
 def test_memory_follows_the_dtypes_of_the_model():
