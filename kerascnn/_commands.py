@@ -70,13 +70,16 @@ def run_info(values: Values, arguments: list[str], console: Console) -> None:
     console.print(_tables.facts(info))
     if not (values["out"] or values["layers"]):
         return
+    import keras
+
     from kerascnn import analysis
 
-    model = kerascnn.create_model(info.name)
+    with keras.StatelessScope(initialize_variables=False):  # weights have shapes, but no values: fast and small
+        model = kerascnn.create_model(info.name)
+        backbone = kerascnn.create_model(info.name, features_only=True)
     if values["layers"]:
         console.print(analysis.table(analysis.count(model, info.input_shape), f"{info.name}, layer by layer"))
     if values["out"]:
-        backbone = kerascnn.create_model(info.name, features_only=True)
         analysis.plot_stages(
             analysis.stages(model, backbone, info.input_shape),
             values["out"],

@@ -127,7 +127,9 @@ def record(name: str) -> dict:
     *sizes, channels = info.input_shape
     size = sizes[0] if max(sizes) <= SIZE else max(SIZE, info.min_size)
     model, any_size = _build(name)
-    stages = applications.create_model(name, features_only=True).compute_output_shape((1, *info.input_shape))
+    with keras.StatelessScope(initialize_variables=False):  # weights without values
+        backbone = applications.create_model(name, features_only=True)
+    stages = backbone.compute_output_shape((1, *info.input_shape))
     row = costs(model, name, f"stage{len(stages)}")
     if not any_size:
         model = applications.create_model(name, input_shape=(size, size, channels), classifier_activation=None)
@@ -141,7 +143,9 @@ def record(name: str) -> dict:
 
 def filled(name: str, row: dict) -> dict:
     """A recorded row with the costs that it lacks; the rest is taken as it is."""
-    found = costs(_build(name)[0], name, f"stage{len(row['stages'])}")
+    with keras.StatelessScope(initialize_variables=False):  # weights have shapes, but no values: fast and small
+        model = _build(name)[0]
+    found = costs(model, name, f"stage{len(row['stages'])}")
     for key in found.keys() & row.keys():
         if found[key] != row[key]:
             raise SystemExit(f"{name}: {key}: {row[key]} -> {found[key]}; record it anew")
