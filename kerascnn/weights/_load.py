@@ -1,6 +1,7 @@
 """Puts the variables of a file into a model: all of them or none."""
 
 import os
+import re
 from collections.abc import Mapping
 
 import keras
@@ -14,6 +15,7 @@ from kerascnn.weights._safetensors_files import read_safetensors
 from kerascnn.weights._torch_layout import to_keras
 
 _HEAD = "head"  # the classifier is called so in every network
+_AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
 _LISTED = 8  # names per list in an error message
 
@@ -72,7 +74,7 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
     if not os.fspath(path).endswith(".safetensors"):
         found = read_keras_file(path)
         if "keras" in names and not found.keys() & layers.keys():
-            found = {_renamed(names["keras"], name): arrays for name, arrays in found.items()}
+            found = {_renamed(names["keras"], name): arrays for name, arrays in _from_zero(found).items()}
             _fold_biases(found, layers)
         return found
     modules: dict[str, dict[str, np.ndarray]] = {}
@@ -87,6 +89,26 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
         name = _renamed(rules, module)
         found[name] = to_keras(layers[name], entries) if name in layers else list(entries.values())
     return found
+
+
+def _from_zero(found: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
+    """Automatic names as in a fresh process: where others were given before, dense_7, dense_8 become dense, dense_1.
+
+    Only where every name of a kind has a number; Keras gives the first one none.
+    """
+    kinds: dict[str, list[int]] = {}
+    for name in found:
+        kind, number = re.fullmatch(r"(.+?)(?:_(\d+))?", name).groups()
+        kinds.setdefault(kind, []).append(int(number or 0))
+    offsets = {kind: min(numbers) for kind, numbers in kinds.items() if kind in _AUTOMATIC}
+    renamed = {}
+    for name, arrays in found.items():
+        kind, number = re.fullmatch(r"(.+?)(?:_(\d+))?", name).groups()
+        if offsets.get(kind):
+            number = int(number) - offsets[kind]
+            name = f"{kind}_{number}" if number else kind
+        renamed[name] = arrays
+    return renamed
 
 
 def _fold_biases(found: dict[str, list[np.ndarray]], layers) -> None:

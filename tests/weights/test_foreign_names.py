@@ -156,3 +156,15 @@ def test_biases_before_a_batch_norm_go_into_its_mean(tmp_path):
     theirs.save_weights(tmp_path / "net.weights.h5")
     ours = kerascnn.create_model("resnet50_v1", include_top=False, weights=tmp_path / "net.weights.h5")
     np.testing.assert_allclose(ours.get_layer("stem_bn").moving_mean, -0.5)
+
+
+def test_automatic_names_may_start_at_any_number(tmp_path):
+    """In a process that has built other layers before, Keras names the first convolution conv2d_7 or so."""
+    options = {"weights": None, "input_shape": (75, 75, 3), "include_top": False}
+    keras.applications.InceptionV3(**options)
+    theirs = keras.applications.InceptionV3(**options)
+    first = next(layer for layer in theirs.layers if isinstance(layer, keras.layers.Conv2D))
+    assert first.name != "conv2d"
+    theirs.save_weights(tmp_path / "net.weights.h5")
+    ours = kerascnn.applications.InceptionV3Keras(include_top=False, weights=tmp_path / "net.weights.h5")
+    np.testing.assert_array_equal(ours.get_layer("stem_conv1").kernel, first.kernel)
