@@ -22,7 +22,7 @@ def networks(infos: Sequence, wide: bool = False) -> Table:
     """
     table = Table(caption=f"* {RECONSTRUCTED}" if any(info.reconstructed for info in infos) else None)
     longest = max(len(info.name) + 2 * info.reconstructed for info in infos)
-    table.add_column("name", overflow="fold", min_width=longest if wide else min(24, longest))
+    table.add_column("name", overflow="fold", min_width=longest if wide else min(28, longest))
     table.add_column("family", overflow="fold")
     for heading in ("params", "MACs", "input", "field"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -72,9 +72,9 @@ def facts(info) -> Table:
 
 
 def summary(info) -> str:
-    """Paper, published error and receptive field in one line, for a picture."""
+    """Paper, then published error and receptive field, for a picture."""
     field = f"receptive field {info.receptive_field} pixels" if info.receptive_field else ""
-    return "; ".join(filter(None, (info.paper, info.reported, field)))
+    return f"{info.paper}\n{'; '.join(filter(None, (info.reported, field)))}".strip()
 
 
 def preprocessing(constants, size: Sequence[int]) -> str:

@@ -29,14 +29,13 @@ def plot_stages(
         path: the PNG.
         input_shape: (height, width, channels) of the image.
         title: above the picture.
-        subtitle: under the title, smaller.
+        subtitle: lines under the title, smaller.
     """
     from matplotlib.figure import Figure  # here, since most uses of this package draw nothing
 
     columns = len(stages) + 1
     width = max(8.5, 1.75 * columns + 0.9)
-    lines = max(_contents(stage).count("\n") + 1 for stage in stages)
-    above = 2.3 + 0.17 * lines  # inches of the upper panel
+    above = 2.5 + 0.17 * max(_contents(stage).count("\n") for stage in stages)  # inches of the upper panel
     figure = Figure(figsize=(width, above + 3.9), dpi=120, layout="constrained")
     maps, shares = figure.subplots(2, 1, height_ratios=(above, 2.9), sharex=True)
     _draw_maps(maps, stages, tuple(input_shape))
@@ -45,7 +44,8 @@ def plot_stages(
     shares.set_xlim(-0.55, columns - 0.45)
     shares.set_xticks(range(columns), ["input", *(stage.name for stage in stages)])
     figure.suptitle(title, fontsize=13, fontweight="bold")
-    maps.set_title(textwrap.fill(subtitle, int(12 * width), break_long_words=False), fontsize=9)
+    lines = [textwrap.fill(line, int(12 * width), break_long_words=False) for line in subtitle.splitlines()]
+    maps.set_title("\n".join(lines), fontsize=9)
     with replace_with(path) as temporary:
         figure.savefig(temporary, format="png")
 

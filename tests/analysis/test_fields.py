@@ -126,6 +126,7 @@ def test_networks(name, size):
     [  # table 1 of Araujo et al. 2019; LeCun et al. 1998: C5 sees all 32 pixels
         ("alexnet", 195),
         ("bn_inception", 699),
+        ("inception_resnet_v2", 3039),
         ("inception_v3_keras", 1311),
         ("inception_v4", 2071),
         ("lenet5", 32),
@@ -133,6 +134,7 @@ def test_networks(name, size):
         ("resnet50_v1", 483),
         ("resnet101_v1", 1027),
         ("resnet152_v1", 1507),
+        ("vgg16", 212),
     ],
 )
 def test_recorded_fields_are_the_published_ones(name, size):
