@@ -61,22 +61,45 @@ def test_gradient_reaches_the_living_columns_alone():
     assert [float(tf.reduce_max(g)) for g in tape.gradient(z, [x, y])] == [0, 1]
 
 
-@pytest.mark.parametrize("policy, jit", [("float32", False), ("float32", True), ("mixed_float16", False)])
-def test_trains_and_comes_back_from_a_file(policy, jit, tmp_path):
-    keras.config.set_dtype_policy(policy)
+def net():
+    """Two convolutions joined."""
     inputs = keras.Input((None, None, 2))
     columns = [keras.layers.Conv2D(3, 3, padding="same")(inputs) for _ in range(2)]
     x = FractalJoin(0.3, seed=2, name="join")([FractalPath(2, 0.25, seed=1, name="path")(inputs), *columns])
     assert x.shape == (None, None, None, 3)
-    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-    images = np.random.default_rng(0).normal(size=(4, 5, 6, 2)).astype("float32")
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+
+
+IMAGES = np.random.default_rng(0).normal(size=(8, 5, 6, 2)).astype("float32")
+
+
+@pytest.mark.parametrize("policy, jit", [("float32", False), ("float32", True), ("mixed_float16", False)])
+def test_trains_and_comes_back_from_a_file(policy, jit, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    model = net()
     model.compile("sgd", "mse", jit_compile=jit)
-    assert np.isfinite(model.fit(images, np.ones((4, 3)), verbose=0).history["loss"][0])
+    assert np.isfinite(model.fit(IMAGES, np.ones((8, 3)), verbose=0).history["loss"][0])
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     for name in ("join", "path"):
         assert again.get_layer(name).get_config() == model.get_layer(name).get_config()
-    np.testing.assert_array_equal(again(images), model(images))
+    np.testing.assert_array_equal(again(IMAGES), model(IMAGES))
+
+
+def test_in_a_mirrored_strategy():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        layer = FractalJoin(0.5, seed=1)
+    values = strategy.run(tf.function(lambda: [layer([LOCAL, *COLUMNS], training=True)[0, 0, 0, 0] for _ in range(6)]))
+    found = np.array([strategy.experimental_local_results(value) for value in values])
+    assert set(found.flat) <= {1, 5.5, 10, 37, 50.5, 55, 100} and len(set(found.flat)) > 2
+
+
+def test_exports(tmp_path):
+    model = net()
+    model.export(tmp_path / "model", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.serve(IMAGES), model(IMAGES), atol=1e-6)
 
 
 @pytest.mark.parametrize(
