@@ -2,12 +2,16 @@
 #   PYTHON=python3.11   the interpreter to build the environment with
 #   EXTRA=cpu|gpu       which TensorFlow to install (default: gpu where nvidia-smi answers)
 #   VENV=DIR            where the environment goes (default .venv)
+#   WORKERS=N           tests at a time (default 2; 0: one, in the same process)
 
 PYTHON ?= python3
 VENV ?= .venv
 EXTRA ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 TENSORFLOW = $(if $(filter gpu,$(EXTRA)),tensorflow[and-cuda],tensorflow-cpu)==2.21.*
 BIN = $(VENV)/bin
+# Most of a test is building graphs, on one core; WORKERS tests run at a time, each with up to 8 GiB of memory.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NATIVE := $(wildcard csrc/*/*)
 
@@ -32,20 +36,20 @@ demo: setup
 	$(BIN)/python tools/demo.py
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # What CI has time for: every slow test except those of large networks.
 test-slow-ci: setup
-	$(BIN)/python -m pytest -m slow --networks-up-to 2e7 $(PYTEST_ARGS)
+	$(PYTEST) -m slow --networks-up-to 2e7 $(PYTEST_ARGS)
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 # The ops again: without oneDNN, and with the compiled library required.
 OPS = tests/ops tests/layers tests/csrc --ignore tests/ops/test_fuzz.py
 test-ops: setup
-	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
-	KERASCNN_NATIVE=require $(BIN)/python -m pytest $(OPS) $(PYTEST_ARGS)
+	TF_ENABLE_ONEDNN_OPTS=0 $(PYTEST) $(OPS) $(PYTEST_ARGS)
+	KERASCNN_NATIVE=require $(PYTEST) $(OPS) $(PYTEST_ARGS)
 
 # The same sources by Bazel, loaded and run (Debian: bazel-bootstrap), and the kernels on 64-bit ARM
 # (g++-aarch64-linux-gnu, qemu-user).

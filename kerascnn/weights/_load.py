@@ -45,10 +45,12 @@ def load_weights(model: keras.Model, path: str | os.PathLike, names: Mapping[str
     wanted = {name: shapes for name, shapes in wanted.items() if shapes}
     if not isinstance(model, AuxiliaryModel):
         found = {name: arrays for name, arrays in found.items() if not name.startswith(_AUXILIARY)}
-    if _HEAD not in wanted:
-        found.pop(_HEAD, None)
-    elif _HEAD in found and _other_classes(_shapes(found[_HEAD]), wanted[_HEAD]):
-        del found[_HEAD], wanted[_HEAD]
+    for name in _head(found):
+        if name not in wanted:
+            if _HEAD not in wanted:
+                del found[name]
+        elif _other_classes(_shapes(found[name]), wanted[name]):
+            del found[name], wanted[name]
     first = _first_convolution(model)
     if first in found and first in wanted:
         found[first] = _adapt(found[first], wanted[first])
@@ -67,6 +69,11 @@ def load_weights(model: keras.Model, path: str | os.PathLike, names: Mapping[str
     for name in wanted:
         for variable, value in zip(_variables(layers[name]), found[name], strict=True):
             variable.assign(value)
+
+
+def _head(found) -> list[str]:
+    """The classifier and what follows it: `head`, and in some networks `head_bn` and the like."""
+    return [name for name in found if name == _HEAD or name.startswith(f"{_HEAD}_")]
 
 
 def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str, list[np.ndarray]]:

@@ -161,3 +161,15 @@ def test_a_damaged_byte_in_an_archive(folder, tmp_path):
         file.write(bytes(reversed(file.read(64))) + b"damage")
     with pytest.raises(InputError, match="cannot be read"):
         build(weights=path)
+
+
+def test_all_that_depends_on_the_number_of_classes_is_the_head(tmp_path):
+    """ResNet in ResNet ends in a convolution and a batch norm of as many channels as classes."""
+    options = {"input_shape": (16, 16, 3)}
+    trained = kerascnn.create_model("rir", **options)
+    trained.save_weights(tmp_path / "rir.weights.h5")
+    tuned = kerascnn.create_model("rir", classes=3, weights=tmp_path / "rir.weights.h5", **options)
+    backbone = kerascnn.create_model("rir", include_top=False, weights=tmp_path / "rir.weights.h5", **options)
+    for model in (tuned, backbone):
+        first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+        np.testing.assert_array_equal(first.kernel, trained.get_layer(first.name).kernel)
