@@ -114,6 +114,21 @@ def _timm_names():
     return tuple(rules)
 
 
+def _keras_names():
+    """One layer of Keras, a separable convolution, is two here."""
+    rules = [(r"block1_conv(\d)", "stem_conv{1}"), (r"block1_conv(\d)_bn", "stem_bn{1}"), ("predictions", "head")]
+    for number, name in (
+        *(("2", "stage1_block1"), ("3", "stage2_block1"), ("[4-9]|1[0-2]", "stage3_block{1-3}")),
+        *(("13", "stage4_block1"), ("14", "exit")),
+    ):
+        rules.append((rf"block({number})_sepconv(\d)", f"{name}_depthwise{{2}}+{name}_conv{{2}}"))
+        rules.append((rf"block({number})_sepconv(\d)_bn", f"{name}_bn{{2}}"))
+    for stage, suffix in enumerate(("", "_1", "_2", "_3"), 1):  # the shortcuts have no names of their own
+        rules.append((f"conv2d{suffix}", f"stage{stage}_block1_shortcut_conv"))
+        rules.append((f"batch_normalization{suffix}", f"stage{stage}_block1_shortcut_bn"))
+    return tuple(rules)
+
+
 _family = Family(
     __name__,
     features=features,
@@ -123,7 +138,7 @@ _family = Family(
     preprocessing=INCEPTION,
     input_shape=(299, 299, 3),
     weight_decay=1e-5,
-    names={"timm": _timm_names()},
+    names={"timm": _timm_names(), "keras": _keras_names()},
 )
 preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
 

@@ -81,7 +81,8 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
     if not os.fspath(path).endswith(".safetensors"):
         found = read_keras_file(path)
         if "keras" in names and not found.keys() & layers.keys():
-            found = {_renamed(names["keras"], name): arrays for name, arrays in _from_zero(found).items()}
+            translated = [_parted(_renamed(names["keras"], name), arrays) for name, arrays in _from_zero(found).items()]
+            found = {name: arrays for parts in translated for name, arrays in parts.items()}
             _fold_biases(found, layers)
         return found
     modules: dict[str, dict[str, np.ndarray]] = {}
@@ -116,6 +117,14 @@ def _from_zero(found: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]
             name = f"{kind}_{number}" if number else kind
         renamed[name] = arrays
     return renamed
+
+
+def _parted(name: str, arrays: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Layers and their arrays; "a+b" stands for two layers of one array each, as a separable convolution is here."""
+    parts = name.split("+")
+    if len(parts) != len(arrays):  # one layer, or a file that does not fit
+        return {name: arrays}
+    return {part: [array] for part, array in zip(parts, arrays, strict=True)}
 
 
 def _fold_biases(found: dict[str, list[np.ndarray]], layers) -> None:

@@ -7,6 +7,7 @@ from kerascnn._errors import InputError
 
 # (regular expression, template): the first that matches the whole name gives the layer's name here, in which {1} stands
 # for a group and {2+1} for a group that is a number, plus or minus another: libraries count blocks from 0, we from 1.
+# From a Keras file, "a+b" are two layers with one variable each that the other library has as one layer.
 Rules = Sequence[tuple[str, str]]
 
 
