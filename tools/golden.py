@@ -2,7 +2,6 @@
 
     python tools/golden.py --check [NAME ...]     rebuild and compare with kerascnn/applications/facts.json
     python tools/golden.py --record [NAME ...]    write the rows (all by default; rows of unknown names are dropped)
-    python tools/golden.py --fill [NAME ...]      add what rows lack that were recorded before it was; quick
 
 Parameter counts alone miss a wrong activation or a lost stride; the fingerprint, mean and standard deviation of the
 logits for weights and an image drawn by a fixed rule, does not. It uses plain TensorFlow ops.
@@ -25,7 +24,6 @@ from kerascnn.layers.deep_model import deep_recursion
 FACTS = Path(applications.__file__).with_name("facts.json")
 SIZE = 64  # side of the fingerprint's image, unless the network's own input is smaller or has to be larger
 TOLERANCE = 1e-4  # of the fingerprint, relative to its standard deviation
-LATER = {"activations", "receptive_field"}  # rows recorded before these were may lack them
 
 
 def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndarray:
@@ -141,17 +139,6 @@ def record(name: str) -> dict:
     }
 
 
-def filled(name: str, row: dict) -> dict:
-    """A recorded row with the costs that it lacks; the rest is taken as it is."""
-    with keras.StatelessScope(initialize_variables=False):  # weights have shapes, but no values: fast and small
-        model = _build(name)[0]
-    found = costs(model, name, f"stage{len(row['stages'])}")
-    for key in found.keys() & row.keys():
-        if found[key] != row[key]:
-            raise SystemExit(f"{name}: {key}: {row[key]} -> {found[key]}; record it anew")
-    return {**found, **row}
-
-
 def read() -> dict[str, dict]:
     """The recorded rows."""
     return json.loads(FACTS.read_text(encoding="utf-8")) if FACTS.exists() else {}
@@ -162,7 +149,7 @@ def differences(recorded: dict, measured: dict) -> list[str]:
     old, new = ({**row, **{f"logits_{k}": v for k, v in row["fingerprint"].items()}} for row in (recorded, measured))
     slack = {key: TOLERANCE * abs(new["logits_std"]) for key in ("logits_mean", "logits_std")}
     found = []
-    for key in sorted((old.keys() | new.keys()) - {"fingerprint"} - (LATER - recorded.keys())):
+    for key in sorted((old.keys() | new.keys()) - {"fingerprint"}):
         a, b = old.get(key), new.get(key)
         same = abs(a - b) <= slack[key] if key in slack else a == b
         if not same:
@@ -183,20 +170,17 @@ def main() -> int:
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--check", action="store_true", help="compare; exit status 1 where anything differs")
     mode.add_argument("--record", action="store_true", help="write facts.json")
-    mode.add_argument("--fill", action="store_true", help="add the costs that rows lack")
     parser.add_argument("names", nargs="*", help="registry names; all by default")
     arguments = parser.parse_args()
     known = applications.list_models()
     facts, wrong = read(), 0
     for name in arguments.names or known:
-        if arguments.fill and (name not in facts or facts[name].keys() >= LATER):
-            continue
-        row = filled(name, facts[name]) if arguments.fill else record(name)
+        row = record(name)
         keras.backend.clear_session()
         found = differences(facts[name], row) if name in facts else ["not recorded"]
         wrong += bool(found)
         print(f"{name}: {'; '.join(found) or 'as recorded'}", flush=True)
-        if not arguments.check:
+        if arguments.record:
             facts[name] = row
             write({key: value for key, value in facts.items() if key in known})
     stray = sorted(facts.keys() - set(known))
