@@ -121,8 +121,8 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     shape = input_shape(info, source.image_shape, size)
     recipe = values["recipe"] or recipes.choose(info.recipe, min(shape[:2]))
     config = recipes.resolve(recipe, values["data"], **overrides)
-    if "weight_decay" not in overrides and info.weight_decay is not None and config.optimizer == "sgd":
-        config = dataclasses.replace(config, weight_decay=info.weight_decay / (1 - config.momentum))
+    if "weight_decay" not in overrides:
+        config = published_weight_decay(info, config)
     preprocessing = info.preprocessing.for_channels(shape[2])
     if recipe != info.recipe and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
         # Resizing a small image by 8/7 before cropping only blurs it.
@@ -176,6 +176,22 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def published_weight_decay(info, config):
+    """The configuration with the weight decay that the network was published with.
+
+    Args:
+        info: `model_info` of the network.
+        config: a `TrainConfig`.
+
+    Returns:
+        The `TrainConfig` with the network's L2 coefficient c as the decoupled c / (1 - momentum); unchanged where none
+        was published, and for other optimizers than SGD, where it would mean something else.
+    """
+    if info.weight_decay is None or config.optimizer != "sgd":
+        return config
+    return dataclasses.replace(config, weight_decay=info.weight_decay / (1 - config.momentum))
 
 
 def input_shape(info, data_shape, size: int | None = None) -> tuple[int, int, int]:

@@ -79,6 +79,7 @@ _family = Family(
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
     preprocessing=CIFAR,
     recipe="cifar",
+    weight_decay=1e-4,
     input_shape=(32, 32, 3),
     min_size=8,
     classes=10,

@@ -78,6 +78,7 @@ _family = Family(
     paper="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",
     preprocessing=CIFAR,
     recipe="cifar",
+    weight_decay=1e-4,
     input_shape=(32, 32, 3),
     min_size=8,
     classes=10,

@@ -73,6 +73,7 @@ _family = Family(
     paper="Huang, Sun, Liu, Sedra, Weinberger: Deep Networks with Stochastic Depth, 2016, arXiv:1603.09382",
     preprocessing=CIFAR,
     recipe="cifar",
+    weight_decay=1e-4,
     input_shape=(32, 32, 3),
     min_size=8,
     classes=10,
