@@ -3,6 +3,7 @@
 A family calls `Family(...)` once, then declares each network in a line: `ResNet50 = _family("ResNet50", "resnet50")`.
 """
 
+import functools
 import inspect
 import math
 import os
@@ -12,7 +13,7 @@ from typing import Any
 import keras
 
 from kerascnn._errors import InputError
-from kerascnn._preprocessing import Preprocessing
+from kerascnn._preprocessing import CIFAR, Preprocessing
 from kerascnn.applications import _docs, _registry
 from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.deep_model import DeepModel
@@ -226,6 +227,10 @@ class Family:
         if input_shape is None:
             input_shape = info.input_shape if with_head else (None, None, info.input_shape[2])
         return keras.Input(_check_shape(input_shape, info.min_size, fixed), name="image")
+
+
+# A family of networks for 32x32 images of ten classes.
+CIFARFamily = functools.partial(Family, preprocessing=CIFAR, recipe="cifar", input_shape=(32, 32, 3), classes=10)
 
 
 def _options(function: Callable) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import dataclasses
 import keras
 
 from kerascnn import layers
-from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family, dense_head
+from kerascnn._preprocessing import IMAGENET
+from kerascnn.applications._build import CIFARFamily, Family, dense_head
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -156,17 +156,13 @@ _family = Family(
 _family_2012 = Family(
     __name__, features=features_2012, head=head_2012, paper=_2012, input_shape=(227, 227, 3), min_size=67, **_imagenet
 )
-_family_cifar10 = Family(
+_family_cifar10 = CIFARFamily(
     __name__,
     features=features_cifar10,
     head=head,
     variants=VARIANTS,
     paper=_2012,
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=12,
-    classes=10,
     fixed_size=True,
 )
 preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)

@@ -14,7 +14,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -68,17 +68,13 @@ def head(x, classes, activation):
     return blocks.conv_head(x, classes, activation, kernel_initializer=he())
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     head=head,
     variants=VARIANTS,
     paper="Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity, 2014, arXiv:1412.6806",
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=9,
-    classes=10,
     weight_decay=1e-3,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)

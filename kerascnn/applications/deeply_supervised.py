@@ -16,7 +16,7 @@ import keras
 from kerascnn import blocks, layers
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -75,17 +75,13 @@ def companions(output_of, classes, activation):
     return outputs
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     head=head,
     variants=VARIANTS,
     paper="Lee, Xie, Gallagher, Zhang, Tu: Deeply-Supervised Nets, 2014, arXiv:1409.5185",
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=4,
-    classes=10,
     weight_decay=5e-4,
     auxiliary=companions,
     auxiliary_weights=(1.0, 1.0, 1.0),

@@ -18,7 +18,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn.applications._build import CIFARFamily, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -80,17 +80,13 @@ def head(x, classes, activation):
     return pooled_head(x, classes, activation)
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     head=head,
     variants=VARIANTS,
     paper="Huang, Liu, van der Maaten, Weinberger: Densely Connected Convolutional Networks, 2016, arXiv:1608.06993",
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=4,
-    classes=10,
     weight_decay=1e-4,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)

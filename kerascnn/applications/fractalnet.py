@@ -17,7 +17,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn.applications._build import CIFARFamily, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -89,18 +89,14 @@ def head(x, classes, activation):
     return pooled_head(x, classes, activation)
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     head=head,
     variants=VARIANTS,
     paper="Larsson, Maire, Shakhnarovich: FractalNet: Ultra-Deep Neural Networks without Residuals, 2016, "
     "arXiv:1605.07648",
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
 

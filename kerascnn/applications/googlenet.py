@@ -16,8 +16,8 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn._preprocessing import IMAGENET
+from kerascnn.applications._build import CIFARFamily, Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -186,15 +186,11 @@ _family = Family(
     names={"torchvision": _torchvision},
     **_shared,
 )
-_family_cifar10 = Family(
+_family_cifar10 = CIFARFamily(
     __name__,
     features=features_cifar10,
     head=head,
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=1,
-    classes=10,
     auxiliary=auxiliary_heads(VARIANTS["googlenet_cifar10"]),
     **_shared,
 )

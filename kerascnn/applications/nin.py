@@ -13,7 +13,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily, Family
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -84,14 +84,10 @@ _shared = {
     "paper": "Lin, Chen, Yan: Network In Network, 2013, arXiv:1312.4400",
     "weight_decay": 1e-4,
 }
-_cifar = Family(
+_cifar = CIFARFamily(
     __name__,
     head=head,
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=4,
-    classes=10,
     **_shared,
 )
 _imagenet = Family(__name__, head=head_imagenet, preprocessing=IMAGENET, min_size=39, **_shared)

@@ -17,7 +17,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily, Family
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -107,16 +107,12 @@ def features_imagenet(x, spec: Spec, *, drop_path_rate: float = 0.0):
 
 
 _paper = "Han, Kim, Kim: Deep Pyramidal Residual Networks, 2016, arXiv:1610.02915"
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     variants=VARIANTS,
     paper=_paper,
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
     weight_decay=1e-4,
 )
 _imagenet = Family(

@@ -12,7 +12,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
@@ -71,17 +71,13 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     return stages
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",
-    preprocessing=CIFAR,
-    recipe="cifar",
     weight_decay=1e-4,
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
 

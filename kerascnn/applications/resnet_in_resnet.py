@@ -16,7 +16,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -83,17 +83,13 @@ def head(x, classes, activation):
     return keras.layers.Activation(activation, dtype=dtype, name="head_activation")(x)
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     head=head,
     variants=VARIANTS,
     paper="Targ, Almeida, Lyman: Resnet in Resnet: Generalizing Residual Architectures, 2016, arXiv:1603.08029",
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
     weight_decay=1e-4,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)

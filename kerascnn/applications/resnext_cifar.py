@@ -14,7 +14,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
 
@@ -67,17 +67,13 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     return stages
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="Xie, Girshick, Dollár, Tu, He: Aggregated Residual Transformations for Deep Neural Networks, 2017, "
     "arXiv:1611.05431",
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
 

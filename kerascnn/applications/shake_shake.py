@@ -12,7 +12,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -79,16 +79,12 @@ def features(x, spec: Spec):
     return [*stages[:-1], relu(x, name="final_relu")]
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="Gastaldi: Shake-Shake regularization, 2017, arXiv:1705.07485",
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
     weight_decay=1e-4,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)

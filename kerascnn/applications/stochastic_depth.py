@@ -13,7 +13,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -66,17 +66,13 @@ def features(x, spec: Spec):
     return stages
 
 
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="Huang, Sun, Liu, Sedra, Weinberger: Deep Networks with Stochastic Depth, 2016, arXiv:1603.09382",
-    preprocessing=CIFAR,
-    recipe="cifar",
     weight_decay=1e-4,
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
 )
 preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
 

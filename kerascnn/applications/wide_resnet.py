@@ -13,7 +13,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn.applications._build import CIFARFamily, Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import TORCH_RESNET
 
@@ -132,17 +132,13 @@ def head(x, classes, activation):
 
 
 _paper = "Zagoruyko, Komodakis: Wide Residual Networks, 2016, arXiv:1605.07146"
-_family = Family(
+_family = CIFARFamily(
     __name__,
     features=features,
     head=head,
     variants=VARIANTS,
     paper=_paper,
-    preprocessing=CIFAR,
-    recipe="cifar",
-    input_shape=(32, 32, 3),
     min_size=8,
-    classes=10,
 )
 _bottleneck = Family(
     __name__,
