@@ -12,12 +12,7 @@ from kerascnn.training import history
 COMMAND = "train --model lenet5 --data digits --limit 128 --epochs 4 --batch_size 32 --augment pad_crop_flip --out"
 
 
-def measured(folder):
-    rows = history.read(folder / "history.csv")
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
-
-def test_kill_and_start_again(tmp_path, capsys):
+def test_kill_and_start_again(tmp_path, capsys, same_history):
     arguments = [*COMMAND.split(), str(tmp_path / "killed")]
     process = subprocess.Popen([sys.executable, "-m", "kerascnn", *arguments], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -28,6 +23,6 @@ def test_kill_and_start_again(tmp_path, capsys):
     assert process.wait() == -signal.SIGKILL
     assert cli.main(arguments) == 0
     assert cli.main([*COMMAND.split(), str(tmp_path / "whole")]) == 0
-    assert len(measured(tmp_path / "whole")) == 4
-    assert measured(tmp_path / "killed") == measured(tmp_path / "whole")
+    assert len(history.read(tmp_path / "whole/history.csv")) == 4
+    same_history(tmp_path / "killed/history.csv", tmp_path / "whole/history.csv")
     assert not list(tmp_path.rglob(".tmp-*"))

@@ -17,11 +17,6 @@ from kerascnn.training import callbacks, checkpoint, history, schedules
 SHAPE = (8, 8, 1)  # of the tiny network in conftest.py
 
 
-def measured(path):
-    """history.csv without the time that each epoch took."""
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history.read(path)]
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, train):
     """The folder of one uninterrupted run of 4 epochs; tests copy it before they change it."""
@@ -62,7 +57,7 @@ def test_tensorboard_has_the_history(whole):
         assert found == {row["epoch"]: np.float32(row[column]) for row in rows}
 
 
-def test_a_full_disk_loses_only_the_epoch(whole, tmp_path, train, monkeypatch):
+def test_a_full_disk_loses_only_the_epoch(whole, tmp_path, train, monkeypatch, same_history):
     """The disk is full while the third checkpoint is written; the same command then goes on to the same history."""
     out = tmp_path / "run"
     save = keras.Model.save
@@ -82,10 +77,10 @@ def test_a_full_disk_loses_only_the_epoch(whole, tmp_path, train, monkeypatch):
     assert checkpoint.load(out / "checkpoints" / "epoch_0002.keras").class_names[3] == "3"
     result = train(out, epochs=4)
     assert result.first_epoch == 2
-    assert measured(out / "history.csv") == measured(whole / "history.csv")
+    same_history(out / "history.csv", whole / "history.csv")
 
 
-def test_a_truncated_checkpoint_is_skipped(whole, tmp_path, train, caplog):
+def test_a_truncated_checkpoint_is_skipped(whole, tmp_path, train, caplog, same_history):
     out = shutil.copytree(whole, tmp_path / "run")
     newest = out / "checkpoints" / "epoch_0004.keras"
     newest.write_bytes(newest.read_bytes()[:-1000])
@@ -94,7 +89,7 @@ def test_a_truncated_checkpoint_is_skipped(whole, tmp_path, train, caplog):
     with caplog.at_level("WARNING", logger="absl"):
         result = train(out, epochs=4)
     assert result.first_epoch == 3
-    assert measured(out / "history.csv") == measured(whole / "history.csv")
+    same_history(out / "history.csv", whole / "history.csv")
 
 
 def test_nothing_but_damaged_checkpoints(whole, tmp_path, train):
