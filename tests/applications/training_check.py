@@ -11,6 +11,10 @@ HUGE = 1e10  # multiply-adds: such networks see the few
 RATES = {  # of Adam
     # From N(0, 0.01) without batch norm its logits are almost 0, and dropout hides what a small step gains.
     "nin_imagenet": 1e-2,
+    # Near chance at first; dropout hides what a smaller step gains.
+    "highway_b": 3e-3,
+    # Thirty-four layers without shortcuts: a larger step overshoots.
+    "plain34": 1e-4,
     # A hundred units of unit variance add up before its head, whose logits start large.
     "polynet": 1e-4,
     # Dense layers see one pixel of such small images 49 times over, so that a step counts as 49.
