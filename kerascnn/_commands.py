@@ -104,7 +104,8 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     recipes.resolve(values["recipe"] or "cifar", values["data"], **overrides)  # refuses bad values before TensorFlow
     initializer = values["initializer"]
     if initializer and values["weights"]:
-        raise InputError(f"Weights are either drawn or read. Received: initializer={initializer} and weights")
+        given = f"initializer={initializer}, weights={values['weights']}"
+        raise InputError(f"Weights are either drawn or read. Received: {given}")
     size = values["image_size"]
     if size is not None and size < 1:
         raise InputError(f"image_size must be at least 1. Received: {size}")

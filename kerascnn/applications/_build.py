@@ -187,6 +187,11 @@ class Family:
             raise InputError(f'pooling must be None, "avg" or "max". Received: {pooling!r}')
         _check_options(options)
         with_head = include_top and classes > 0
+        if options.get("auxiliary_heads") and not with_head:
+            raise InputError(
+                "auxiliary_heads=True needs the head. Received: "
+                f"include_top={include_top}, classes={classes}, auxiliary_heads=True"
+            )
         x = self._input(info, input_tensor, input_shape, with_head)
         stages = self.features(x, info.spec, **{key: options[key] for key in self.feature_options})
         # Stage outputs are called stage1, stage2, ... in every network, whatever layer they come from.

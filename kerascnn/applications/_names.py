@@ -1,5 +1,26 @@
 """What layers are called in other libraries, where several families here share the names; see `kerascnn.weights`."""
 
+from collections.abc import Sequence
+
+Rules = Sequence[tuple[str, str]]
+
+
+def numbered(convs: Sequence[str]) -> Rules:
+    """Rules for networks of `keras.applications` whose layers have numbers: conv2d, conv2d_1, ...
+
+    Args:
+        convs: our convolutions, called "...conv...", in the order in which Keras makes them.
+
+    Returns:
+        Rules for each convolution and the batch norm after it.
+    """
+    rules = []
+    for i, conv in enumerate(convs):
+        suffix = f"_{i}" if i else ""
+        rules += [(f"conv2d{suffix}", conv), (f"batch_normalization{suffix}", conv.replace("conv", "bn"))]
+    return tuple(rules)
+
+
 # Post-activation residual networks of torchvision and timm.
 TORCH_RESNET = (
     (r"(conv|bn)1", "stem_{1}"),

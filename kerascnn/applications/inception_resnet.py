@@ -24,6 +24,7 @@ from kerascnn import blocks, layers
 from kerascnn._preprocessing import INCEPTION
 from kerascnn.applications._build import Family, dense_head
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._names import numbered
 from kerascnn.blocks import ConvStep as Conv
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -144,10 +145,7 @@ def _keras_names(spec):
             convs += blocks.step_names(steps, name=f"{name}_{key}")
     rules = [("predictions", "head"), ("conv_7b", "final_conv"), ("conv_7b_bn", "final_bn")]
     rules.append((r"(block\d+_\d+)_conv", "{1}_up"))
-    for i, conv in enumerate(convs):
-        suffix = f"_{i}" if i else ""
-        rules += [(f"conv2d{suffix}", conv), (f"batch_normalization{suffix}", conv.replace("conv", "bn"))]
-    return tuple(rules)
+    return (*rules, *numbered(convs))
 
 
 _timm = (

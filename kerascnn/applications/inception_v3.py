@@ -23,6 +23,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import INCEPTION
 from kerascnn.applications._build import Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._names import numbered
 from kerascnn.blocks import ConvStep as Conv
 
 __all__ = ["decode_predictions", "preprocess_input"]
@@ -139,11 +140,7 @@ def _keras_names(spec):
         for name, branches in modules.items():
             for key, steps in branches.items():
                 convs += blocks.step_names(steps, name=f"{name}_{key}")
-    rules = [("predictions", "head")]
-    for i, conv in enumerate(convs):
-        suffix = f"_{i}" if i else ""
-        rules += [(f"conv2d{suffix}", conv), (f"batch_normalization{suffix}", conv.replace("conv", "bn"))]
-    return tuple(rules)
+    return (("predictions", "head"), *numbered(convs))
 
 
 _torch = (

@@ -18,6 +18,7 @@ from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._names import TORCH_RESNET
 
 __all__ = ["decode_predictions", "preprocess_input"]
 
@@ -81,9 +82,7 @@ _TIMM = (
     (r"conv1\.4", "stem_bn2"),
     (r"conv1\.6", "stem_conv3"),
     (r"bn1", "stem_bn3"),
-    (r"layer(\d)\.(\d+)\.(conv\d|bn\d)", "stage{1}_block{2+1}_{3}"),
-    (r"layer(\d)\.(\d+)\.downsample\.0", "stage{1}_block{2+1}_shortcut_conv"),
-    (r"layer(\d)\.(\d+)\.downsample\.1", "stage{1}_block{2+1}_shortcut_bn"),
+    *TORCH_RESNET[1:4],
     (r"layer(\d)\.(\d+)\.(?:se|se_module)\.fc1", "stage{1}_block{2+1}_se_reduce"),
     (r"layer(\d)\.(\d+)\.(?:se|se_module)\.fc2", "stage{1}_block{2+1}_se_expand"),
     (r"last_linear|fc", "head"),

@@ -43,9 +43,8 @@ def initialize(model: keras.Model, scheme: str, *, seed: int | None = None) -> N
     for index, layer in enumerate(_with_kernels(model)):
         initializer = SCHEMES[scheme](None if seed is None else seed + index)
         kernel = layer.kernel
-        if isinstance(
-            layer, keras.layers.DepthwiseConv2D
-        ):  # [h, w, c, m]: its fan-in is h * w, and Keras reads h * w * c
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            # [h, w, c, m]: the fan-in is h * w, where Keras' initializers read h * w * c.
             height, width, channels, multiplier = kernel.shape
             value = initializer((height, width, 1, channels * multiplier), kernel.dtype)
             kernel.assign(keras.ops.reshape(value, kernel.shape))

@@ -151,6 +151,12 @@ def test_bad_arguments_are_refused(arguments, message):
         ResNet18(**arguments)
 
 
+@pytest.mark.parametrize("options", [{"include_top": False}, {"classes": 0}])
+def test_auxiliary_heads_without_the_head_are_refused(options):
+    with pytest.raises(InputError, match="auxiliary_heads=True needs the head. Received: include_top="):
+        applications.GoogLeNetCIFAR10(auxiliary_heads=True, **options)
+
+
 def test_an_option_of_another_family_is_refused():
     with pytest.raises(InputError, match="arguments of ResNet20 are .*Received: output_stride"):
         ResNet20(output_stride=16)
