@@ -124,6 +124,7 @@ def record(name: str) -> dict:
     info = applications.model_info(name)
     *sizes, channels = info.input_shape
     size = sizes[0] if max(sizes) <= SIZE else max(SIZE, info.min_size)
+    size = -(-size // info.size_multiple) * info.size_multiple
     model, any_size = _build(name)
     with keras.StatelessScope(initialize_variables=False):  # weights without values
         backbone = applications.create_model(name, features_only=True)

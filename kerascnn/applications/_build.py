@@ -3,6 +3,7 @@
 A family calls `Family(...)` once, then declares each network in a line: `ResNet50 = _family("ResNet50", "resnet50")`.
 """
 
+import dataclasses
 import functools
 import inspect
 import math
@@ -53,7 +54,8 @@ class Family:
     Args:
         module: the family's `__name__`.
         features: `features(x, spec, *, option=default, ...) -> list of stage outputs`; its keyword-only arguments are
-            the family's options, and the last output is what the head sees.
+            the family's options, and the last output is what the head sees. Where the head sees something else, a
+            class token or several maps: `-> (list of stage outputs, what the head sees)`.
         variants: registry name -> row (a frozen dataclass).
         paper: authors, title, year, arXiv number.
         preprocessing: what is done to pixels before the network.
@@ -64,6 +66,9 @@ class Family:
         head: `head(x, classes, activation, *, option=default, ...) -> outputs`; as for `features`, its keyword-only
             arguments are options. `pooled_head` by default.
         fixed_size: the head flattens the map, so that the input size must be known; else it may be None.
+        known_size: the size must be known without the head too, as where positions have weights.
+        size_multiple: height and width must be multiples of it, as where an image is cut into patches.
+        task: "classification", outputs [batch, classes]; or "segmentation", [batch, height, width, classes].
         weight_decay: the L2 coefficient of the published training; None: that of the recipe.
         auxiliary: `auxiliary(output_of, classes, activation) -> outputs` of classifiers in the middle of the network,
             where `output_of("name")` is the output of a layer; gives the builders the option `auxiliary_heads`.
@@ -86,6 +91,9 @@ class Family:
         classes: int = 1000,
         head: Callable = pooled_head,
         fixed_size: bool = False,
+        known_size: bool = False,
+        size_multiple: int = 1,
+        task: str = "classification",
         weight_decay: float | None = None,
         auxiliary: Callable | None = None,
         auxiliary_weights: tuple[float, ...] = (),
@@ -95,13 +103,15 @@ class Family:
         self.features, self.head, self.variants = features, head, variants
         self.paper, self.preprocessing, self.recipe = paper, preprocessing, recipe
         self.input_shape, self.min_size, self.classes, self.fixed_size = input_shape, min_size, classes, fixed_size
+        self.known_size, self.size_multiple, self.task = known_size, size_multiple, task
         self.weight_decay, self.names = weight_decay, names or {}
         self.auxiliary, self.auxiliary_weights = auxiliary, auxiliary_weights
         self.feature_options, self.head_options = _options(features), _options(head)
 
     def __call__(self, builder: str, name: str, *, reported: str = "", reconstructed: bool = False, deep: bool = False,
                  input_shape: tuple[int, int, int] | None = None, classes: int | None = None,
-                 min_size: int | None = None, **defaults):  # fmt: skip
+                 min_size: int | None = None, size_multiple: int | None = None,
+                 preprocessing: Preprocessing | None = None, **defaults):  # fmt: skip
         """Makes and registers one builder.
 
         Args:
@@ -110,7 +120,8 @@ class Family:
             reported: the published error, as text with its conditions.
             reconstructed: the source leaves a detail open which was filled in.
             deep: more than about 700 layers lie between input and output; see `kerascnn.layers.deep_model`.
-            input_shape, classes, min_size: those of this network, where they are not the family's.
+            input_shape, classes, min_size, size_multiple, preprocessing: those of this network, where they are not
+                the family's.
             **defaults: defaults of the family's options that differ for this network.
 
         Returns:
@@ -141,8 +152,11 @@ class Family:
             macs=None,
             input_shape=input_shape or self.input_shape,
             min_size=min_size or self.min_size,
+            size_multiple=size_multiple or self.size_multiple,
+            known_size=self.known_size,
+            task=self.task,
             classes=classes,
-            preprocessing=self.preprocessing,
+            preprocessing=preprocessing or self.preprocessing,
             recipe=self.recipe,
             weight_decay=self.weight_decay,
             weights=(),
@@ -152,13 +166,21 @@ class Family:
         )
 
         def build(*args, **kwargs):
+            return from_spec(spec, *args, **kwargs)
+
+        def from_spec(row, *args, **kwargs):
+            if type(row) is not type(spec):
+                raise InputError(f"The spec of {name} must be a {type(spec).__qualname__}. Received: {row!r}")
             unknown = sorted(kwargs.keys() - arguments.keys())
             if unknown:
                 raise InputError(f"The arguments of {builder} are {', '.join(arguments)}. Received: {unknown[0]}")
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            return self._build(info, DeepModel if deep else keras.Model, **bound.arguments)
+            own = info if row is spec else dataclasses.replace(info, spec=row)
+            return self._build(own, DeepModel if deep else keras.Model, **bound.arguments)
 
+        build.from_spec = from_spec
+        build.features = functools.partial(self.features, spec=spec)
         build.__name__ = build.__qualname__ = builder
         build.__module__ = self.module
         build.__signature__ = signature
@@ -193,7 +215,8 @@ class Family:
                 f"include_top={include_top}, classes={classes}, auxiliary_heads=True"
             )
         x = self._input(info, input_tensor, input_shape, with_head)
-        stages = self.features(x, info.spec, **{key: options[key] for key in self.feature_options})
+        made = self.features(x, info.spec, **{key: options[key] for key in self.feature_options})
+        stages, seen = made if isinstance(made, tuple) else (made, None)
         # Stage outputs are called stage1, stage2, ... in every network, whatever layer they come from.
         stages = [keras.layers.Identity(name=f"stage{i}")(stage) for i, stage in enumerate(stages, 1)]
         inputs = keras.utils.get_source_inputs(x if input_tensor is None else input_tensor)
@@ -202,7 +225,8 @@ class Family:
             outputs = stages
         elif with_head:
             head_options = {key: options[key] for key in self.head_options}
-            outputs = self.head(stages[-1], classes, classifier_activation, **head_options)
+            seen = stages[-1] if seen is None else seen
+            outputs = self.head(seen, classes, classifier_activation, **head_options)
         else:
             pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}.get(pooling)
             outputs = pool(name=f"{pooling}_pool")(stages[-1]) if pool else stages[-1]
@@ -221,17 +245,17 @@ class Family:
 
     def _input(self, info, input_tensor, input_shape, with_head):
         """Checks size and channels; returns the input as a KerasTensor [batch, height, width, channels]."""
-        fixed = self.fixed_size and with_head
+        fixed = self.known_size or (self.fixed_size and with_head)
         if input_tensor is not None:
             is_symbolic = isinstance(input_tensor, keras.KerasTensor)
             tensor = input_tensor if is_symbolic else keras.Input(tensor=input_tensor)
             if len(tensor.shape) != 4:
                 raise InputError(f"input_tensor must be [batch, height, width, channels]. Received: {tensor.shape}")
-            _check_shape(tuple(tensor.shape[1:]), info.min_size, fixed)
+            _check_shape(tuple(tensor.shape[1:]), info, fixed)
             return tensor
         if input_shape is None:
-            input_shape = info.input_shape if with_head else (None, None, info.input_shape[2])
-        return keras.Input(_check_shape(input_shape, info.min_size, fixed), name="image")
+            input_shape = info.input_shape if with_head or fixed else (None, None, info.input_shape[2])
+        return keras.Input(_check_shape(input_shape, info, fixed), name="image")
 
 
 # A family of networks for 32x32 images of ten classes.
@@ -243,7 +267,8 @@ def _options(function: Callable) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-def _check_shape(shape, min_size: int, fixed: bool) -> tuple:
+def _check_shape(shape, info: _registry.ModelInfo, fixed: bool) -> tuple:
+    min_size, multiple = info.min_size, info.size_multiple
     try:
         height, width, channels = shape
     except (TypeError, ValueError):
@@ -252,11 +277,17 @@ def _check_shape(shape, min_size: int, fixed: bool) -> tuple:
         raise InputError(f"input_shape must be (height, width, channels), channels last. Received: {shape!r}")
     for size in (height, width):
         if size is None and fixed:
-            raise InputError(f"This network's head needs an input of a known size. Received: {shape!r}")
+            what = "network" if info.known_size else "network's head"
+            raise InputError(f"This {what} needs an input of a known size. Received: {shape!r}")
         if size is not None and (not isinstance(size, int) or size < min_size):
             raise InputError(
                 f"The input must be at least {min_size} by {min_size}, as (height, width, channels). "
                 f"Received: {shape!r}"
+            )
+        if size is not None and size % multiple:
+            raise InputError(
+                f"{info.name} takes images whose height and width are multiples of {multiple}, as (height, width, "
+                f"channels). Received: {shape!r}"
             )
     return height, width, channels
 
@@ -297,6 +328,8 @@ def feature_strides(model: keras.Model) -> list[int]:
     fixed, model.input_spec = model.input_spec, None  # else a model of known size refuses another
     try:
         shapes = model.compute_output_shape((1, size, size, model.input_shape[3]))
+    except ValueError:  # a layer, such as a position embedding, takes one size only
+        size, shapes = model.input_shape[1], model.output_shape
     finally:
         model.input_spec = fixed
     shapes = shapes if isinstance(shapes, list) else [shapes]

@@ -20,8 +20,8 @@ _TEMPLATE = """{builder}, registered as `{name}`.
             `.safetensors` file, the latter a PyTorch state dict. With another number of classes than the file's the
             head stays random; with another number of input channels the first convolution is adapted.
         input_tensor: a Keras tensor [batch, height, width, channels] to build upon, instead of a new input.
-        input_shape: (height, width, channels), each side at least {min_size}. By default {input_shape} with the head,
-            (None, None, {channels}) without; sizes {size_rule}.
+        input_shape: (height, width, channels), each side at least {min_size}{multiple}. By default {input_shape}{bare};
+            sizes {size_rule}.
         pooling: without the head: None for the last map [batch, h, w, c], "avg" or "max" for its global pool
             [batch, c].
         classes: number of classes; 0: the outputs are the list of stage outputs.
@@ -30,7 +30,7 @@ _TEMPLATE = """{builder}, registered as `{name}`.
 {options}
     Returns:
         A functional `keras.Model`: images [batch, height, width, channels], preprocessed by this module's
-        `preprocess_input`, to probabilities [batch, classes].
+        `preprocess_input`, to probabilities {outputs}.
 
     Raises:
         InputError: an argument breaks one of the rules above, or the weights do not fit.
@@ -52,13 +52,16 @@ def builder_docstring(info: ModelInfo, options: list[str], fixed_size: bool = Fa
         Text in the style of this package.
     """
     lines = [f"        {key}: {_OPTIONS[key]}\n" for key in options]
+    rule = "must be known" if info.known_size else "must be known with the head" if fixed_size else "may be None"
     return _TEMPLATE.format(
         builder=info.builder,
         name=info.name,
         min_size=info.min_size,
         input_shape=info.input_shape,
-        channels=info.input_shape[2],
-        size_rule="must be known with the head" if fixed_size else "may be None",
+        multiple=f" and a multiple of {info.size_multiple}" if info.size_multiple > 1 else "",
+        bare="" if info.known_size else f" with\n            the head, (None, None, {info.input_shape[2]}) without",
+        size_rule=rule,
+        outputs="[batch, classes]" if info.task == "classification" else "[batch, height, width, classes]",
         options="".join(lines),
         paper=info.paper,
     )

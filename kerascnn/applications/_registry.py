@@ -35,6 +35,9 @@ class ModelInfo:
     reported: str  # published error, as text with its conditions
     reconstructed: bool  # the source leaves a detail open, which was filled in; the family's docstring says which
     spec: Any  # the row of the family's table, a frozen dataclass
+    size_multiple: int = 1  # height and width are multiples of it
+    known_size: bool = False  # no size may be None, not even without the head
+    task: str = "classification"  # classification: [batch, classes]; segmentation: [batch, height, width, classes]
     activations: int | None = None  # elements of all layers' outputs for one default input; None: not recorded
     receptive_field: int | None = None  # pixels that a position of the last stage sees; None: not recorded
     stages: tuple[tuple[int, int, int], ...] = ()  # height, width, channels of the stage outputs; (): not recorded
@@ -98,13 +101,14 @@ def _row(name: str) -> tuple[ModelInfo, Callable]:
     return _ROWS[name]
 
 
-def create_model(name: str, /, *, features_only: bool = False, **options):
+def create_model(name: str, /, *, features_only: bool = False, spec: Any = None, **options):
     """Builds a network by its registry name.
 
     Args:
         name: one of `list_models()`.
         features_only: True: the model's outputs are the list of its stage outputs, each [batch, height, width,
             channels], the last being what the head would see; `model.feature_strides` lists input size / output size.
+        spec: another row than the network's own, of the same class: `dataclasses.replace(model_info(name).spec, ...)`.
         **options: arguments of the builder (`include_top`, `weights`, `input_shape`, `classes`, `name`, ...; the
             options of its family).
 
@@ -120,7 +124,22 @@ def create_model(name: str, /, *, features_only: bool = False, **options):
             if options.get(option):
                 raise InputError(f"A model with features_only=True has no head. Received: {option}={options[option]!r}")
         options["classes"] = 0
-    return builder(**options)
+    return builder(**options) if spec is None else builder.from_spec(spec, **options)
+
+
+def backbone(name: str, x, **options) -> list:
+    """The stage outputs of a network on a tensor, for a network that is built upon it.
+
+    Args:
+        name: one of `list_models()`.
+        x: Keras tensor [batch, height, width, channels].
+        **options: keyword options of the family's `features`.
+
+    Returns:
+        Keras tensors [batch, h, w, c], one a stage, as the layers of the network put them out.
+    """
+    made = _row(name)[1].features(x, **options)
+    return made[0] if isinstance(made, tuple) else made
 
 
 def list_models(pattern: str = "*", family: str | None = None, pretrained: bool | None = None) -> list[str]:

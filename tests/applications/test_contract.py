@@ -17,7 +17,9 @@ PUBLISHED = json.loads((Path(__file__).parents[1] / "golden/published.json").rea
 
 
 def odd_size(info):
-    return max(17, info.min_size | 1)
+    """An odd size where the network takes one, else its smallest."""
+    size = max(17, info.min_size | 1)
+    return size if size % info.size_multiple == 0 else -(-info.min_size // info.size_multiple) * info.size_multiple
 
 
 def test_trains_and_comes_back_from_a_file(network, golden, tmp_path):
@@ -29,10 +31,11 @@ def test_trains_and_comes_back_from_a_file(network, golden, tmp_path):
     golden.seed_weights(model)
     x = np.random.default_rng(1).standard_normal((2, size, size, 1)).astype("float32")
     weigh = np.random.default_rng(2).standard_normal((2, 7)).astype("float32")
+    weigh = weigh if info.task == "classification" else weigh[:, None, None]
     with tf.GradientTape() as tape:
         logits = model(x, training=False)  # batch norm in training mode would cancel biases before it
         loss = tf.reduce_sum(logits * weigh)
-    assert logits.shape == (2, 7)
+    assert logits.shape == ((2, 7) if info.task == "classification" else (2, size, size, 7))
     gradients = tape.gradient(loss, [w.value for w in model.trainable_weights])
     for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
         assert gradient is not None, f"no gradient reaches {weight.path}"
@@ -46,12 +49,14 @@ def test_trains_and_comes_back_from_a_file(network, golden, tmp_path):
 
 def test_stage_outputs(network, golden):
     info = applications.model_info(network)
-    model = applications.create_model(network, features_only=True, input_shape=(None, None, 4))
+    size = info.input_shape[0] if info.known_size else None
+    model = applications.create_model(network, features_only=True, input_shape=(size, size, 4))
     usual = [1, 2, 4] if info.input_shape[0] <= 64 else [4, 8, 16, 32]
     assert model.feature_strides == PUBLISHED[network].get("strides", usual)
-    shapes = model.compute_output_shape((1, 512, 512, 4))
+    shapes = model.output_shape if size else model.compute_output_shape((1, 512, 512, 4))
     for stride, shape in zip(model.feature_strides, shapes, strict=True):
-        assert 512 / stride / 1.2 < shape[1] <= 512 / stride  # windows without padding lose the border
+        places = (size or 512) / stride
+        assert places / 1.2 < shape[1] <= places  # windows without padding lose the border
     assert [shape[3] for shape in shapes] == [stage[2] for stage in golden.read()[network]["stages"]]
 
 
@@ -96,7 +101,8 @@ def test_the_loss_falls(network):
 @pytest.mark.slow  # by code that all share, which test_build.py tests on one network
 def test_without_the_head(network, golden):
     channels = golden.read()[network]["stages"][-1][2]
-    image = keras.Input((None, None, 3))
+    info = applications.model_info(network)
+    image = keras.Input((*info.input_shape[:2], 3) if info.known_size else (None, None, 3))
     model = applications.create_model(network, include_top=False, pooling="avg", input_tensor=image)
     assert model.output.shape == (None, channels)
     assert model.input is image
@@ -107,12 +113,21 @@ def test_mixed_precision_ends_in_float32(network):
     info = applications.model_info(network)
     model = applications.create_model(network)
     assert model.output.dtype == "float32"
-    assert model.output.shape == (None, info.classes)
+    assert model.output.shape[-1] == info.classes
+    assert len(model.output.shape) == (2 if info.task == "classification" else 4)
     assert "float16" in {layer.compute_dtype for layer in model.layers}
     assert {w.dtype for w in model.weights} == {"float32"}
 
 
-def test_too_small_an_input_is_refused(network):
-    size = applications.model_info(network).min_size - 1
+def test_inputs_of_a_wrong_size_are_refused(network):
+    info = applications.model_info(network)
+    size = info.min_size - 1
     with pytest.raises(InputError, match="at least"):
         applications.create_model(network, input_shape=(size, size, 3))
+    if info.size_multiple > 1:
+        size = info.input_shape[0] + 1
+        with pytest.raises(InputError, match=f"multiples of {info.size_multiple}"):
+            applications.create_model(network, input_shape=(size, size, 3))
+    if info.known_size:
+        with pytest.raises(InputError, match="known size"):
+            applications.create_model(network, input_shape=(None, None, 3))
