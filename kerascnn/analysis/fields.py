@@ -252,6 +252,12 @@ def _shifted(sign: int):
     return steps
 
 
+def _same(call, spatial):
+    if None in call.x[1 : 1 + spatial]:
+        raise InputError(f"Padding of {call.name} depends on the size; pass input_shape. Received: {call.x}")
+    return [_window(1, 1, (call.y[axis] - call.x[axis]) // 2) for axis in range(1, 1 + spatial)]
+
+
 def _strided(call, spatial):
     return [_window(1, stride) for stride in _per_axis(call.operation.strides, spatial)]
 
@@ -275,6 +281,7 @@ WINDOWS: dict[type, Callable[[Call, int], list[Axis]]] = {
     **dict.fromkeys(_classes("Cropping1D Cropping2D Cropping3D"), _shifted(-1)),
     layers.ConnectionTableConv2D: _windows,
     layers.SAFPooling2D: _windows,
+    layers.SamePadding2D: _same,
     layers.Subsampling2D: _windows,
     layers.ZeroPadShortcut: _strided,
 }
@@ -303,7 +310,9 @@ POINTWISE: frozenset[type] = frozenset(
         layers.FractalJoin,
         layers.FractalPath,  # not a map, but one number for all joins
         layers.LocalResponseNormalization,
+        layers.Progress,  # not a map, but one number for all paths
         layers.RBFCodes,
+        layers.ScheduledDropPath,
         layers.ShakeShake,
     )
 )

@@ -293,7 +293,7 @@ VIEWS: frozenset[type] = frozenset(
         "Identity Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D "
         "SpatialDropout3D ActivityRegularization Flatten Reshape"
     )
-    | {layers.DropPath}
+    | {layers.DropPath, layers.ScheduledDropPath}
 )
 
 # Layers that take no multiply-add by the convention above.
@@ -315,6 +315,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom ZeroPadding3D"
     )
     | {
+        layers.AveragePooling2D,
         layers.BatchNormalization,
         layers.ChannelPool,
         layers.ChannelSlice,
@@ -322,8 +323,10 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.FractalPath,
         layers.LocalResponseNormalization,
         layers.MaxPooling2D,
+        layers.Progress,  # one number
         layers.RBFCodes,  # its fixed codes are +1 and -1
         layers.SAFPooling2D,
+        layers.SamePadding2D,
         layers.ShakeShake,
         layers.Subsampling2D,
         layers.ZeroPadShortcut,

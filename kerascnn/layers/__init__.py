@@ -1,6 +1,7 @@
 """Keras layers: each wraps one idea, most of them one op of `kerascnn.ops`."""
 
 from kerascnn.layers.auxiliary_model import AuxiliaryModel
+from kerascnn.layers.average_pooling2d import AveragePooling2D
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.channel_slice import ChannelSlice
@@ -15,7 +16,9 @@ from kerascnn.layers.local_response_normalization import LocalResponseNormalizat
 from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
+from kerascnn.layers.same_padding2d import SamePadding2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
+from kerascnn.layers.scheduled_drop_path import Progress, ScheduledDropPath
 from kerascnn.layers.shake_shake import ShakeShake
 from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.weight_standardized_conv2d import WeightStandardizedConv2D
@@ -23,6 +26,7 @@ from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 __all__ = [
     "AuxiliaryModel",
+    "AveragePooling2D",
     "BatchNormalization",
     "ChannelPool",
     "ChannelSlice",
@@ -36,8 +40,11 @@ __all__ = [
     "FractalPath",
     "LocalResponseNormalization",
     "MaxPooling2D",
+    "Progress",
     "RBFCodes",
     "SAFPooling2D",
+    "SamePadding2D",
+    "ScheduledDropPath",
     "ShakeShake",
     "Subsampling2D",
     "WeightStandardizedConv2D",
