@@ -8,7 +8,7 @@ with shared weights, `naonet_ws` (NAO-WS, train_final.sh), which has the convent
 
 Departures: the paper prints 10.6M, 28.6M and 128M parameters for F = 36, 64 and 128; the release's cells with its six
 normal cells a stage give 11.5M, 36.4M and 145.2M, and since the three ratios differ, no number of cells gives all. For
-`naonet_ws` the paper's table prints 3.7M, the release 2.5M, which it has.
+`naonet_ws` the paper's table prints 3.7M, the release 2.5M, which it has. See docs/searched_networks.md.
 """
 
 import dataclasses
