@@ -90,3 +90,24 @@ def test_names_of_other_libraries(library, theirs, ours):
     rules = names(applications.model_info("darts_v2_imagenet").spec) if callable(names) else names
     assert translate(rules, theirs) == ours
     assert ours in {layer.name for layer in structure("darts_v2_imagenet", depth=14, auxiliary_heads=True).layers}
+
+
+def release_modules(spec):
+    """Modules with weights of the release's CIFAR network (cnn/model.py, operations.py)."""
+    reductions = (spec.depth // 3, 2 * spec.depth // 3)
+    yield from ("stem.0", "stem.1", "classifier")
+    for i in range(spec.depth):
+        halves = ("conv_1", "conv_2", "bn") if i - 1 in reductions else ("op.1", "op.2")
+        yield from (f"cells.{i}.preprocess0.{part}" for part in halves)
+        yield from (f"cells.{i}.preprocess1.op.{k}" for k in (1, 2))
+        cell = spec.genotype.reduce if i in reductions else spec.genotype.normal
+        for j, term in enumerate(term for node in cell.nodes for term in node):
+            parts = {"sep_3x3": (1, 2, 3, 5, 6, 7), "dil_sep_3x3": (1, 2, 3)}.get(term.operation, ())
+            yield from (f"cells.{i}._ops.{j}.op.{k}" for k in parts)
+
+
+def test_names_of_the_release_are_complete():
+    spec = dataclasses.replace(applications.model_info("darts_v2").spec, depth=6)
+    rules = darts._cifar.names["darts"](spec)
+    translated = [translate(rules, module) for module in release_modules(spec)]
+    assert sorted(translated) == sorted(layer.name for layer in structure("darts_v2").layers if layer.weights)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import parity
 import pytest
+from cells_by_hand import ENASByHand
 
 from kerascnn import applications, cells
 from kerascnn.applications import enas
@@ -37,6 +38,15 @@ def test_the_cells_are_those_of_the_script():
     numbers = [int(digit) for digit in "02000401041110010211" + "10100302113110040311"]
     assert enas.MICRO.normal == decoded(numbers[:20])
     assert enas.MICRO.reduce == decoded(numbers[20:])
+
+
+def test_the_network_by_hand():
+    spec = enas.Spec(2, filters=4)
+    model = applications.create_model("enas_micro", spec=spec, features_only=True)
+    parity.randomize(model)
+    x = np.random.default_rng(0).normal(size=(2, 12, 10, 3)).astype("float32")
+    for ours, theirs in zip(model(x), ENASByHand(model).stages(x, spec), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.std(theirs))
 
 
 def test_the_last_output_is_matched_twice_and_the_one_before_once():

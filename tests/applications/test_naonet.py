@@ -4,7 +4,10 @@ import dataclasses
 import functools
 
 import keras
+import numpy as np
+import parity
 import pytest
+from cells_by_hand import ENASByHand, NAOByHand
 
 from kerascnn import applications, layers
 from kerascnn.applications import naonet
@@ -22,6 +25,16 @@ def test_what_no_node_reads_is_put_out():
     assert naonet.NAONET.normal.concat == ("n2", "n4", "n5")
     assert naonet.NAONET.reduce.concat == ("n2", "n3", "n4", "n5")
     assert naonet.NAONET_WS.normal.concat == naonet.NAONET_WS.reduce.concat == ("n2", "n3", "n4", "n5")
+
+
+@pytest.mark.parametrize("name, by_hand", [("naonet_f36", NAOByHand), ("naonet_ws", ENASByHand)])
+def test_the_network_by_hand(name, by_hand):
+    spec = dataclasses.replace(applications.model_info(name).spec, filters=4, repeats=2)
+    model = applications.create_model(name, spec=spec, features_only=True)
+    parity.randomize(model)
+    x = np.random.default_rng(0).normal(size=(2, 12, 10, 3)).astype("float32")
+    for ours, theirs in zip(model(x), by_hand(model).stages(x, spec), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.std(theirs))
 
 
 def test_the_first_cell_reads_the_stem_unmatched():
