@@ -91,7 +91,7 @@ class Stack:
         style: conventions of the paper.
         cells: number of all cells, which drop-path needs.
         drop_path_rate: probability that the last cell's paths are dropped at the end of training; it grows linearly
-            with the number of the cell.
+            with the number of the cell, unless the style says otherwise.
 
     A reduction cell begins a stage; the layers of a cell are called stage1_cell1_..., counted from 1.
     """
@@ -139,7 +139,8 @@ class Stack:
 
     def _add(self, cell, filters, stride, before):
         self.made, self.number = self.made + 1, self.number + 1
-        drop = functools.partial(self._drop, rate=self.rate * self.made / self.cells) if self.rate else None
+        rate = self.rate * self.made / self.cells if self.style.drop_by_depth else self.rate
+        drop = functools.partial(self._drop, rate=rate) if self.rate else None
         name = f"stage{len(self.stages)}_cell{self.number}"
         made = apply_cell(cell, self.last, before, filters, stride, self.style, drop, name=name)
         self.before, self.last = self.last, made
@@ -214,10 +215,12 @@ def _add_stages(stack: Stack, stages: Sequence[int], filters: int, *, skip: bool
                 stack.normal(filters * 2**stage)
 
 
-def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3, last_norm: bool = True):
+def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3, last_norm: bool = True,
+                   padding: str = "valid", use_bias: bool = True):  # fmt: skip
     """The classifier in the middle of a network of cells.
 
-    ReLU, mean 5x5, 1x1 to 128, BN, ReLU, convolution as large as the map to 768, BN, ReLU, dense `aux_head`.
+    ReLU, mean 5x5, 1x1 to 128, BN, ReLU, convolution as large as the map to 768, BN, ReLU, global mean, dense
+    `aux_head`.
 
     Args:
         x: Keras tensor [batch, h, w, channels] of known sizes of at least 5.
@@ -226,6 +229,8 @@ def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3
         style: conventions of the paper.
         stride: of the mean.
         last_norm: with the second batch norm.
+        padding: of the large convolution, "valid" or "same".
+        use_bias: of the dense layer.
 
     Returns:
         [batch, classes], in float32 under mixed precision.
@@ -241,9 +246,9 @@ def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3
     x = operations.conv_bn(x, 128, style, name="aux1")
     x = operations.relu(x, name="aux1_relu")
     options = {"use_bias": False, "kernel_initializer": style.initializer(), "name": "aux2_conv"}
-    x = keras.layers.Conv2D(768, tuple(x.shape[1:3]), **options)(x)
+    x = keras.layers.Conv2D(768, tuple(x.shape[1:3]), padding=padding, **options)(x)
     x = operations.batch_norm(x, style, name="aux2_bn") if last_norm else x
     x = operations.relu(x, name="aux2_relu")
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="aux_global_pool")(x)
-    return keras.layers.Dense(classes, activation, dtype=dtype, name="aux_head")(x)
+    return keras.layers.Dense(classes, activation, use_bias=use_bias, dtype=dtype, name="aux_head")(x)

@@ -26,6 +26,7 @@ class Style:
     match_always: bool = False  # c2 goes through ReLU, 1x1, BN even where its channels fit
     match_newest: bool = False  # c1 goes through ReLU, 1x1, BN twice where its channels differ
     odd_halves: bool = True  # of an odd number of channels a factorized reduction makes all, not one less
+    drop_by_depth: bool = True  # drop-path grows with the number of the cell; False: it is the same in all
     raw_start: bool = True  # the first cell's c2 is its unmatched c1; False: the same tensor, matched
     initial: tuple[float, str, str] = (2.0, "fan_out", "truncated_normal")  # scale, mode, distribution of kernels
 
@@ -49,10 +50,13 @@ NASNET_CIFAR = Style(momentum=0.9, epsilon=1e-5)
 NASNET_KERAS = Style(pool_zeros=True)  # keras.applications
 AMOEBANET = Style(bottleneck=True, stride_by_axis=True, odd_halves=False)  # the authors' release for TPUs
 AMOEBANET_CIFAR = dataclasses.replace(AMOEBANET, momentum=0.9, epsilon=1e-5)
-ENAS = Style(momentum=0.9, epsilon=1e-5, factorized_identity=True, pool_relu=True, match_newest=True, raw_start=False)
+ENAS = Style(
+    momentum=0.9, epsilon=1e-5, factorized_identity=True, pool_relu=True, match_newest=True, raw_start=False,
+    initial=(2.0, "fan_in", "truncated_normal"),
+)  # fmt: skip
 DARTS = Style(
     tensorflow=False, momentum=0.9, epsilon=1e-5, dilated_repeats=1, norm_between=False, stride_by_axis=True,
-    factorized_identity=True, factorized_relu=True, match_always=True, raw_start=False,
+    factorized_identity=True, factorized_relu=True, match_always=True, raw_start=False, drop_by_depth=False,
     initial=(1 / 3, "fan_in", "uniform"),  # PyTorch's
 )  # fmt: skip
-NAO = Style(momentum=0.9, epsilon=1e-5, pool_relu=True)
+NAO = Style(momentum=0.9, epsilon=1e-5, pool_relu=True, initial=(1.0, "fan_out", "truncated_normal"))
