@@ -5,6 +5,7 @@ from kerascnn.layers.average_pooling2d import AveragePooling2D
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.channel_slice import ChannelSlice
+from kerascnn.layers.class_token import ClassToken
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.deep_model import DeepModel
@@ -14,13 +15,16 @@ from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.fractal_join import FractalJoin, FractalPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.max_pooling2d import MaxPooling2D
+from kerascnn.layers.position_embedding import PositionEmbedding
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.same_padding2d import SamePadding2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
 from kerascnn.layers.scheduled_drop_path import Progress, ScheduledDropPath
+from kerascnn.layers.self_attention import SelfAttention
 from kerascnn.layers.shake_shake import ShakeShake
 from kerascnn.layers.subsampling2d import Subsampling2D
+from kerascnn.layers.tanh_gelu import tanh_gelu
 from kerascnn.layers.weight_standardized_conv2d import WeightStandardizedConv2D
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
@@ -30,6 +34,7 @@ __all__ = [
     "BatchNormalization",
     "ChannelPool",
     "ChannelSlice",
+    "ClassToken",
     "ConnectionTableConv2D",
     "Conv2D",
     "DeepModel",
@@ -40,14 +45,17 @@ __all__ = [
     "FractalPath",
     "LocalResponseNormalization",
     "MaxPooling2D",
+    "PositionEmbedding",
     "Progress",
     "RBFCodes",
     "SAFPooling2D",
     "SamePadding2D",
     "ScheduledDropPath",
+    "SelfAttention",
     "ShakeShake",
     "Subsampling2D",
     "WeightStandardizedConv2D",
     "ZeroPadShortcut",
     "scaled_tanh",
+    "tanh_gelu",
 ]
