@@ -1,8 +1,8 @@
 """Networks against keras.applications, torchvision and timm: random weights and statistics, loaded from a file.
 
 The rows are tests/golden/peers.json: "name library" -> {"peer": the library's name, "size": side of the image,
-"options": of our builder, "peer_options": of Keras', "scale": of the images, where Keras' model divides them}. The file goes through `weights=`, so that the names which the
-families declare are tested too.
+"options": of our builder, "peer_options": of Keras', "scale": of the images, for models of Keras that divide them}. The
+file goes through `weights=`, so that the names which the families declare are tested too.
 """
 
 import json
