@@ -17,7 +17,18 @@ import sys
 
 __version__ = "0.1.0"
 
-_MODULES = ("analysis", "applications", "cells", "data", "evaluation", "layers", "ops", "serving", "training")
+_MODULES = (
+    "analysis",
+    "applications",
+    "cells",
+    "data",
+    "evaluation",
+    "layers",
+    "ops",
+    "search",
+    "serving",
+    "training",
+)
 _FUNCTIONS = {
     "create_model": "applications",
     "list_models": "applications",

@@ -1,41 +1,18 @@
 """What each command does: calls one function of its part and prints what comes back. Imports that part lazily."""
 
-import dataclasses
-import inspect
 import json
 import os
-import sys
-import tempfile
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from kerascnn import _tables
+from kerascnn import _tables, _training_commands
 from kerascnn._errors import InputError
+from kerascnn._load_tensorflow import load_tensorflow
 
 Values = dict[str, Any]
-_CHATTER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
-
-
-def load_tensorflow() -> None:
-    """Imports TensorFlow without the lines that it writes to stderr before its log level counts; passes on others."""
-    if "tensorflow" in sys.modules or "TF_CPP_MAX_VLOG_LEVEL" in os.environ:
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
-        try:
-            import tensorflow  # noqa: F401
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            written.seek(0)
-            for line in written:
-                if not line.startswith(_CHATTER):
-                    os.write(2, line)
 
 
 def run_list(values: Values, arguments: list[str], console: Console) -> None:
@@ -106,138 +83,6 @@ def _show_cells(genotype, out: str | None, console: Console) -> None:
     path = f"{os.path.splitext(out)[0]}_cells{os.path.splitext(out)[1]}"
     cells.plot_genotype(genotype, path)
     console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
-
-
-def run_train(values: Values, arguments: list[str], console: Console) -> None:
-    """kerascnn train."""
-    from kerascnn.training import TrainConfig, recipes
-
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
-    overrides = {name: value for name, value in values.items() if name in names and value is not None}
-    if "milestones" in overrides:
-        try:
-            overrides["milestones"] = tuple(float(part) for part in overrides["milestones"])
-        except ValueError as error:
-            raise InputError(f"milestones must be numbers with commas. Received: {overrides['milestones']}") from error
-    recipes.resolve(values["recipe"] or "cifar", values["data"], **overrides)  # refuses bad values before TensorFlow
-    initializer = values["initializer"]
-    if initializer and values["weights"]:
-        given = f"initializer={initializer}, weights={values['weights']}"
-        raise InputError(f"Weights are either drawn or read. Received: {given}")
-    size = values["image_size"]
-    if size is not None and size < 1:
-        raise InputError(f"image_size must be at least 1. Received: {size}")
-
-    load_tensorflow()
-    import kerascnn
-    from kerascnn import data, training, weights
-    from kerascnn.training import strategies
-
-    if overrides.get("virtual_devices"):
-        strategies.split_cpu(overrides["virtual_devices"])  # before anything runs on it
-    info = kerascnn.model_info(values["model"])
-    source = data.load(values["data"], values["data_dir"], limit=overrides.get("limit") or None)
-    shape = input_shape(info, source.image_shape, size)
-    recipe = values["recipe"] or recipes.choose(info.recipe, min(shape[:2]))
-    config = recipes.resolve(recipe, values["data"], **overrides)
-    if "weight_decay" not in overrides:
-        config = published_weight_decay(info, config)
-    preprocessing = info.preprocessing.for_channels(shape[2])
-    unusual = recipe != info.recipe or min(info.input_shape[:2]) > recipes.SMALL_IMAGE
-    if unusual and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
-        # Resizing a small image by 8/7 before cropping only blurs it.
-        preprocessing = dataclasses.replace(preprocessing, fit="pad", crop_fraction=1.0)
-    flags = ("auxiliary_heads", "drop_path_rate", "weights")
-    options = {name: values[name] for name in flags if values[name] is not None}
-    known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
-    for name in options:
-        if name not in known:
-            raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
-
-    table = Table(show_header=False, title=f"{info.name} on {values['data']} in {values['out']}")
-    table.add_row("network", f"{info.name} ({info.paper})")
-    table.add_row("input", _tables.shape(shape))
-    table.add_row("data", f"{source.sizes['train']:,} training, {source.sizes['test']:,} test images, "
-                  f"{len(source.class_names)} classes")  # fmt: skip
-    table.add_row("recipe", recipe)
-    for name, value in {**options, "initializer": initializer or "the paper's", **config.to_dict()}.items():
-        table.add_row(name, str(value))
-    console.print(table, markup=False)
-
-    classes = len(source.class_names)
-    record = {"name": info.name, "options": options, "classes": classes, "input_shape": list(shape)}
-    if initializer:
-        record["initializer"] = initializer
-
-    def build():
-        model = kerascnn.create_model(
-            info.name, classes=classes, input_shape=shape, classifier_activation=None, **options
-        )
-        if initializer:
-            weights.initialize(model, initializer)
-        return model
-
-    result = training.train(
-        build,
-        source,
-        config,
-        values["out"],
-        model_record=record,
-        preprocessing=preprocessing,
-        data_record={"name": values["data"], "data_dir": values["data_dir"]},
-        console=console,
-    )
-    best = result.rows[result.best]
-    if result.first_epoch == len(result.rows):
-        console.print(f"The run in {result.folder} is finished already; raise --epochs to go on.", highlight=False)
-    console.print(
-        f"best: epoch {int(best['epoch'])} of {len(result.rows)}, validation accuracy {best['val_accuracy']:.2%}; "
-        f"last: {result.rows[-1]['val_accuracy']:.2%}. See {result.folder}/curves.png, history.csv, best.keras",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def published_weight_decay(info, config):
-    """The configuration with the weight decay that the network was published with.
-
-    Args:
-        info: `model_info` of the network.
-        config: a `TrainConfig`.
-
-    Returns:
-        The `TrainConfig` with the network's L2 coefficient c as the decoupled c / (1 - momentum); unchanged where none
-        was published, and for other optimizers than SGD, where it would mean something else.
-    """
-    if info.weight_decay is None or config.optimizer != "sgd":
-        return config
-    return dataclasses.replace(config, weight_decay=info.weight_decay / (1 - config.momentum))
-
-
-def input_shape(info, data_shape, size: int | None = None) -> tuple[int, int, int]:
-    """Input of a network for a data set.
-
-    Args:
-        info: `model_info` of the network.
-        data_shape: (height, width, channels) of the data's images; height and width None when they differ.
-        size: wanted height and width, or None for the rule.
-
-    Returns:
-        Height, width, channels: the channels of the data; `size`, else the data's own size where the network is one
-        for small images and takes that size, else the network's default.
-
-    Raises:
-        InputError: the network does not take that size.
-    """
-    height, width, channels = data_shape
-    if size is not None:
-        if size < info.min_size:
-            raise InputError(f"{info.name} takes images of {info.min_size} pixels or more. Received: image_size={size}")
-        return size, size, channels
-    small = max(info.input_shape[:2]) <= 64
-    if small and height is not None and width is not None and info.min_size <= min(height, width) <= 64:
-        return height, width, channels
-    return (*info.input_shape[:2], channels)
 
 
 def run_evaluate(values: Values, arguments: list[str], console: Console) -> None:
@@ -369,9 +214,10 @@ def _load_checkpoint(path: str):
 RUN = {
     "list": run_list,
     "info": run_info,
-    "train": run_train,
+    "train": _training_commands.run_train,
     "evaluate": run_evaluate,
     "predict": run_predict,
     "export": run_export,
+    "search": _training_commands.run_search,
     "benchmark": run_benchmark,
 }

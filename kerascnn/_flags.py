@@ -109,7 +109,17 @@ def _data_flags(values, data_text):
 
 
 def _train_flags(values):
-    """One flag per field of TrainConfig, without default: the recipe gives it."""
+    """Network, data, recipe, and one flag per field of TrainConfig, without default: the recipe gives it."""
+    _string(values, "model", "name of a network, see kerascnn list")
+    _data_flags(values, "digits, synthetic, fashion_mnist, mnist, a folder of images or IDX files, or a TFDS name")
+    flags.DEFINE_enum(
+        "recipe", None, list(RECIPES), "named defaults for the other flags; by default those of the network",
+        flag_values=values, module_name=_MODULE,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "image_size", None, "height and width of the network's input; by default the data's own for a small-image "
+        "network, else the network's default", flag_values=values, module_name=_MODULE,
+    )  # fmt: skip
     kinds = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
     for field in dataclasses.fields(TrainConfig):
         text, choices = field.metadata["help"], field.metadata["choices"]
@@ -123,7 +133,7 @@ def _train_flags(values):
 
 def commands() -> dict[str, Command]:
     """All commands by name; made anew at each call, so that parsing one leaves nothing behind."""
-    listing, info, train, evaluate, predict, export, benchmark = (_values() for _ in range(7))
+    listing, info, train, evaluate, predict, export, benchmark, search = (_values() for _ in range(8))
     _string(listing, "family", "only this family, such as resnext")
     flags.DEFINE_boolean("table", False, "with parameters, multiply-adds, input, receptive field and published error",
                          flag_values=listing, module_name=_MODULE)  # fmt: skip
@@ -133,17 +143,7 @@ def commands() -> dict[str, Command]:
     flags.DEFINE_boolean("layers", False, "with a table of all layers: output, parameters, multiply-adds, activations",
                          flag_values=info, module_name=_MODULE)  # fmt: skip
 
-    _string(train, "model", "name of a network, see kerascnn list")
-    _data_flags(train, "digits, synthetic, fashion_mnist, mnist, a folder of images or IDX files, or a TFDS name")
     _string(train, "out", "folder of the run; an unfinished run there goes on")
-    flags.DEFINE_enum(
-        "recipe", None, list(RECIPES), "named defaults for the flags below; by default those of the network",
-        flag_values=train, module_name=_MODULE,
-    )  # fmt: skip
-    flags.DEFINE_integer(
-        "image_size", None, "height and width of the network's input; by default the data's own for a small-image "
-        "network, else the network's default", flag_values=train, module_name=_MODULE,
-    )  # fmt: skip
     _string(train, "weights", "start from these: a .weights.h5, .keras or .safetensors file")
     flags.DEFINE_boolean(
         "auxiliary_heads", None, "classifiers in the middle, in training alone, where the network has them",
@@ -175,6 +175,15 @@ def commands() -> dict[str, Command]:
     flags.DEFINE_boolean("native", False, "keep the custom ops, for a server that has them", flag_values=export,
                          module_name=_MODULE)  # fmt: skip
 
+    _string(search, "out", "folder of the search; an unfinished search there goes on")
+    for name, default, text in (
+        ("phi", 1.0, "how much the candidates are scaled; 1 doubles the multiply-adds"),
+        ("step", 0.1, "of the grid of factors"),
+        ("tolerance", 0.1, "of alpha beta^2 gamma^2 around 2"),
+    ):
+        flags.DEFINE_float(name, default, text, flag_values=search, module_name=_MODULE)
+    _train_flags(search)
+
     _string(benchmark, "only", "ops or rows that fit this pattern, or several with commas: lrn, 'conv2d*g32*'")
     _string(benchmark, "shapes", "which set of shapes: standard, resnext50, grouped or tiny", "standard")
     _string(benchmark, "dtype", "float32, float64, bfloat16 or float16", "float32")
@@ -199,6 +208,9 @@ def commands() -> dict[str, Command]:
         Command("export", "", "Writes a SavedModel for TensorFlow Serving, and checks it.",
                 "kerascnn export --checkpoint runs/digits --out exported/digits", export,
                 required=("checkpoint", "out")),
+        Command("search", "compound", "Looks for the best way to make a network deeper, wider and its images larger.",
+                "kerascnn search compound --model resnet20 --data digits --out searches/digits", search,
+                required=("model", "data", "out"), positional=(1, 1)),
         Command("benchmark", "ops", "Times every op beside TensorFlow's, Keras' and PyTorch's.",
                 "kerascnn benchmark ops --only lrn --out runs/benchmark", benchmark, positional=(1, 1)),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import kerascnn
-from kerascnn import _commands, _flags, cli, data
+from kerascnn import _flags, _training_commands, cli, data
 from kerascnn.training import recipes
 
 TRAIN = "train --model lenet5 --data digits --limit 64 --epochs 1 --batch-size 32".split()
@@ -163,7 +163,7 @@ def test_the_published_weight_decay_is_the_default():
         (resnet, {"optimizer": "adam"}, 1e-2),
         (lenet, {}, 5e-3),
     ]:
-        config = _commands.published_weight_decay(info, recipes.resolve("cifar", **options))
+        config = _training_commands.published_weight_decay(info, recipes.resolve("cifar", **options))
         assert config.weight_decay == pytest.approx(expected)
 
 

@@ -24,6 +24,7 @@ ALLOWED = {
     "evaluation": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data", "serving"},
     "serving": {"keras", "tensorflow", "numpy", "absl", "google", "layers", "ops", "data"},
     "analysis": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops", "data"},
+    "search": {"keras", "tensorflow", "numpy", "absl", "rich", "analysis", "applications", "data", "training"},
     "benchmark": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops"},
 }
 STANDARD_LIBRARY = __import__("sys").stdlib_module_names

@@ -7,8 +7,9 @@ import importlib
 import importlib.util
 
 from kerascnn.applications._registry import ModelInfo, builders, create_model, list_models, load_families, model_info
+from kerascnn.applications._scaling import Scaled, compound_scale
 
-__all__ = ["ModelInfo", "create_model", "feature_strides", "list_models", "model_info"]
+__all__ = ["ModelInfo", "Scaled", "compound_scale", "create_model", "feature_strides", "list_models", "model_info"]
 
 
 def __getattr__(name: str):

@@ -91,3 +91,58 @@ def keras_cell(theirs: str, ours: str) -> Rules:
         rules.append((rf"separable_conv_(\d)_{path}_{theirs}", separable))
         rules.append((rf"separable_conv_(\d)_bn_{path}_{theirs}", f"{ours}_{node}_bn{{1}}"))
     return tuple(rules)
+
+
+def rows_of_blocks(counts, place: str, parts: Rules, first: Rules | None = None) -> Rules:
+    """Rules for networks of inverted residuals, whose tables have rows of equal blocks that share a stage here.
+
+    Args:
+        counts: blocks of each row, those of a stage together: [[1], [2], [2], [3, 3], [4, 1]].
+        place: pattern of a block's name; {row} stands for the number of the row from 0, {next} for one more. A group
+            is the block's number in the row, from 0 or "a"; or {block}, the numbers of the row's blocks in all.
+        parts: (pattern, ours) of the layers of a block.
+        first: those of row 0, where they differ.
+
+    Returns:
+        Rules for every layer of every block.
+    """
+    rules, row, before = [], 0, 0
+    for stage, rows in enumerate(counts, 1):
+        inside = 0
+        for count in rows:
+            numbers = "|".join(str(before + i) for i in range(count))
+            shift = inside + 1 - (before if "{block}" in place else 0)
+            prefix = place.format(row=row, next=row + 1, block=f"({numbers})")
+            for theirs, ours in (first or parts) if row == 0 else parts:
+                rules.append((prefix + theirs, f"stage{stage}_block{{1{shift:+d}}}_{ours}"))
+            row, before, inside = row + 1, before + count, inside + count
+    return tuple(rules)
+
+
+# EfficientNets of timm.
+TIMM_ENDS = (
+    *((r"conv_stem", "stem_conv"), (r"bn1", "stem_bn"), (r"classifier", "head")),
+    *((r"conv_head", "final_conv"), (r"bn2", "final_bn")),
+)
+_TIMM_GATE = ((r"se\.conv_reduce", "se_reduce"), (r"se\.conv_expand", "se_expand"))
+TIMM_BLOCKS = (
+    r"blocks\.{row}\.(\d+)\.",
+    (
+        *(("conv_pw", "conv1"), ("bn1", "bn1"), ("conv_dw", "conv2"), ("bn2", "bn2"), *_TIMM_GATE),
+        *(("conv_pwl", "conv3"), ("bn3", "bn3")),
+    ),
+    (("conv_dw", "conv2"), ("bn1", "bn2"), *_TIMM_GATE, ("conv_pw", "conv3"), ("bn2", "bn3")),
+)
+
+# The same of the packages efficientnet_pytorch and efficientnet_lite_pytorch, which follow the TensorFlow release.
+PYTORCH_ENDS = (
+    *((r"_conv_stem", "stem_conv"), (r"_bn0", "stem_bn"), (r"_fc", "head")),
+    *((r"_conv_head", "final_conv"), (r"_bn1", "final_bn")),
+)
+PYTORCH_BLOCKS = (
+    r"_blocks\.{block}\.",
+    (
+        *(("_expand_conv", "conv1"), ("_bn0", "bn1"), ("_depthwise_conv", "conv2"), ("_bn1", "bn2")),
+        *(("_se_(reduce|expand)", "se_{2}"), ("_project_conv", "conv3"), ("_bn2", "bn3")),
+    ),
+)

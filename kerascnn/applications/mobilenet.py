@@ -4,7 +4,8 @@ Andrew G. Howard, Menglong Zhu, Bo Chen, Dmitry Kalenichenko, Weijun Wang, Tobia
 Adam: MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications, 2017, arXiv:1704.04861.
 
 `tf_mobilenetv1_*` are the authors' networks (tensorflow/models, slim/nets/mobilenet_v1.py): TensorFlow's one-sided
-padding and constants of batch norm. `mobilenetv1_100` is timm's form, with PyTorch's. Widths are rounded down.
+padding and constants of batch norm. `mobilenetv1_100` is timm's form, with PyTorch's. Widths are
+rounded to multiples of 8, which those of the paper are without it.
 
 Departures: activations are ReLU6 and dropout is 0.1 %, as in the authors' code; the paper writes ReLU. The moving
 averages of batch norm have momentum 0.99 (Keras) instead of 0.9997, which only long training reaches. Weight decay does
@@ -25,12 +26,13 @@ __all__ = ["decode_predictions", "preprocess_input"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Spec:
-    """The two multipliers of section 3."""
+class Spec(blocks.Scalable):
+    """The two multipliers of section 3, and that of compound scaling."""
 
     width: float  # factor on all widths, alpha
     resolution: int = 224  # default height and width of the input, 224 rho
     tensorflow: bool = True  # padding and batch norm as TensorFlow; False: as PyTorch
+    depth: float = 1.0  # factor on the number of blocks of each stage, rounded up
 
 
 VARIANTS = {
@@ -66,14 +68,15 @@ def features(x, spec: Spec, *, output_stride: int = 32):
     """Stage outputs [b, h/2, w/2, 64], ..., [b, h/32, w/32, 1024]; each stage has twice the width of the one before."""
     padding = "same" if spec.tensorflow else 1
     stem = {"use_bias": False, "kernel_initializer": NORMAL.clone(), "name": "stem_conv"}
-    x = layers.Conv2D(int(32 * spec.width), 3, 2, padding, **stem)(x)
+    x = layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x)
     x = bn_relu6(x, spec, name="stem_bn")
     strides = blocks.dilated_stages([stride for _, _, stride in STAGES], 2, output_stride)
     stages = []
     for s, ((depth, width, _), (stride, first, dilation)) in enumerate(zip(STAGES, strides, strict=True), 1):
-        for b in range(1, depth + 1):
+        for b in range(1, blocks.repeated(depth, spec.depth) + 1):
             stride, rate = (stride, first) if b == 1 else (1, dilation)
-            x = separable(x, int(width * spec.width), stride, rate, spec, name=f"stage{s}_block{b}")
+            filters = blocks.rounded(width * spec.width)
+            x = separable(x, filters, stride, rate, spec, name=f"stage{s}_block{b}")
         stages.append(x)
     return stages
 

@@ -24,12 +24,13 @@ __all__ = ["decode_predictions", "preprocess_input"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Spec:
-    """The two multipliers of section 6.1."""
+class Spec(blocks.Scalable):
+    """The two multipliers of section 6.1, and that of compound scaling."""
 
     width: float  # factor on all widths
     resolution: int = 224  # default height and width of the input
     tensorflow: bool = True  # padding and batch norm as TensorFlow; False: as PyTorch
+    depth: float = 1.0  # factor on the number of blocks of each row of table 2, rounded up
 
 
 def _name(width):
@@ -56,12 +57,6 @@ STAGES = (
 )
 
 NORMAL = keras.initializers.TruncatedNormal(stddev=0.09)  # of every convolution in the authors' code
-
-
-def rounded(width: float) -> int:
-    """The nearest multiple of 8, or the next where that would take away more than 10 %; at least 8."""
-    nearest = max(8, int(width + 4) // 8 * 8)
-    return nearest + 8 if nearest < 0.9 * width else nearest
 
 
 def bn(x, spec, *, relu=True, name):
@@ -96,8 +91,11 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     """Stage outputs [b, h/2, w/2, c] to [b, h/32, w/32, c]; c = 16, 24, 32, 96, 1280 times the width."""
     padding = "same" if spec.tensorflow else 1
     stem = {"use_bias": False, "kernel_initializer": NORMAL.clone(), "name": "stem_conv"}
-    x = bn(layers.Conv2D(rounded(32 * spec.width), 3, 2, padding, **stem)(x), spec, name="stem_bn")
-    plan = [[(t, rounded(c * spec.width)) for t, c, n in rows for _ in range(n)] for rows, _ in STAGES]
+    x = bn(layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x), spec, name="stem_bn")
+    plan = [
+        [(t, blocks.rounded(c * spec.width)) for t, c, n in rows for _ in range(blocks.repeated(n, spec.depth))]
+        for rows, _ in STAGES
+    ]
     strides = blocks.dilated_stages([stride for _, stride in STAGES], 2, output_stride)
     rates = blocks.linear_rates(drop_path_rate, [len(stage) for stage in plan])
     stages = []
@@ -107,7 +105,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
             name = f"stage{s + 1}_block{b + 1}"
             x = inverted_residual(x, expansion, filters, step, taps, rates[s][b], spec, name=name)
         stages.append(x)
-    x = conv1x1(x, rounded(1280 * max(1.0, spec.width)), name="final_conv")
+    x = conv1x1(x, blocks.rounded(1280 * max(1.0, spec.width)), name="final_conv")
     return [*stages[:-1], bn(x, spec, name="final_bn")]
 
 

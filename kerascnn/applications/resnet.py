@@ -30,6 +30,12 @@ class Spec:
     bottleneck: bool = True  # 1x1, 3x3, 1x1 with four times the width out; False: 3x3, 3x3
     stride_first: bool = False  # bottlenecks stride in the first 1x1 (version 1), not in the 3x3 (version 1.5)
     shortcut: str = "projection"  # projection (option B) | zeros (option A) | none (plain)
+    width: float = 1.0  # factor on all widths, rounded to multiples of 8
+
+    def scaled(self, *, depth: float, width: float, resolution: float):
+        """The row with more blocks, rounded up, and wider; of any resolution. See `applications.compound_scale`."""
+        depths = tuple(blocks.repeated(count, depth) for count in self.depths)
+        return dataclasses.replace(self, depths=depths, width=self.width * width)
 
 
 VARIANTS = {  # table 1
@@ -79,12 +85,13 @@ def shortcut(x, spec, filters, stride, *, name):
 def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 32):
     """Stage outputs [b, h/4, w/4, c], [b, h/8, w/8, 2c], [b, h/16, w/16, 4c], [b, h/32, w/32, 8c]; c = 64 or 256."""
     branch = (bottleneck_v1 if spec.stride_first else bottleneck) if spec.bottleneck else basic
-    x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
+    x = blocks.conv_bn(x, blocks.rounded(64 * spec.width), 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
     strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
     rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages = []
-    for s, (width, (stride, first, dilation)) in enumerate(zip(_WIDTHS, strides, strict=True)):
+    widths = [blocks.rounded(width * spec.width) for width in _WIDTHS]
+    for s, (width, (stride, first, dilation)) in enumerate(zip(widths, strides, strict=True)):
         filters = 4 * width if spec.bottleneck else width
         for b, rate in enumerate(rates[s]):
             name = f"stage{s + 1}_block{b + 1}"

@@ -25,6 +25,11 @@ class Spec:
     residual: bool = True  # False: plain, without shortcuts
     widths: tuple[int, ...] = (16, 32, 64)  # of the stages
 
+    def scaled(self, *, depth: float, width: float, resolution: float):
+        """The row with more blocks, rounded up, and wider; of any resolution. See `applications.compound_scale`."""
+        widths = tuple(blocks.rounded(each * width) for each in self.widths)
+        return dataclasses.replace(self, blocks=blocks.repeated(self.blocks, depth), widths=widths)
+
 
 VARIANTS = {  # table 6; the plain networks from figure 6
     "resnet20": Spec(3),

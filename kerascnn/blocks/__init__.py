@@ -7,11 +7,13 @@ from kerascnn.blocks.conv_head import conv_head
 from kerascnn.blocks.drop_path import drop_path
 from kerascnn.blocks.inception import ConvStep, conv_step, conv_steps, inception_module, step_names
 from kerascnn.blocks.max_pool import max_pool
+from kerascnn.blocks.scaling import Scalable, repeated, rounded
 from kerascnn.blocks.schedules import dilated_stages, linear_rates
 from kerascnn.blocks.squeeze_excite import squeeze_excite
 
 __all__ = [
     "ConvStep",
+    "Scalable",
     "average_pool",
     "bn_relu",
     "channel_gate",
@@ -25,6 +27,8 @@ __all__ = [
     "inception_module",
     "linear_rates",
     "max_pool",
+    "repeated",
+    "rounded",
     "spatial_gate",
     "squeeze_excite",
     "step_names",

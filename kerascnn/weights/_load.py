@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
+from absl import logging
 
 from kerascnn._errors import InputError
 from kerascnn.layers.auxiliary_model import AuxiliaryModel
@@ -88,10 +89,13 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
     """The file's arrays by our layers' names, in the layouts of Keras."""
     if not os.fspath(path).endswith(".safetensors"):
         found = read_keras_file(path)
-        if "keras" in names and not found.keys() & layers.keys():
+        if "keras" in names:
             translated = [_parted(_renamed(names["keras"], name), arrays) for name, arrays in _from_zero(found).items()]
-            found = {name: arrays for parts in translated for name, arrays in parts.items()}
-            _fold_biases(found, layers)
+            translated = {name: arrays for parts in translated for name, arrays in parts.items()}
+            if len(translated.keys() & layers.keys()) > len(found.keys() & layers.keys()):  # else the file is ours
+                _leave_out(translated, path)
+                _fold_biases(translated, layers)
+                return translated
         return found
     state = read_safetensors(path)
     modules = {key.rpartition(".")[0] for key in state}
@@ -164,7 +168,15 @@ def _best(names: Mapping[str, Rules], modules, layers) -> Rules | None:
 
 def _renamed(rules: Rules, name: str) -> str:
     """The name here; where no rule matches the other library's own, so that the error lists it as unexpected."""
-    return translate(rules, name) or name
+    ours = translate(rules, name)
+    return name if ours is None else ours
+
+
+def _leave_out(found: dict[str, list[np.ndarray]], path) -> None:
+    """Drops what the rules leave out, and says so: our networks take preprocessed images and lack such layers."""
+    if "" in found:
+        values = "; ".join(", ".join(f"{x:.4g}" for x in np.ravel(array)[:_LISTED]) for array in found.pop(""))
+        logging.warning("Left out of %s: constants by which that model preprocesses its images (%s).", path, values)
 
 
 def _variables(layer: keras.layers.Layer) -> list:

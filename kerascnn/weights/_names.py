@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from kerascnn._errors import InputError
 
 # (regular expression, template): the first that matches the whole name gives the layer's name here, in which {1} stands
-# for a group and {2+1} for a group that is a number, plus or minus another: libraries count blocks from 0, we from 1.
+# for a group and {2+1} for a group that is a number, plus or minus another: libraries count blocks from 0, we from 1;
+# a single letter is a number too, a = 0. An empty template leaves the layer out, as preprocessing within a network.
 # From a Keras file, "a+b" are two layers with one variable each that the other library has as one layer.
 Rules = Sequence[tuple[str, str]]
 
@@ -19,10 +20,11 @@ def translate(rules: Rules, name: str) -> str | None:
         name: what the other library calls it, such as `layer1.0.conv2`.
 
     Returns:
-        The name of the layer here, such as `stage1_block1_conv2`; None where no rule matches.
+        The name of the layer here, such as `stage1_block1_conv2`; "" for a layer that is left out; None where no rule
+        matches.
 
     Raises:
-        InputError: a template does arithmetic on a group that is no number.
+        InputError: a template does arithmetic on a group that is no number and no letter.
     """
     for pattern, template in rules:
         match = re.fullmatch(pattern, name)
@@ -36,6 +38,8 @@ def _filled(template: str, match: re.Match) -> str:
         value = match[int(field[1])]
         if not field[2]:
             return value or ""
+        if value and re.fullmatch("[a-z]", value):
+            value = str(ord(value) - ord("a"))
         if value is None or not value.isdigit():
             raise InputError(f"{template!r} adds to a group that must be a number. Received: {value!r} in {match[0]!r}")
         return str(int(value) + int(field[2]))

@@ -32,6 +32,8 @@ def randomize(model: keras.Model, seed: int = 0) -> None:
     """Random weights, and batch statistics as a trained network might have: no mean 0, no variance 1."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):  # of pixels; see `preprocessed`
+            continue
         for variable in layer.weights:
             shape = variable.shape
             if variable.name == "kernel":
@@ -43,6 +45,13 @@ def randomize(model: keras.Model, seed: int = 0) -> None:
             else:
                 value = rng.normal(0, 0.2, shape)
             variable.assign(value)
+
+
+def preprocessed(model: keras.Model, images: np.ndarray):
+    """What a model of Keras that preprocesses its images itself feeds its first convolution, else the images."""
+    kinds = (keras.layers.Rescaling, keras.layers.Normalization)
+    own = [layer for layer in model.layers if isinstance(layer, kinds)]
+    return keras.Model(model.input, own[-1].output)(images) if own else images
 
 
 def peer(library: str, name: str, folder: Path, **options: int | str) -> dict[str, np.ndarray]:

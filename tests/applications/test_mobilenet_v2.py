@@ -1,17 +1,9 @@
-"""MobileNet, version 2: rounding of widths, where shortcuts are, linear bottlenecks, dilation."""
+"""MobileNet, version 2: where shortcuts are, linear bottlenecks, dilation."""
 
 import keras
 import pytest
 
 from kerascnn import applications, layers
-from kerascnn.applications import mobilenet_v2
-
-
-@pytest.mark.parametrize(
-    ("width", "expected"), [(16 * 0.35, 8), (24 * 0.35, 8), (32 * 0.35, 16), (24 * 1.3, 32), (1280 * 1.4, 1792), (3, 8)]
-)
-def test_rounded(width, expected):
-    assert mobilenet_v2.rounded(width) == expected
 
 
 def test_last_convolution_never_shrinks():

@@ -1,8 +1,8 @@
 """Networks against keras.applications, torchvision and timm: random weights and statistics, loaded from a file.
 
 The rows are tests/golden/peers.json: "name library" -> {"peer": the library's name, "size": side of the image,
-"options": of our builder, "peer_options": of Keras'}. The file goes through `weights=`, so that the names which the
-families declare are tested too.
+"options": of our builder, "peer_options": of Keras', "scale": of the images, for models of Keras that divide them}. The
+file goes through `weights=`, so that the names which the families declare are tested too.
 """
 
 import json
@@ -47,8 +47,9 @@ def test_equals_keras_applications(name, library, tmp_path):
     parity.randomize(theirs)
     theirs.save_weights(tmp_path / "peer.weights.h5")
     ours = build(name, row, tmp_path / "peer.weights.h5")
-    x = np.random.default_rng(1).normal(size=(2, *shape)).astype("float32")
-    parity.check(name, f"`keras.applications.{row['peer']}`, Keras {keras.__version__}", ours(x), theirs(x))
+    x = np.random.default_rng(1).normal(size=(2, *shape)).astype("float32") * row.get("scale", 1)
+    fed = parity.preprocessed(theirs, x)
+    parity.check(name, f"`keras.applications.{row['peer']}`, Keras {keras.__version__}", ours(fed), theirs(x))
 
 
 @pytest.mark.peers

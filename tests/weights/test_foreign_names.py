@@ -21,8 +21,14 @@ def test_the_first_rule_that_matches_names_the_layer(name, ours):
 
 
 def test_arithmetic_needs_numbers():
-    with pytest.raises(InputError, match="must be a number. Received: 'a' in 'xa'"):
-        weights.translate(((r"x(.)", "y{1+1}"),), "xa")
+    with pytest.raises(InputError, match="must be a number. Received: '_' in 'x_'"):
+        weights.translate(((r"x(.)", "y{1+1}"),), "x_")
+
+
+def test_letters_are_numbers_and_an_empty_template_leaves_out():
+    rules = ((r"block(\d)([a-z])", "stage{1}_block{2+1}"), ("pixels", ""))
+    assert weights.translate(rules, "block3c") == "stage3_block3"
+    assert weights.translate(rules, "pixels") == ""
 
 
 def torch_state(seed=0):
