@@ -31,6 +31,7 @@ _MODULES = (
 )
 _FUNCTIONS = {
     "create_model": "applications",
+    "fully_convolutional": "analysis",
     "list_models": "applications",
     "model_info": "applications",
 }

@@ -6,6 +6,7 @@ which also is right where branches are not aligned.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -25,6 +26,7 @@ class ReceptiveField:
 
     size: tuple[int, ...]  # pixels from the first to the last that count, over all paths; may exceed the image
     stride: tuple[float, ...]  # pixels between the fields of neighbouring positions; 0 where each sees all
+    origin: tuple[float, ...]  # the pixel in the middle of the field of position 0, counted from 0
     layer: str  # whose output the feature map is
     left_out: tuple[str, ...]  # layers that merge a branch which has seen the whole image, and so is not counted
     unknown: tuple[str, ...]  # layers whose windows are not known, as "name (Class)"; counted as one pixel
@@ -56,19 +58,26 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
         size = graph.inputs[0].shape[1:-1]
         if None in size:
             raise InputError(f"{whole} sees the whole image, whose size is open; pass input_shape. Received: {size}")
-        return ReceptiveField(size=size, stride=(0,) * len(size), layer=whole, left_out=(), unknown=())
+        middles = _numbers(Fraction(length - 1, 2) for length in size)
+        return ReceptiveField(size, (0,) * len(size), middles, layer=whole, left_out=(), unknown=())
     index, target, unknown = _last_map(graph, axes)
     centre = [(size or 1) // 2 for size in target.shape[1 : 1 + axes[target.number]]]
     found = _trace(graph, axes, index, target, centre)
     far = _trace(graph, axes, index, target, [position + _FAR for position in centre])
     steps = [Fraction(b[0] - a[0], _FAR) for a, b in zip(found.hull, far.hull, strict=True)]
+    middles = [Fraction(first + last, 2) for first, last in found.hull]
     return ReceptiveField(
         size=tuple(last - first + 1 for first, last in found.hull),
-        stride=tuple(int(step) if step.denominator == 1 else float(step) for step in steps),
+        stride=_numbers(steps),
+        origin=_numbers(middle - step * place for middle, step, place in zip(middles, steps, centre, strict=True)),
         layer=graph.calls[index].name,
         left_out=found.left_out,
         unknown=tuple(dict.fromkeys(found.unknown + unknown)),
     )
+
+
+def _numbers(fractions) -> tuple[float, ...]:
+    return tuple(int(x) if x.denominator == 1 else float(x) for x in fractions)
 
 
 _FAR = 64  # positions, over which up-sampling by powers of two averages out
@@ -85,7 +94,7 @@ def _maps(graph: Graph) -> dict[int, int]:
     """Number of spatial axes of each value that has a place in the image; what has seen all of it is missing."""
     axes = {value.number: len(value.shape) - 2 for value in graph.inputs if len(value.shape) > 2}
     for call in graph.calls:
-        counts = [axes[value.number] for value in call.inputs if value.number in axes]
+        counts = [axes[value.number] for value in _read(call) if value.number in axes]
         if counts and _kind(call, counts[0]) not in ("global", "lost"):
             axes |= {value.number: counts[0] for value in call.outputs}
     return axes
@@ -126,10 +135,10 @@ def _last_map(graph: Graph, axes: dict[int, int]) -> tuple[int, Value, tuple[str
             if index > last:
                 last, target = index, value
             continue
-        spatial = [axes[x.number] for x in call.inputs if x.number in axes]
+        spatial = [axes[x.number] for x in _read(call) if x.number in axes]
         if spatial and _kind(call, spatial[0]) == "lost":
             unknown.append(f"{call.name} ({type(call.operation).__name__})")
-        waiting += call.inputs
+        waiting += _read(call)
     if target is None:
         raise InputError(f"The model must make a feature map of an image. Received: outputs {graph.outputs}")
     return last, target, tuple(unknown)
@@ -149,7 +158,7 @@ def _trace(graph: Graph, axes: dict[int, int], index: int, target: Value, centre
         if kind == "unknown":
             unknown.append(f"{call.name} ({type(call.operation).__name__})")
         steps = WINDOWS[_base(call)](call, spatial) if kind == "window" else None
-        for value in call.inputs:
+        for value in _read(call):
             if value.number not in axes or _is_gate(value, call.outputs[0], spatial):
                 left_out.append(call.name)
                 continue
@@ -158,6 +167,11 @@ def _trace(graph: Graph, axes: dict[int, int], index: int, target: Value, centre
             need[value.number] = _union([known, moved]) if known else moved
     reached = [need[value.number] for value in graph.inputs if value.number in need]
     return _Found(_union(reached), tuple(dict.fromkeys(reversed(left_out))), tuple(reversed(unknown)))
+
+
+def _read(call: Call) -> tuple[Value, ...]:
+    """The inputs whose values count, not only their sizes."""
+    return call.inputs[:1] if isinstance(call.operation, layers.CropLike | layers.ResizeLike) else call.inputs
 
 
 def _union(intervals):
@@ -269,6 +283,27 @@ def _between(factor: int) -> Axis:
     return lambda a, b: ((2 * a + 1 - factor) // (2 * factor), (2 * b + 1 - factor) // (2 * factor) + 1)
 
 
+def _resized(call: Call, spatial: int) -> list[Axis]:
+    sizes = list(zip(call.x[1 : 1 + spatial], call.y[1 : 1 + spatial], strict=True))
+    if any(None in pair for pair in sizes):
+        raise InputError(f"What {call.name} sees depends on the size; pass input_shape. Received: {call.x}")
+    return [_interpolated(Fraction(given, made)) for given, made in sizes]
+
+
+def _interpolated(step: Fraction) -> Axis:
+    """Linear interpolation between the centres of pixels, `step` apart."""
+
+    def needed(first, last):
+        half = Fraction(1, 2)
+        return math.floor((first + half) * step - half), math.floor((last + half) * step - half) + 1
+
+    return needed
+
+
+def _cut(call: Call, spatial: int) -> list[Axis]:
+    return [_window(1, 1, -call.operation.offset)] * spatial
+
+
 def _shifted(sign: int):
     def steps(call, spatial):
         sides = getattr(call.operation, "padding" if sign > 0 else "cropping")
@@ -306,6 +341,8 @@ WINDOWS: dict[type, Callable[[Call, int], list[Axis]]] = {
     **dict.fromkeys(_classes("ZeroPadding1D ZeroPadding2D ZeroPadding3D"), _shifted(1)),
     **dict.fromkeys(_classes("Cropping1D Cropping2D Cropping3D"), _shifted(-1)),
     layers.ConnectionTableConv2D: _windows,
+    layers.CropLike: _cut,
+    layers.ResizeLike: _resized,
     layers.SAFPooling2D: _windows,
     layers.SamePadding2D: _same,
     layers.Subsampling2D: _windows,

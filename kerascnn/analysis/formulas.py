@@ -286,6 +286,7 @@ FORMULAS: dict[type, Formula] = {
     **_table(_spectral, "SpectralNormalization"),
     **_table(_spectrogram, "STFTSpectrogram"),
     layers.Conv2D: _kernel,
+    layers.BilinearUpsampling2D: _transposed,
     layers.DepthwiseConv2D: _kernel,
     layers.ConnectionTableConv2D: _kernel,
     layers.DeformableConv2D: _deformable,
@@ -326,6 +327,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.ChannelPool,
         layers.ChannelSlice,
         layers.ClassToken,
+        layers.CropLike,
         layers.FractalJoin,
         layers.FractalPath,
         layers.LocalResponseNormalization,
@@ -333,6 +335,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.Progress,  # one number
         layers.PositionEmbedding,
         layers.RBFCodes,  # its fixed codes are +1 and -1
+        layers.ResizeLike,
         layers.SAFPooling2D,
         layers.SamePadding2D,
         layers.ShakeShake,

@@ -39,6 +39,15 @@ TIMM_LEGACY_SE = (
     (r"last_linear", "head"),
 )
 
+# Networks of torchvision that class pixels by a ResNet: backbone, scores, and the auxiliary FCN head.
+TORCH_SEGMENTATION = (
+    *((rf"backbone\.{pattern}", name) for pattern, name in TORCH_RESNET[:4]),
+    (r"classifier\.4", "head"),
+    (r"aux_classifier\.0", "aux_conv"),
+    (r"aux_classifier\.1", "aux_bn"),
+    (r"aux_classifier\.4", "aux_head"),
+)
+
 
 def timm_cell(theirs: str, ours: str) -> Rules:
     """Rules for one cell of timm's NASNet and PNASNet.

@@ -37,6 +37,8 @@ class Spec:
         depths = tuple(blocks.repeated(count, depth) for count in self.depths)
         return dataclasses.replace(self, depths=depths, width=self.width * width)
 
+    multi_grid: tuple[int, ...] = ()  # of DeepLab: factors of the dilations of the last stage's blocks, in turn
+
 
 VARIANTS = {  # table 1
     "resnet18": Spec((2, 2, 2, 2), bottleneck=False),
@@ -96,7 +98,10 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
         for b, rate in enumerate(rates[s]):
             name = f"stage{s + 1}_block{b + 1}"
             stride, before = (stride, first) if b == 0 else (1, dilation)
-            y = branch(x, width, stride, (before, dilation), name=name)
+            dilations = (before, dilation)
+            if spec.multi_grid and s == len(strides) - 1:
+                dilations = (dilation * spec.multi_grid[b % len(spec.multi_grid)],) * 2
+            y = branch(x, width, stride, dilations, name=name)
             if spec.shortcut != "none":
                 y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
                 y = keras.layers.Add(name=f"{name}_add")([shortcut(x, spec, filters, stride, name=name), y])

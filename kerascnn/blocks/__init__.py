@@ -9,6 +9,7 @@ from kerascnn.blocks.inception import ConvStep, conv_step, conv_steps, inception
 from kerascnn.blocks.max_pool import max_pool
 from kerascnn.blocks.scaling import Scalable, repeated, rounded
 from kerascnn.blocks.schedules import dilated_stages, linear_rates
+from kerascnn.blocks.segmentation_head import fcn_head, pixel_scores
 from kerascnn.blocks.squeeze_excite import squeeze_excite
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "conv_steps",
     "dilated_stages",
     "drop_path",
+    "fcn_head",
     "inception_module",
     "linear_rates",
     "max_pool",
+    "pixel_scores",
     "repeated",
     "rounded",
     "spatial_gate",

@@ -3,11 +3,13 @@
 from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.average_pooling2d import AveragePooling2D
 from kerascnn.layers.batch_normalization import BatchNormalization
+from kerascnn.layers.bilinear_upsampling2d import BilinearInitializer, BilinearUpsampling2D
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.channel_slice import ChannelSlice
 from kerascnn.layers.class_token import ClassToken
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.layers.crop_like import CropLike
 from kerascnn.layers.deep_model import DeepModel
 from kerascnn.layers.deformable_conv2d import DeformableConv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
@@ -17,6 +19,7 @@ from kerascnn.layers.local_response_normalization import LocalResponseNormalizat
 from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.position_embedding import PositionEmbedding
 from kerascnn.layers.rbf_codes import RBFCodes
+from kerascnn.layers.resize_like import ResizeLike
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.same_padding2d import SamePadding2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
@@ -32,11 +35,14 @@ __all__ = [
     "AuxiliaryModel",
     "AveragePooling2D",
     "BatchNormalization",
+    "BilinearInitializer",
+    "BilinearUpsampling2D",
     "ChannelPool",
     "ChannelSlice",
     "ClassToken",
     "ConnectionTableConv2D",
     "Conv2D",
+    "CropLike",
     "DeepModel",
     "DeformableConv2D",
     "DepthwiseConv2D",
@@ -48,6 +54,7 @@ __all__ = [
     "PositionEmbedding",
     "Progress",
     "RBFCodes",
+    "ResizeLike",
     "SAFPooling2D",
     "SamePadding2D",
     "ScheduledDropPath",
