@@ -93,7 +93,7 @@ def read_config(path: Path) -> dict[str, Any]:
     needed = {"model", "class_names", "preprocessing", "data", "training"}
     if not isinstance(record, dict) or not needed <= set(record):
         raise InputError(f"config.json must have {', '.join(sorted(needed))}. Received: {path}")
-    return record
+    return {"task": "classification", **record}  # the first release knew no other task, and did not name it
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -105,7 +105,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         if was == now or name.startswith(_IRRELEVANT):
             continue
         if name == "training.epochs" and now > was:
-            if before.get("training.schedule") in ("cosine", "step", "exponential"):
+            if before.get("training.schedule") in ("cosine", "step", "exponential", "poly"):
                 logging.warning(
                     "epochs was raised from %s to %s: the %s schedule is stretched from here on, so the result is not "
                     "that of one uninterrupted run.", was, now, before["training.schedule"],
