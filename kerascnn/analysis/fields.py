@@ -6,6 +6,7 @@ which also is right where branches are not aligned.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -78,7 +79,7 @@ def _maps(graph: Graph) -> dict[int, int]:
     """Number of spatial axes of each value that has a place in the image; what has seen all of it is missing."""
     axes = {value.number: len(value.shape) - 2 for value in graph.inputs if len(value.shape) > 2}
     for call in graph.calls:
-        counts = [axes[value.number] for value in call.inputs if value.number in axes]
+        counts = [axes[value.number] for value in _read(call) if value.number in axes]
         if counts and _kind(call, counts[0]) not in ("global", "lost"):
             axes |= {value.number: counts[0] for value in call.outputs}
     return axes
@@ -100,10 +101,10 @@ def _last_map(graph: Graph, axes: dict[int, int]) -> tuple[int, Value, tuple[str
             if index > last:
                 last, target = index, value
             continue
-        spatial = [axes[x.number] for x in call.inputs if x.number in axes]
+        spatial = [axes[x.number] for x in _read(call) if x.number in axes]
         if spatial and _kind(call, spatial[0]) == "lost":
             unknown.append(f"{call.name} ({type(call.operation).__name__})")
-        waiting += call.inputs
+        waiting += _read(call)
     if target is None:
         raise InputError(f"The model must make a feature map of an image. Received: outputs {graph.outputs}")
     return last, target, tuple(unknown)
@@ -123,7 +124,7 @@ def _trace(graph: Graph, axes: dict[int, int], index: int, target: Value, centre
         if kind == "unknown":
             unknown.append(f"{call.name} ({type(call.operation).__name__})")
         steps = WINDOWS[_base(call)](call, spatial) if kind == "window" else None
-        for value in call.inputs:
+        for value in _read(call):
             if value.number not in axes or _is_gate(value, call.outputs[0], spatial):
                 left_out.append(call.name)
                 continue
@@ -132,6 +133,11 @@ def _trace(graph: Graph, axes: dict[int, int], index: int, target: Value, centre
             need[value.number] = _union([known, moved]) if known else moved
     reached = [need[value.number] for value in graph.inputs if value.number in need]
     return _Found(_union(reached), tuple(dict.fromkeys(reversed(left_out))), tuple(reversed(unknown)))
+
+
+def _read(call: Call) -> tuple[Value, ...]:
+    """The inputs whose values count, not only their sizes."""
+    return call.inputs[:1] if isinstance(call.operation, layers.CropLike | layers.ResizeLike) else call.inputs
 
 
 def _union(intervals):
@@ -243,6 +249,27 @@ def _between(factor: int) -> Axis:
     return lambda a, b: ((2 * a + 1 - factor) // (2 * factor), (2 * b + 1 - factor) // (2 * factor) + 1)
 
 
+def _resized(call: Call, spatial: int) -> list[Axis]:
+    sizes = list(zip(call.x[1 : 1 + spatial], call.y[1 : 1 + spatial], strict=True))
+    if any(None in pair for pair in sizes):
+        raise InputError(f"What {call.name} sees depends on the size; pass input_shape. Received: {call.x}")
+    return [_interpolated(Fraction(given, made)) for given, made in sizes]
+
+
+def _interpolated(step: Fraction) -> Axis:
+    """Linear interpolation between the centres of pixels, `step` apart."""
+
+    def needed(first, last):
+        half = Fraction(1, 2)
+        return math.floor((first + half) * step - half), math.floor((last + half) * step - half) + 1
+
+    return needed
+
+
+def _cut(call: Call, spatial: int) -> list[Axis]:
+    return [_window(1, 1, -call.operation.offset)] * spatial
+
+
 def _shifted(sign: int):
     def steps(call, spatial):
         sides = getattr(call.operation, "padding" if sign > 0 else "cropping")
@@ -274,6 +301,8 @@ WINDOWS: dict[type, Callable[[Call, int], list[Axis]]] = {
     **dict.fromkeys(_classes("ZeroPadding1D ZeroPadding2D ZeroPadding3D"), _shifted(1)),
     **dict.fromkeys(_classes("Cropping1D Cropping2D Cropping3D"), _shifted(-1)),
     layers.ConnectionTableConv2D: _windows,
+    layers.CropLike: _cut,
+    layers.ResizeLike: _resized,
     layers.SAFPooling2D: _windows,
     layers.Subsampling2D: _windows,
     layers.ZeroPadShortcut: _strided,

@@ -71,7 +71,8 @@ class Family:
         task: "classification", outputs [batch, classes]; or "segmentation", [batch, height, width, classes].
         weight_decay: the L2 coefficient of the published training; None: that of the recipe.
         auxiliary: `auxiliary(output_of, classes, activation) -> outputs` of classifiers in the middle of the network,
-            where `output_of("name")` is the output of a layer; gives the builders the option `auxiliary_heads`.
+            where `output_of("name")` is the output of a layer, `output_of("image")` the input; gives the builders the
+            option `auxiliary_heads`.
         auxiliary_weights: factors of their losses, one each.
         names: library ("torchvision", "timm", "keras") -> what its layers are called here, see
             `kerascnn.weights.translate`, or a function of the network's row that returns it.
@@ -232,7 +233,11 @@ class Family:
             outputs = pool(name=f"{pooling}_pool")(stages[-1]) if pool else stages[-1]
         if with_head and options.get("auxiliary_heads"):
             trunk = keras.Model(inputs, stages)
-            more = self.auxiliary(lambda layer: trunk.get_layer(layer).output, classes, classifier_activation)
+
+            def output_of(layer):
+                return x if layer == "image" else trunk.get_layer(layer).output
+
+            more = self.auxiliary(output_of, classes, classifier_activation)
             model = AuxiliaryModel(inputs, [outputs, *more], self.auxiliary_weights, name=name or info.name)
         else:
             model = model_class(inputs, outputs, name=name or info.name)

@@ -10,7 +10,15 @@ from kerascnn._preprocessing import Preprocessing
 
 def pixels_and_labels(preprocessing: Preprocessing) -> tuple[Callable, Callable]:
     """A family's `preprocess_input`, made from the constants in its rows, and its `decode_predictions`."""
+    return _pixels(preprocessing), decode_predictions
 
+
+def pixels_and_areas(preprocessing: Preprocessing) -> tuple[Callable, Callable]:
+    """The same for networks of segmentation."""
+    return _pixels(preprocessing), decode_areas
+
+
+def _pixels(preprocessing: Preprocessing) -> Callable:
     def preprocess_input(x):
         """Turns pixel values into what the networks of this module are fed: (x / 255 - mean) / std per channel.
 
@@ -26,7 +34,7 @@ def pixels_and_labels(preprocessing: Preprocessing) -> tuple[Callable, Callable]
         y = (y - keras.ops.array(constants.mean, "float32")) / keras.ops.array(constants.std, "float32")
         return y if is_tensor else keras.ops.convert_to_numpy(y)
 
-    return preprocess_input, decode_predictions
+    return preprocess_input
 
 
 def decode_predictions(preds, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[tuple]]:
@@ -59,3 +67,29 @@ def decode_predictions(preds, top: int = 5, class_names: Sequence[str] | None = 
         )
     rows = keras.ops.convert_to_numpy(preds)
     return [[(class_names[i], float(row[i])) for i in (-row).argsort(kind="stable")[:top]] for row in rows]
+
+
+def decode_areas(preds, top: int = 5, class_names: Sequence[str] | None = None) -> list[list[tuple]]:
+    """Names the classes that cover the most of each image.
+
+    Args:
+        preds: [batch, height, width, classes], array or tensor: probabilities or logits of every pixel.
+        top: how many classes to name for each image, at most.
+        class_names: one name per class; without them classes are named by their numbers.
+
+    Returns:
+        For each image a list of tuples, largest first: (name, share of the pixels whose most probable class it is);
+        classes that no pixel has are left out.
+
+    Raises:
+        InputError: `preds` has another rank, or another number of classes than there are names.
+    """
+    if len(preds.shape) != 4:
+        raise InputError(f"preds must be [batch, height, width, classes]. Received: shape {tuple(preds.shape)}")
+    classes = preds.shape[3]
+    if class_names is not None and len(class_names) != classes:
+        raise InputError(f"class_names must have one name per class, {classes}. Received: {len(class_names)} names")
+    names = range(classes) if class_names is None else class_names
+    chosen = keras.ops.one_hot(keras.ops.argmax(preds, axis=-1), classes)
+    shares = keras.ops.convert_to_numpy(keras.ops.mean(chosen, axis=(1, 2)))
+    return [[(names[i], float(row[i])) for i in (-row).argsort(kind="stable")[:top] if row[i] > 0] for row in shares]

@@ -38,3 +38,12 @@ TIMM_LEGACY_SE = (
     *TORCH_RESNET[1:4],
     (r"last_linear", "head"),
 )
+
+# Networks of torchvision that class pixels by a ResNet: backbone, scores, and the auxiliary FCN head.
+TORCH_SEGMENTATION = (
+    *((rf"backbone\.{pattern}", name) for pattern, name in TORCH_RESNET[:4]),
+    (r"classifier\.4", "head"),
+    (r"aux_classifier\.0", "aux_conv"),
+    (r"aux_classifier\.1", "aux_bn"),
+    (r"aux_classifier\.4", "aux_head"),
+)

@@ -30,6 +30,7 @@ class Spec:
     bottleneck: bool = True  # 1x1, 3x3, 1x1 with four times the width out; False: 3x3, 3x3
     stride_first: bool = False  # bottlenecks stride in the first 1x1 (version 1), not in the 3x3 (version 1.5)
     shortcut: str = "projection"  # projection (option B) | zeros (option A) | none (plain)
+    multi_grid: tuple[int, ...] = ()  # of DeepLab: factors of the dilations of the last stage's blocks, in turn
 
 
 VARIANTS = {  # table 1
@@ -89,7 +90,10 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
         for b, rate in enumerate(rates[s]):
             name = f"stage{s + 1}_block{b + 1}"
             stride, before = (stride, first) if b == 0 else (1, dilation)
-            y = branch(x, width, stride, (before, dilation), name=name)
+            dilations = (before, dilation)
+            if spec.multi_grid and s == len(strides) - 1:
+                dilations = (dilation * spec.multi_grid[b % len(spec.multi_grid)],) * 2
+            y = branch(x, width, stride, dilations, name=name)
             if spec.shortcut != "none":
                 y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
                 y = keras.layers.Add(name=f"{name}_add")([shortcut(x, spec, filters, stride, name=name), y])

@@ -8,6 +8,7 @@ from kerascnn.blocks.drop_path import drop_path
 from kerascnn.blocks.inception import ConvStep, conv_step, conv_steps, inception_module, step_names
 from kerascnn.blocks.max_pool import max_pool
 from kerascnn.blocks.schedules import dilated_stages, linear_rates
+from kerascnn.blocks.segmentation_head import fcn_head, pixel_scores
 from kerascnn.blocks.squeeze_excite import squeeze_excite
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "conv_steps",
     "dilated_stages",
     "drop_path",
+    "fcn_head",
     "inception_module",
     "linear_rates",
     "max_pool",
+    "pixel_scores",
     "spatial_gate",
     "squeeze_excite",
     "step_names",

@@ -2,10 +2,12 @@
 
 from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.batch_normalization import BatchNormalization
+from kerascnn.layers.bilinear_upsampling2d import BilinearInitializer, BilinearUpsampling2D
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.channel_slice import ChannelSlice
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.layers.crop_like import CropLike
 from kerascnn.layers.deep_model import DeepModel
 from kerascnn.layers.deformable_conv2d import DeformableConv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
@@ -14,6 +16,7 @@ from kerascnn.layers.fractal_join import FractalJoin, FractalPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.rbf_codes import RBFCodes
+from kerascnn.layers.resize_like import ResizeLike
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
 from kerascnn.layers.shake_shake import ShakeShake
@@ -24,10 +27,13 @@ from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 __all__ = [
     "AuxiliaryModel",
     "BatchNormalization",
+    "BilinearInitializer",
+    "BilinearUpsampling2D",
     "ChannelPool",
     "ChannelSlice",
     "ConnectionTableConv2D",
     "Conv2D",
+    "CropLike",
     "DeepModel",
     "DeformableConv2D",
     "DepthwiseConv2D",
@@ -37,6 +43,7 @@ __all__ = [
     "LocalResponseNormalization",
     "MaxPooling2D",
     "RBFCodes",
+    "ResizeLike",
     "SAFPooling2D",
     "ShakeShake",
     "Subsampling2D",
