@@ -104,4 +104,6 @@ def load(path: str | os.PathLike) -> Checkpoint:
             f"The checkpoint maps {tuple(model.input_shape[1:])} to {model.output_shape[-1]} classes; config.json "
             f"says {shape} to {len(names)}. Received: {path}"
         )
-    return Checkpoint(with_probabilities(model), names, preprocessing, shape, config, path, config["task"])
+    return Checkpoint(
+        with_probabilities(model), names, preprocessing, shape, config, path, config.get("task", "classification")
+    )

@@ -93,12 +93,13 @@ def read_config(path: Path) -> dict[str, Any]:
     needed = {"model", "class_names", "preprocessing", "data", "training"}
     if not isinstance(record, dict) or not needed <= set(record):
         raise InputError(f"config.json must have {', '.join(sorted(needed))}. Received: {path}")
-    return {"task": "classification", **record}  # the first release knew no other task, and did not name it
+    return record
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What keeps `new` from going on with `old`, in words; more epochs do not."""
-    before, after = _flat(json.loads(json.dumps(old))), _flat(json.loads(json.dumps(new)))
+    # Runs of the first release, which knew one task only, do not name it.
+    before, after = (_flat({"task": "classification", **json.loads(json.dumps(record))}) for record in (old, new))
     words = []
     for name in sorted(set(before) | set(after)):
         was, now = before.get(name), after.get(name)
