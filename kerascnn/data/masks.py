@@ -210,10 +210,8 @@ class PairStream:
             for _ in self.elements():
                 position += 1
         except tf.errors.OpError as error:
-            raise InputError(
-                "Each image of the set must have a mask of its size that holds the numbers of the classes. "
-                f"Received: example {position}: {(error.message or '').splitlines()[0][:200]}"
-            ) from error
+            rule = "Each image must be whole and have a mask of its size that holds the numbers of the classes"
+            raise InputError(f"{rule}. Received: another at position {position}") from error
 
 
 Split = PairArrays | PairFiles | PairStream

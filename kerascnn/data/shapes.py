@@ -1,9 +1,10 @@
 """Generated images of shapes with exact masks, to train and compare networks for segmentation without a download.
 
-Each image has a smooth random background and one to a few shapes of random kind, colour, place, angle, aspect ratio
-and size, later ones in front of earlier ones, under noise. A shape's colour says nothing about its class; its size
-varies several times over, so that a network needs large and small receptive fields. Edges in the image are
-anti-aliased; a pixel of the mask has the class of the shape that holds the pixel's centre.
+Each image has a noisy background of smoothly varying random colour and one to a few shapes of random kind, colour,
+place, angle, aspect ratio and size, later ones in front of earlier ones. Nothing within a shape says what it is: its
+colours are those of the background, and only its outline tells its class. Sizes vary several times over, so that a
+network needs large and small receptive fields. Edges in the image are anti-aliased; a pixel of the mask has the class
+of the shape that holds the pixel's centre.
 """
 
 import re
@@ -16,11 +17,11 @@ from kerascnn.data.source import Source
 from kerascnn.data.synthetic import smooth_pattern
 
 SHAPES = ("ellipse", "rectangle", "triangle", "ring", "cross")
-_DIAMETERS = (0.2, 0.7)  # smallest and largest, as parts of the image's shorter side
+_DIAMETERS = (0.25, 0.8)  # smallest and largest, as parts of the image's shorter side
 _ASPECTS = (0.6, 1.0)
 _CONTRAST = 80  # between the mean colours of a shape and the background, of 0 to 255, root of the sum of squares
 _TEXTURE = 0.3  # of the full range: how much a colour varies within a shape or the background
-_NOISE = 12  # at each pixel and channel, at most
+_NOISE = (25, 5)  # at each pixel and channel of the background and of a shape, at most
 
 
 def load_shapes(options: str = "", seed: int = 0) -> Source:
@@ -75,7 +76,7 @@ def _parse(options):
 
 def _scene(random, height, width, channels, numbers):
     background = random.uniform(40, 215, channels)
-    image = _textured(random, background, height, width)
+    image = _textured(random, background, height, width, _NOISE[0])
     mask = np.zeros([height, width], np.uint8)
     y, x = np.mgrid[:height, :width] + 0.5
     for _ in range(random.randint(1, numbers["objects"] + 1)):
@@ -85,14 +86,14 @@ def _scene(random, height, width, channels, numbers):
         while np.linalg.norm(colour - background) < _CONTRAST * np.sqrt(channels / 3):
             colour = random.uniform(40, 215, channels)
         cover = np.clip(0.5 - distance, 0, 1)[..., None]  # the part of each pixel that the shape covers, nearly
-        image = image * (1 - cover) + _textured(random, colour, height, width) * cover
+        image = image * (1 - cover) + _textured(random, colour, height, width, _NOISE[1]) * cover
         mask[distance < 0] = label
-    noise = random.randint(-_NOISE, _NOISE + 1, image.shape)
-    return np.clip(np.round(image + noise), 0, 255).astype(np.uint8), mask
+    return np.clip(np.round(image), 0, 255).astype(np.uint8), mask
 
 
-def _textured(random, colour, height, width):
-    return colour + _TEXTURE * (smooth_pattern(random, height, width, len(colour)) - 127.5)
+def _textured(random, colour, height, width, noise):
+    varied = colour + _TEXTURE * (smooth_pattern(random, height, width, len(colour)) - 127.5)
+    return varied + random.randint(-noise, noise + 1, varied.shape)
 
 
 def _distance(random, shape, y, x, height, width):

@@ -57,7 +57,8 @@ def overlay(image: np.ndarray, mask: np.ndarray, class_names: Sequence[str]) -> 
     if class_names[0] == "background":
         opacity[0] = 0
     share = opacity[mask][..., None]
-    drawn = pixels * (1 - share) + colours[mask] * share
+    grey = pixels @ (0.299, 0.587, 0.114)  # under a colour, so that the image's own does not change it
+    drawn = np.where(share > 0, grey[..., None] * (1 - share) + colours[mask] * share, pixels)
     edge = np.zeros(mask.shape, bool)
     edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
     edge[1:] |= mask[1:] != mask[:-1]
@@ -91,7 +92,7 @@ def plot_segmentation(
     if len(counts) != 1 or 0 in counts:
         raise InputError(f"There must be as many masks as images, one at least. Received: {sorted(counts)}")
     aspect = max(image.shape[0] / image.shape[1] for image in images)
-    listed = _legend(class_names, [*(masks or []), *predictions])
+    listed = _legend(class_names, [*([] if masks is None else masks), *predictions])
     size = (max(_ROW * len(images), 4.0) + 0.4, _ROW * aspect * len(rows) + 0.45 + 0.35 * bool(title))
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     grid = figure.subplots(len(rows), len(images), squeeze=False)
