@@ -30,6 +30,7 @@ def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndar
     """The value of a variable, from its place in the model alone, so that no initializer matters.
 
     Kernels are N(0, 2 / fan-in); scales and variances are far from 1 and shifts far from 0, so that each counts.
+    Kernels that move the taps of deformable convolutions are a tenth of it, or most taps would leave a small map.
 
     Args:
         index: place in `model.weights`.
@@ -42,8 +43,9 @@ def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndar
     """
     rng = np.random.default_rng(index)
     if len(shape) > 1:
-        return (rng.standard_normal(shape) * math.sqrt(2 / math.prod(shape[:-1]))).astype("float32")
-    if name in ("bias", "beta", "moving_mean"):
+        deviation = math.sqrt(2 / math.prod(shape[:-1])) * (0.1 if name == "offset_kernel" else 1.0)
+        return (rng.standard_normal(shape) * deviation).astype("float32")
+    if name in ("bias", "beta", "moving_mean", "offset_bias"):
         return (rng.standard_normal(shape) * 0.1).astype("float32")
     scale = 0.3 if name == "gamma" and not shallow else 1.0
     return (scale * rng.uniform(0.5, 1.5, shape)).astype("float32")

@@ -6,7 +6,8 @@ About 5 seconds and a file of 100 MB for a ResNet-50. Needs torch, torchvision a
 in the interpreter that KERASCNN_PEERS_PYTHON names, where torch is not importable beside TensorFlow.
 
 The file holds `state/<name>` for every entry of the state dict, `input` [n, 3, size, size], `output` [n, classes] in
-evaluation mode, and `versions`.
+evaluation mode, and `versions`. Networks of segmentation have their auxiliary head; their `output` is [n, classes,
+size, size], and so is that of the head, `auxiliary`.
 """
 
 import argparse
@@ -23,6 +24,8 @@ def build(library: str, name: str) -> torch.nn.Module:
         return timm.create_model(name, pretrained=False)
     import torchvision
 
+    if name in torchvision.models.list_models(module=torchvision.models.segmentation):
+        return torchvision.models.get_model(name, weights=None, weights_backbone=None, aux_loss=True)
     return torchvision.models.get_model(name, weights=None)
 
 
@@ -61,6 +64,8 @@ def forward(library: str, name: str, *, size: int = 224, batch: int = 1, seed: i
     with torch.no_grad():
         output = model(images)
     state = {f"state/{key}": value.numpy() for key, value in model.state_dict().items()}
+    if isinstance(output, dict):
+        state["auxiliary"], output = output["aux"].numpy(), output["out"]
     versions = f"torch {torch.__version__}, {library} {__import__(library).__version__}"
     return {**state, "input": images.numpy(), "output": output.numpy(), "versions": np.array(versions)}
 

@@ -47,6 +47,9 @@ VARIANTS = {
     "deeplabv3_resnet50_2017": Spec("resnet50", last_conv=False, multi_grid=(1, 2, 4)),
     "deeplabv3_resnet101_2017": Spec("resnet101", last_conv=False, multi_grid=(1, 2, 4)),
     "deeplabv3_resnet18": Spec("resnet18", rates=(1, 2, 3), width=128),
+    "deeplabv3_deformable_resnet50": Spec("deformable_resnet50"),
+    "deeplabv3_deformable_resnet101": Spec("deformable_resnet101"),
+    "deeplabv3_deformable_resnet18": Spec("deformable_resnet18", rates=(1, 2, 3), width=128),
 }
 
 
@@ -65,7 +68,9 @@ def aspp(x, rates, width, dropout_rate, *, name):
 
 def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 8):
     """Stage outputs of the dilated backbone, [b, h/4, w/4, c] to [b, h/8, w/8, 8c] at output stride 8."""
-    row = dataclasses.replace(_registry.model_info(spec.backbone).spec, multi_grid=spec.multi_grid)
+    row = _registry.model_info(spec.backbone).spec
+    if spec.multi_grid:
+        row = dataclasses.replace(row, multi_grid=spec.multi_grid)
     options = {"drop_path_rate": drop_path_rate, "output_stride": output_stride}
     stages = _registry.backbone(spec.backbone, x, spec=row, **options)
     rates = tuple(max(1, 16 * rate // output_stride) for rate in spec.rates)
@@ -131,3 +136,12 @@ DeepLabV3ResNet101_2017 = _paper(
     reported="mean IoU 77.21 % (PASCAL VOC 2012 val, paper, 1 scale)",
 )  # fmt: skip
 DeepLabV3ResNet18 = _small("DeepLabV3ResNet18", "deeplabv3_resnet18", reconstructed=True, dropout_rate=0.1)
+DeepLabV3DeformableResNet50 = _family(
+    "DeepLabV3DeformableResNet50", "deeplabv3_deformable_resnet50", reconstructed=True, output_stride=16
+)
+DeepLabV3DeformableResNet101 = _family(
+    "DeepLabV3DeformableResNet101", "deeplabv3_deformable_resnet101", reconstructed=True, output_stride=16
+)
+DeepLabV3DeformableResNet18 = _small(
+    "DeepLabV3DeformableResNet18", "deeplabv3_deformable_resnet18", reconstructed=True, dropout_rate=0.1
+)

@@ -5,6 +5,7 @@ import keras
 from kerascnn import ops
 from kerascnn._errors import InputError
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.ops._windows import pair
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -28,6 +29,8 @@ class DeformableConv2D(Conv2D):
         modulated: whether there is a mask (version 2) or offsets alone (version 1).
         offset_initializer: of the second convolution's kernel; its bias starts at zero.
         offset_regularizer, offset_constraint: of the second convolution's kernel.
+        offset_dilation_rate: step between the second convolution's taps, one int or (vertical, horizontal), at most
+            `dilation_rate`, with that much less padding; None: `dilation_rate`.
         **kwargs: everything else that `keras.layers.Conv2D` takes (activation, use_bias, kernel_initializer, ...).
 
     Input: [batch, height, width, channels]; output: [batch, new height, new width, filters]. Weights: `kernel`, `bias`,
@@ -55,6 +58,7 @@ class DeformableConv2D(Conv2D):
         offset_initializer="zeros",
         offset_regularizer=None,
         offset_constraint=None,
+        offset_dilation_rate=None,
         **kwargs,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, groups, **kwargs)
@@ -64,7 +68,27 @@ class DeformableConv2D(Conv2D):
         self.offset_initializer = keras.initializers.get(offset_initializer)
         self.offset_regularizer = keras.regularizers.get(offset_regularizer)
         self.offset_constraint = keras.constraints.get(offset_constraint)
+        given = dilation_rate if offset_dilation_rate is None else offset_dilation_rate
+        self.offset_dilation_rate = pair(given, "offset_dilation_rate")
+        self.offset_padding = self._second_padding()
         self.supports_jit = True  # the op traces its plain form for XLA
+
+    def _second_padding(self):
+        """Padding of the second convolution: less than that of the first, where it is dilated less."""
+        axes = zip(self.kernel_size, self.dilation_rate, self.offset_dilation_rate, strict=True)
+        less = [(taps - 1) * (own - second) for taps, own, second in axes]
+        if not any(less) or (self.padding == "same" and min(less) >= 0):
+            return self.padding
+        if self.padding not in ("same", "valid") and min(less) >= 0:
+            axes = zip(self.padding, less, strict=True)
+            sides = tuple((before - cut // 2, after - (cut - cut // 2)) for (before, after), cut in axes)
+            if min(map(min, sides)) >= 0:
+                return sides
+        raise InputError(
+            "`offset_dilation_rate` must be at most `dilation_rate`, and the padding hold the difference. "
+            f"Received: offset_dilation_rate={self.offset_dilation_rate}, dilation_rate={self.dilation_rate}, "
+            f"padding={self.padding}"
+        )
 
     def build(self, input_shape):
         if input_shape[-1] is not None and input_shape[-1] % self.offset_groups:
@@ -85,13 +109,25 @@ class DeformableConv2D(Conv2D):
         )
         self.offset_bias = self.add_weight(name="offset_bias", shape=(made,), initializer="zeros")
 
-    def convolution_op(self, inputs, kernel):
-        window = (self.strides, self.padding, self.dilation_rate)
+    def offsets(self, inputs):
+        """How far the taps move, in pixels of the input, and their masks.
+
+        Args:
+            inputs: [batch, height, width, channels], in the layer's compute dtype.
+
+        Returns:
+            [batch, out height, out width, offset_groups * taps * 2] with (y, x) per tap, and [batch, out height, out
+            width, offset_groups * taps], or None where the layer has no masks.
+        """
+        window = (self.strides, self.offset_padding, self.offset_dilation_rate)
         moves = ops.conv2d(inputs, keras.ops.convert_to_tensor(self.offset_kernel), *window)
         moves += keras.ops.convert_to_tensor(self.offset_bias)
         mask = keras.ops.sigmoid(moves[..., self._offset_channels :]) if self.modulated else None
-        offset = moves[..., : self._offset_channels]
-        return ops.deform_conv2d(inputs, kernel, offset, mask, *window, self.groups, self.offset_groups)
+        return moves[..., : self._offset_channels], mask
+
+    def convolution_op(self, inputs, kernel):
+        window = (self.strides, self.padding, self.dilation_rate)
+        return ops.deform_conv2d(inputs, kernel, *self.offsets(inputs), *window, self.groups, self.offset_groups)
 
     # Keras' convolutions save kernel and bias alone.
     def save_own_variables(self, store):
@@ -114,4 +150,5 @@ class DeformableConv2D(Conv2D):
             "offset_initializer": keras.initializers.serialize(self.offset_initializer),
             "offset_regularizer": keras.regularizers.serialize(self.offset_regularizer),
             "offset_constraint": keras.constraints.serialize(self.offset_constraint),
+            "offset_dilation_rate": self.offset_dilation_rate,
         }

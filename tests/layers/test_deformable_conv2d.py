@@ -46,6 +46,28 @@ def test_offsets_and_masks_come_from_the_second_convolution():
     np.testing.assert_allclose(y, tf.nn.relu(expected + layer.bias.value), atol=1e-5)
 
 
+@pytest.mark.parametrize("padding", [2, "same", ((2, 3), (2, 2))])
+def test_the_second_convolution_may_be_dilated_less(padding):
+    x = images(1, 9, 8, 4)
+    layer = DeformableConv2D(
+        3, 3, 2, padding, dilation_rate=2, modulated=False, offset_initializer="he_normal", offset_dilation_rate=1
+    )
+    y = layer(x)
+    less = padding if padding == "same" else 1 if padding == 2 else ((1, 2), (1, 1))
+    offset = ops.conv2d(tf.constant(x), layer.offset_kernel.value, 2, less)
+    found, mask = layer.offsets(x)
+    np.testing.assert_allclose(found, offset, atol=1e-5)
+    assert mask is None and layer.get_config()["offset_dilation_rate"] == (1, 1)
+    expected = ops.deform_conv2d(x, layer.kernel.value, offset, None, 2, padding, 2)
+    np.testing.assert_allclose(y, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding, dilation, second", [("valid", 2, 1), (2, 1, 2), (0, 2, 1), ("same", 1, 2)])
+def test_a_second_convolution_that_does_not_fit_is_refused(padding, dilation, second):
+    with pytest.raises(InputError, match="hold the difference"):
+        DeformableConv2D(4, 3, 1, padding, dilation_rate=dilation, offset_dilation_rate=second)
+
+
 def test_round_trip(tmp_path):
     layer = DeformableConv2D(
         6, (3, 2), 2, 1, dilation_rate=2, groups=2, offset_groups=4, modulated=False, use_bias=False,
