@@ -132,7 +132,7 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     if recipe != info.recipe and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
         # Resizing a small image by 8/7 before cropping only blurs it.
         preprocessing = dataclasses.replace(preprocessing, fit="pad", crop_fraction=1.0)
-    flags = ("auxiliary_heads", "drop_path_rate", "weights")
+    flags = ("auxiliary_heads", "drop_path_rate", "output_stride", "weights")
     options = {name: values[name] for name in flags if values[name] is not None}
     known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
     for name in options:

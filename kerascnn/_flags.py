@@ -158,6 +158,8 @@ def commands() -> dict[str, Command]:
     )  # fmt: skip
     flags.DEFINE_float("drop_path_rate", None, "stochastic depth, where the network has it", flag_values=train,
                        module_name=_MODULE)  # fmt: skip
+    flags.DEFINE_integer("output_stride", None, "input size / size of the last map, where a network can dilate its "
+                         "last stages instead of striding", flag_values=train, module_name=_MODULE)  # fmt: skip
     _train_flags(train)
 
     _string(evaluate, "checkpoint", "a run folder, or a .keras file in one")

@@ -82,6 +82,7 @@ def test_dashes_underscores_and_order():
         ("train --model resnet2 --data digits --out c", "resnet20"),
         ("train --model resnet20 --data digits --initializer he --weights a.keras --out c", "either drawn or read"),
         ("train --model resnet20 --data digits --auxiliary-heads --out c", "Received: auxiliary_heads"),
+        ("train --model lenet5 --data digits --output-stride 8 --out c", "Received: output_stride"),
         ("train --model resnet20 --data no_such_set --out c", "no_such_set"),
         ("train --model resnet20 --data digits --data-dir /no/where --out c", "/no/where"),
         ("train --model resnet50 --data digits --image-size 8 --out c", "32 pixels or more. Received: image_size=8"),

@@ -17,8 +17,9 @@ from kerascnn.data.source import Source
 from kerascnn.data.synthetic import smooth_pattern
 
 SHAPES = ("ellipse", "rectangle", "triangle", "ring", "cross")
-_DIAMETERS = (0.25, 0.8)  # smallest and largest, as parts of the image's shorter side
+_DIAMETERS = (0.25, 0.7)  # smallest and largest, as parts of the image's shorter side
 _ASPECTS = (0.6, 1.0)
+_MIDDLES = (0.2, 0.8)  # where in the image
 _CONTRAST = 80  # between the mean colours of a shape and the background, of 0 to 255, root of the sum of squares
 _TEXTURE = 0.3  # of the full range: how much a colour varies within a shape or the background
 _NOISE = (25, 5)  # at each pixel and channel of the background and of a shape, at most
@@ -30,8 +31,8 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
     Args:
         options: a size and named numbers in any order, separated by commas:
             "96x96x3,classes=6,examples=400,test=100,objects=3". Without them: 64x64x3, 4 classes (background, ellipse,
-            rectangle, triangle; a ring and a cross are the next), 512 training examples, a quarter as many for
-            testing, at most 3 shapes in an image.
+            rectangle, triangle; a ring and a cross are the next), 2,048 training examples, an eighth as many for
+            testing, at most 2 shapes in an image.
         seed: any integer from 0 to 2**32 - 1; options and seed determine every pixel.
 
     Returns:
@@ -55,7 +56,7 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
 
 
 def _parse(options):
-    shape, numbers = (64, 64, 3), {"classes": 4, "examples": 512, "test": None, "objects": 3}
+    shape, numbers = (64, 64, 3), {"classes": 4, "examples": 2048, "test": None, "objects": 2}
     for option in filter(None, options.split(",")):
         size = re.fullmatch(r"(\d+)x(\d+)x([13])", option)
         named = re.fullmatch(r"(\w+)=(\d+)", option)
@@ -67,7 +68,7 @@ def _parse(options):
             rule = "Options of shapes are HEIGHTxWIDTHx1 or x3, classes=, examples=, test= and objects="
             raise InputError(f"{rule}. Received: {option!r}")
     if numbers["test"] is None:
-        numbers["test"] = max(numbers["examples"] // 4, 1)
+        numbers["test"] = max(numbers["examples"] // 8, 1)
     if min(shape[:2]) < 8 or min(numbers.values()) < 1 or not 2 <= numbers["classes"] <= len(SHAPES) + 1:
         rule = f"shapes needs sizes of 8 or more, 2 to {len(SHAPES) + 1} classes, and numbers of 1 or more"
         raise InputError(f"{rule}. Received: {options!r}")
@@ -102,7 +103,7 @@ def _distance(random, shape, y, x, height, width):
     a = 0.5 * min(height, width) * np.exp(random.uniform(low, high))  # half the longer side
     b = a * random.uniform(*_ASPECTS)
     angle = random.uniform(0, 2 * np.pi)
-    middle = random.uniform(0.15, 0.85, 2) * (height, width)
+    middle = random.uniform(*_MIDDLES, 2) * (height, width)
     u = np.cos(angle) * (x - middle[1]) + np.sin(angle) * (y - middle[0])
     v = np.cos(angle) * (y - middle[0]) - np.sin(angle) * (x - middle[1])
     if shape == "ellipse":

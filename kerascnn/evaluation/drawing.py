@@ -2,7 +2,7 @@
 
 import colorsys
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -69,17 +69,17 @@ def overlay(image: np.ndarray, mask: np.ndarray, class_names: Sequence[str]) -> 
 def plot_segmentation(
     images: Sequence[np.ndarray],
     masks: Sequence[np.ndarray] | None,
-    predictions: Sequence[np.ndarray],
+    predictions: Sequence[np.ndarray] | Mapping[str, Sequence[np.ndarray]],
     class_names: Sequence[str],
     path: str | os.PathLike,
     title: str = "",
 ) -> None:
-    """Writes a PNG: images in columns; each alone, with its true mask, and with the predicted one drawn over it.
+    """Writes a PNG: images in columns; each alone, with its true mask, and with the predicted ones drawn over it.
 
     Args:
         images: uint8 [height, width, 1 or 3] each.
         masks: [height, width] true class numbers each, 255 where there is none; None: not known.
-        predictions: [height, width] predicted class numbers each.
+        predictions: [height, width] predicted class numbers each; of several networks by their names.
         class_names: in the order of the numbers.
         path: the PNG.
         title: above all.
@@ -87,12 +87,14 @@ def plot_segmentation(
     Raises:
         InputError: no image, or not as many masks and predictions as images, or of other sizes.
     """
-    rows = [("image", None), *([] if masks is None else [("truth", masks)]), ("prediction", predictions)]
-    counts = {len(images), len(predictions), *([] if masks is None else [len(masks)])}
+    named = predictions if isinstance(predictions, Mapping) else {"prediction": predictions}
+    rows = [*([] if masks is None else [("truth", masks)]), *named.items()]
+    counts = {len(images), *(len(drawn) for _, drawn in rows)}
     if len(counts) != 1 or 0 in counts:
         raise InputError(f"There must be as many masks as images, one at least. Received: {sorted(counts)}")
     aspect = max(image.shape[0] / image.shape[1] for image in images)
-    listed = _legend(class_names, [*([] if masks is None else masks), *predictions])
+    listed = _legend(class_names, [mask for _, drawn in rows for mask in drawn])
+    rows = [("image", None), *rows]
     size = (max(_ROW * len(images), 4.0) + 0.4, _ROW * aspect * len(rows) + 0.45 + 0.35 * bool(title))
     figure = Figure(figsize=size, dpi=120, layout="constrained")
     grid = figure.subplots(len(rows), len(images), squeeze=False)

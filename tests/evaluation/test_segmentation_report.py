@@ -72,7 +72,7 @@ def test_pictures_and_tables(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 1), dtype="uint8")
     masks = np.where(MASKS == IGNORE, 3, MASKS)
     evaluation.plot_segmentation(images, MASKS, PREDICTED, NAMES, tmp_path / "with.png", "a title")
-    evaluation.plot_segmentation(images, None, masks, NAMES, tmp_path / "without.png")
+    evaluation.plot_segmentation(images, None, {"one": masks, "two": PREDICTED}, NAMES, tmp_path / "without.png")
     for path in tmp_path.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 3
