@@ -87,6 +87,22 @@ def test_both_signatures_over_http(url, picture, loaded, monkeypatch):
     assert Client(url, "m", version=3).ready()
 
 
+def test_segmentation_over_http(url, picture, monkeypatch):
+    maps = np.arange(8).reshape(2, 2, 2) % 3
+    probabilities = np.eye(3)[maps]
+    rows = [{"class_map": m.tolist(), "probabilities": p.tolist()} for m, p in zip(maps, probabilities, strict=True)]
+    monkeypatch.setattr(Stub, "answer", (200, json.dumps({"predictions": rows}).encode()))
+    found = Client(url, "m").segment([picture, picture])
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, maps)
+    with pytest.raises(InputError, match="for classification"):
+        Client(url, "m").classify([picture, picture])
+    monkeypatch.setattr(Stub, "answer", (200, json.dumps({"predictions": probabilities.tolist()}).encode()))
+    np.testing.assert_array_equal(Client(url, "m").probabilities(np.zeros([2, 2, 2, 3])), probabilities)
+    with pytest.raises(InputError, match="for segmentation"):
+        Client(url, "m").segment([picture, picture])
+
+
 def test_a_refusal_says_what_the_server_said(url, picture):
     with pytest.raises(InputError, match=r"refused \(404: Servable not found.*/v1/models/other%2Fname:predict"):
         Client(url, "other/name").classify([picture])
