@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from kerascnn import _tables, _training_commands
 from kerascnn._errors import InputError
@@ -100,7 +99,7 @@ def run_evaluate(values: Values, arguments: list[str], console: Console) -> None
     recorded = loaded.config["data"]
     name = values["data"] or recorded["name"]
     data_dir = values["data_dir"] or (None if values["data"] else recorded.get("data_dir"))
-    source = data.load(name, data_dir, limit=values["limit"] or None)
+    source = data.load(name, data_dir, limit=values["limit"] or None, task=loaded.task)
     if tuple(source.class_names) != loaded.class_names:
         raise InputError(
             f"The data must have the classes of the checkpoint ({', '.join(loaded.class_names[:3])}, ...; "
@@ -112,11 +111,11 @@ def run_evaluate(values: Values, arguments: list[str], console: Console) -> None
         source, values["split"], image_shape=loaded.input_shape, preprocessing=loaded.preprocessing,
         batch_size=values["batch_size"],
     )  # fmt: skip
+    segmentation = loaded.task == "segmentation"
+    measure = evaluation.evaluate_segmentation if segmentation else evaluation.evaluate
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=source.sizes[values["split"]])
-        report = evaluation.evaluate(
-            loaded.model, dataset, loaded.class_names, advance=lambda count: bar.advance(task, count)
-        )
+        report = measure(loaded.model, dataset, loaded.class_names, advance=lambda count: bar.advance(task, count))
     with atomic_write(out / "evaluation.json") as file:
         record = {"checkpoint": str(loaded.path), "data": name, "split": values["split"], **report.to_dict()}
         json.dump(record, file, indent=1)
@@ -124,18 +123,8 @@ def run_evaluate(values: Values, arguments: list[str], console: Console) -> None
     model = loaded.config["model"].get("name", loaded.model.name)
     evaluation.plot_confusion(report, out / "confusion.png", f"{model} on {name} ({values['split']})")
 
-    table = Table("measure", "value", title=f"{loaded.path} on {name} ({values['split']})")
-    table.add_row("examples", f"{report.examples:,}")
-    table.add_row("top-1", f"{report.top1:.2%}")
-    if report.top5 is not None:
-        table.add_row("top-5", f"{report.top5:.2%}")
-    table.add_row("loss", f"{report.loss:.4f}")
-    console.print(table, markup=False)
-    mistakes = report.confused(5)
-    if mistakes:
-        table = Table("true", "predicted", "how often", title="most frequent mistakes")
-        for true, predicted, count in mistakes:
-            table.add_row(report.class_names[true], report.class_names[predicted], str(count))
+    title = f"{loaded.path} on {name} ({values['split']})"
+    for table in (_tables.segmentation if segmentation else _tables.classification)(report, title):
         console.print(table, markup=False)
     console.print(f"written: {out / 'evaluation.json'}, {out / 'confusion.png'}", highlight=False, soft_wrap=True)
 
@@ -145,23 +134,40 @@ def run_predict(values: Values, arguments: list[str], console: Console) -> None:
     if (values["checkpoint"] is None) == (values["saved_model"] is None):
         raise InputError("kerascnn predict needs either --checkpoint or --saved_model. Received: both or neither")
     load_tensorflow()
-    from kerascnn.evaluation.predict import predict, to_json, to_table
-
     if values["saved_model"]:
+        from kerascnn.serving import loading
+
+        task = loading.task_of(values["saved_model"])
         described: Values = {"saved_model": values["saved_model"]}
     else:
         loaded = _load_checkpoint(values["checkpoint"])
+        task = loaded.task
         described = {
             "checkpoint_model": loaded.model,
             "class_names": loaded.class_names,
             "preprocessing": loaded.preprocessing,
             "input_shape": loaded.input_shape,
         }
-    predictions = predict(arguments, top=values["top"], **described)
-    if values["json"]:
-        console.print(to_json(predictions), highlight=False, markup=False, soft_wrap=True)
+    if (task == "segmentation") != (values["out"] is not None):
+        rule = "--out is the folder for the masks of a network for segmentation, and only of one"
+        raise InputError(f"{rule}. Received: out={values['out']} for {task}")
+    if task == "segmentation":
+        from kerascnn.evaluation.predict_masks import masks_to_json, masks_to_table, predict_masks
+
+        found = predict_masks(arguments, values["out"], **described)
+        shown = masks_to_json(found) if values["json"] else masks_to_table(found)
     else:
-        console.print(to_table(predictions))
+        from kerascnn.evaluation.predict import predict, to_json, to_table
+
+        predictions = predict(arguments, top=values["top"], **described)
+        shown = to_json(predictions) if values["json"] else to_table(predictions)
+    if values["json"]:
+        console.print(shown, highlight=False, markup=False, soft_wrap=True)
+        return
+    console.print(shown)
+    if task == "segmentation":
+        written = f"written: *_mask.png and *_overlay.png in {values['out']}"
+        console.print(written, highlight=False, markup=False, soft_wrap=True)
 
 
 def run_export(values: Values, arguments: list[str], console: Console) -> None:

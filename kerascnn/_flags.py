@@ -111,7 +111,8 @@ def _data_flags(values, data_text):
 def _train_flags(values):
     """Network, data, recipe, and one flag per field of TrainConfig, without default: the recipe gives it."""
     _string(values, "model", "name of a network, see kerascnn list")
-    _data_flags(values, "digits, synthetic, fashion_mnist, mnist, a folder of images or IDX files, or a TFDS name")
+    _data_flags(values, "digits, synthetic, fashion_mnist, mnist, a folder of images or IDX files, or a TFDS name; "
+                "with masks: shapes, a folder of images/ and masks/, or a TFDS name")  # fmt: skip
     flags.DEFINE_enum(
         "recipe", None, list(RECIPES), "named defaults for the other flags; by default those of the network",
         flag_values=values, module_name=_MODULE,
@@ -143,6 +144,8 @@ def commands() -> dict[str, Command]:
     flags.DEFINE_boolean("layers", False, "with a table of all layers: output, parameters, multiply-adds, activations",
                          flag_values=info, module_name=_MODULE)  # fmt: skip
 
+    flags.DEFINE_enum("task", None, ["classification", "segmentation"], "what the network is trained for; by default "
+                      "what it was made for", flag_values=train, module_name=_MODULE)  # fmt: skip
     _string(train, "out", "folder of the run; an unfinished run there goes on")
     _string(train, "weights", "start from these: a .weights.h5, .keras or .safetensors file")
     flags.DEFINE_boolean(
@@ -155,6 +158,8 @@ def commands() -> dict[str, Command]:
     )  # fmt: skip
     flags.DEFINE_float("drop_path_rate", None, "stochastic depth, where the network has it", flag_values=train,
                        module_name=_MODULE)  # fmt: skip
+    flags.DEFINE_integer("output_stride", None, "input size / size of the last map, where a network can dilate its "
+                         "last stages instead of striding", flag_values=train, module_name=_MODULE)  # fmt: skip
     _train_flags(train)
 
     _string(evaluate, "checkpoint", "a run folder, or a .keras file in one")
@@ -169,6 +174,7 @@ def commands() -> dict[str, Command]:
     _string(predict, "saved_model", "or: a folder that kerascnn export wrote")
     flags.DEFINE_integer("top", 5, "how many classes to show", flag_values=predict, module_name=_MODULE)
     flags.DEFINE_boolean("json", False, "print JSON instead of a table", flag_values=predict, module_name=_MODULE)
+    _string(predict, "out", "segmentation: folder for the masks and the pictures with the masks drawn over the images")
 
     _string(export, "checkpoint", "a run folder, or a .keras file in one")
     _string(export, "out", "folder of the exported model; a new version is added below it")
@@ -201,9 +207,9 @@ def commands() -> dict[str, Command]:
         Command("train", "", "Trains a network, or goes on with an unfinished run.",
                 "kerascnn train --model resnet20 --data digits --epochs 2 --out runs/digits", train,
                 required=("model", "data", "out")),
-        Command("evaluate", "", "Measures a trained network: top-1, top-5, confusion matrix.",
+        Command("evaluate", "", "Measures a trained network: top-1, top-5 or mean IoU, confusion matrix.",
                 "kerascnn evaluate --checkpoint runs/digits", evaluate, required=("checkpoint",)),
-        Command("predict", "IMAGE_OR_FOLDER...", "Predicts the classes of image files.",
+        Command("predict", "IMAGE_OR_FOLDER...", "Predicts the classes of image files, or of their pixels.",
                 "kerascnn predict --checkpoint runs/digits image.png", predict, positional=(1, None)),
         Command("export", "", "Writes a SavedModel for TensorFlow Serving, and checks it.",
                 "kerascnn export --checkpoint runs/digits --out exported/digits", export,

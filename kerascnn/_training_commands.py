@@ -41,9 +41,11 @@ def _training_setup(values: Values, overrides: Values):
     if overrides.get("virtual_devices"):
         strategies.split_cpu(overrides["virtual_devices"])  # before anything runs on it
     info = kerascnn.model_info(values["model"])
-    source = data.load(values["data"], values["data_dir"], limit=overrides.get("limit") or None)
+    if values.get("task") not in (None, info.task):
+        raise InputError(f"{info.name} is a network for {info.task}. Received: task={values['task']}")
+    source = data.load(values["data"], values["data_dir"], limit=overrides.get("limit") or None, task=info.task)
     shape = input_shape(info, source.image_shape, values["image_size"])
-    recipe = values["recipe"] or recipes.choose(info.recipe, min(shape[:2]))
+    recipe = values["recipe"] or recipes.choose(info.recipe, min(shape[:2]), info.task)
     config = recipes.resolve(recipe, values["data"], **overrides)
     if "weight_decay" not in overrides:
         config = published_weight_decay(info, config)
@@ -62,6 +64,7 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     import kerascnn
     from kerascnn import training, weights
     from kerascnn.training import recipes
+    from kerascnn.training.tasks import TITLES
 
     info, source, shape, recipe, config = _training_setup(values, overrides)
     preprocessing = info.preprocessing.for_channels(shape[2])
@@ -69,7 +72,7 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     if unusual and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
         # Resizing a small image by 8/7 before cropping only blurs it.
         preprocessing = dataclasses.replace(preprocessing, fit="pad", crop_fraction=1.0)
-    flags = ("auxiliary_heads", "drop_path_rate", "weights")
+    flags = ("auxiliary_heads", "drop_path_rate", "output_stride", "weights")
     options = {name: values[name] for name in flags if values[name] is not None}
     known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
     for name in options:
@@ -109,12 +112,13 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
         data_record={"name": values["data"], "data_dir": values["data_dir"]},
         console=console,
     )
-    best = result.rows[result.best]
+    best, measure = result.rows[result.best], result.task.best
     if result.first_epoch == len(result.rows):
         console.print(f"The run in {result.folder} is finished already; raise --epochs to go on.", highlight=False)
     console.print(
-        f"best: epoch {int(best['epoch'])} of {len(result.rows)}, validation accuracy {best['val_accuracy']:.2%}; "
-        f"last: {result.rows[-1]['val_accuracy']:.2%}. See {result.folder}/curves.png, history.csv, best.keras",
+        f"best: epoch {int(best['epoch'])} of {len(result.rows)}, "
+        f"validation {TITLES[measure]} {best[f'val_{measure}']:.2%}; "
+        f"last: {result.rows[-1][f'val_{measure}']:.2%}. See {result.folder}/curves.png, history.csv, best.keras",
         highlight=False,
         soft_wrap=True,
     )
@@ -171,7 +175,7 @@ def input_shape(info, data_shape, size: int | None = None) -> tuple[int, int, in
 
     Returns:
         Height, width, channels: the channels of the data; `size`, else the data's own size where the network is one
-        for small images and takes that size, else the network's default.
+        for small images or for segmentation and takes that size, else the network's default.
 
     Raises:
         InputError: the network does not take that size.
@@ -181,6 +185,11 @@ def input_shape(info, data_shape, size: int | None = None) -> tuple[int, int, in
         if size < info.min_size:
             raise InputError(f"{info.name} takes images of {info.min_size} pixels or more. Received: image_size={size}")
         return size, size, channels
+    if info.task == "segmentation" and height is not None and width is not None:
+        fits = (
+            min(height, width) >= info.min_size and not height % info.size_multiple and not width % info.size_multiple
+        )
+        return (height, width, channels) if fits else (*info.input_shape[:2], channels)
     small = max(info.input_shape[:2]) <= 64
     if small and height is not None and width is not None and info.min_size <= min(height, width) <= 64:
         return height, width, channels

@@ -82,10 +82,17 @@ def test_dashes_underscores_and_order():
         ("train --model resnet2 --data digits --out c", "resnet20"),
         ("train --model resnet20 --data digits --initializer he --weights a.keras --out c", "either drawn or read"),
         ("train --model resnet20 --data digits --auxiliary-heads --out c", "Received: auxiliary_heads"),
+        ("train --model lenet5 --data digits --output-stride 8 --out c", "Received: output_stride"),
         ("train --model resnet20 --data no_such_set --out c", "no_such_set"),
         ("train --model resnet20 --data digits --data-dir /no/where --out c", "/no/where"),
         ("train --model resnet50 --data digits --image-size 8 --out c", "32 pixels or more. Received: image_size=8"),
         ("train --model resnet20 --data digits --limit 64 --out /dev/null/run", "a file is in the way"),
+        (
+            "train --model resnet20 --task segmentation --data shapes --out c",
+            "for classification. Received: task",
+        ),
+        ("train --model fcn8s_vgg11_bn_small --data digits --out c", "must have masks. Received: 'digits'"),
+        ("train --model resnet20 --data shapes --out c", "must have labels. Received: 'shapes'"),
         ("info", "needs NAME"),
         ("info resnet", "Received"),
         ("list nothing*", "No network fits"),
@@ -138,8 +145,39 @@ def test_predict_and_export(run, tmp_path, capsys):
     assert one["probabilities"] == pytest.approx(two["probabilities"], abs=1e-5)
     assert cli.main(["predict", "--checkpoint", str(run), str(tmp_path / "images" / "digit.png")]) == 0
     assert one["classes"][0] in capsys.readouterr().out
+    error = refused(capsys, "predict", "--checkpoint", str(run), str(tmp_path / "images"), "--out", str(tmp_path))
+    assert "only of one. Received: " in error
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n no more")
     assert "bad.png" in refused(capsys, "predict", "--checkpoint", str(run), str(tmp_path / "bad.png"))
+
+
+def test_segmentation_from_training_to_prediction(tmp_path, capsys):
+    """The cheapest network on 16 images of 32x32: every command knows the task."""
+    out, images = tmp_path / "run", tmp_path / "images"
+    line = "train --task segmentation --model fcn32s_vgg11_bn_small --data shapes:32x32x3,classes=3,examples=16,test=4"
+    assert cli.main([*line.split(), "--epochs=1", "--batch-size=8", "--out", str(out)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "recipe │ segmentation" in shown and "input │ 32 x 32 x 3" in shown and "validation mean IoU" in shown
+    assert "augment must be" in refused(capsys, *line.split(), "--augment=alexnet", "--out", str(tmp_path / "a"))
+    assert cli.main(["evaluate", "--checkpoint", str(out)]) == 0
+    record = json.loads((out / "evaluation.json").read_text())
+    shown = capsys.readouterr().out
+    assert f"{record['mean_iou']:.2%}" in shown and "ellipse" in shown and record["examples"] == 4
+    assert (out / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    image, _ = next(iter(data.load("shapes:40x24x3,classes=3,examples=1").dataset("test")))
+    tf.io.write_file(str(images / "shape.png"), tf.io.encode_png(image))
+    assert cli.main(["export", "--checkpoint", str(out), "--out", str(tmp_path / "exported")]) == 0
+    capsys.readouterr()
+    found = []
+    for source in (["--checkpoint", str(out)], ["--saved-model", str(tmp_path / "exported")]):
+        folder = tmp_path / source[0].strip("-")
+        assert cli.main(["predict", *source, str(images), "--json", "--out", str(folder)]) == 0
+        (answer,) = json.loads(capsys.readouterr().out)
+        found.append(answer["shares"])
+        assert tf.io.decode_png((folder / "shape_mask.png").read_bytes()).shape == (40, 24, 1)
+    assert sum(found[0]) == pytest.approx(1) and found[0] == pytest.approx(found[1], abs=0.01)
+    error = refused(capsys, "predict", "--checkpoint", str(out), str(images))
+    assert "--out is the folder for the masks" in error
 
 
 def test_a_truncated_checkpoint(run, tmp_path, capsys):

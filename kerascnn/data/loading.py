@@ -9,19 +9,26 @@ from kerascnn.data import tfds
 from kerascnn.data.digits import load_digits
 from kerascnn.data.folder import load_folder
 from kerascnn.data.idx import find_idx, load_idx
+from kerascnn.data.mask_folder import has_masks, load_mask_folder
+from kerascnn.data.shapes import load_shapes
 from kerascnn.data.source import Source
 from kerascnn.data.synthetic import load_synthetic
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")  # where Debian's packages put data sets
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _IDX_SETS = {"mnist": tuple("0123456789"), "fashion_mnist": _FASHION}
-_BUILT_IN = ("digits", "synthetic", *_IDX_SETS)
+_BUILT_IN = ("digits", "synthetic", "shapes", *_IDX_SETS)
+TASKS = ("classification", "segmentation")
 
 
 def load(
-    name: str | os.PathLike, data_dir: str | os.PathLike | None = None, seed: int = 0, limit: int | None = None
+    name: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    task: str | None = None,
 ) -> Source:
-    """Finds a set of labelled images.
+    """Finds a set of labelled images, or of images with masks.
 
     Args:
         name: one of
@@ -30,36 +37,51 @@ def load(
             "mnist", "fashion_mnist": from IDX files in `data_dir` (itself or a sub-folder of that name) or where
             Debian's package `dataset-fashion-mnist` puts them, else from TFDS;
             a path: a folder of IDX files or of class sub-folders, perhaps below train/ and test/ (or val/);
-            any image classification set that TFDS knows, "name", "name/config" or "name:version".
+            any image classification set that TFDS knows, "name", "name/config" or "name:version";
+            with masks, for segmentation: "shapes", or with options "shapes:96x96x3,classes=6,examples=400": generated
+            images of shapes; a path to images/ and masks/ (see `kerascnn.data.mask_folder`), perhaps below train/ and
+            test/; with task="segmentation" a TFDS set with masks, such as "oxford_iiit_pet".
         data_dir: an existing folder: where IDX files are looked for, or where TFDS keeps its sets (by default in
             ~/tensorflow_datasets, to which they are downloaded at first use).
-        seed: makes the synthetic images, and chooses the test images of a folder that is not divided.
+        seed: makes the synthetic images and shapes, and chooses the test images of a folder that is not divided.
         limit: keep at most this many examples of each split.
+        task: "classification" (labels) or "segmentation" (masks); None: what the set is for; of a TFDS set labels.
 
     Returns:
         The source.
 
     Raises:
         InputError: nothing has that name (near names are listed), files are missing or damaged, labels are out of
-            range, or a set cannot be downloaded.
+            range, a set cannot be downloaded, or it is for another task.
     """
     name = os.fspath(name)
+    if task not in (None, *TASKS):
+        raise InputError(f"task must be one of {', '.join(TASKS)}. Received: {task!r}")
     if data_dir is not None and not Path(data_dir).expanduser().is_dir():
         raise InputError(f"The data folder must exist. Received: {data_dir}")
-    source = _find(name, None if data_dir is None else Path(data_dir).expanduser(), seed)
+    source = _find(name, None if data_dir is None else Path(data_dir).expanduser(), seed, task)
+    if task not in (None, source.task):
+        wanted, kept = ("masks", "labels") if task == "segmentation" else ("labels", "masks")
+        raise InputError(f"A data set for {task} must have {wanted}. Received: {name!r}, which has {kept}")
     return source if limit is None else source.take(limit, seed)
 
 
-def _find(name, data_dir, seed):
+def _find(name, data_dir, seed, task):
     if name == "digits":
         return load_digits()
+    if name.partition(":")[0] == "shapes":
+        return load_shapes(name.partition(":")[2], seed)
     if name.partition(":")[0] == "synthetic":
         return load_synthetic(name.partition(":")[2], seed)
     if name in _IDX_SETS:
         return _load_idx_set(name, data_dir)
     path = Path(name).expanduser()
     if name and path.is_dir():
-        return load_idx(path, path.name) if find_idx(path) else load_folder(path, seed)
+        if find_idx(path):
+            return load_idx(path, path.name)
+        # A folder of which the caller says that it is for segmentation is told what it lacks for that.
+        with_masks = task == "segmentation" or has_masks(path)
+        return load_mask_folder(path, seed) if with_masks else load_folder(path, seed)
     if name and path.exists():
         raise InputError(f"A path must lead to a folder of images or IDX files. Received: the file {name}")
     if not name or name.startswith(("/", ".", "~", "\\")):
@@ -69,7 +91,7 @@ def _find(name, data_dir, seed):
         near = difflib.get_close_matches(name, dict.fromkeys([*_BUILT_IN, *known]), n=4, cutoff=0.6)
         hint = f"near names: {', '.join(near)}" if near else f"built in: {', '.join(_BUILT_IN)}; also TFDS names"
         raise InputError(f"There is neither a data set nor a folder of this name ({hint}). Received: {name!r}")
-    return tfds.load_tfds(name, data_dir)
+    return tfds.load_tfds(name, data_dir, task or "classification")
 
 
 def _load_idx_set(name, data_dir):

@@ -7,14 +7,14 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.data import augmentation
+from kerascnn.data import augmentation, mask_pipeline
+from kerascnn.data.epochs import Epochs, finished, shuffled_stream
 from kerascnn.data.preprocessing import change_channels, check_image_shape, fit_image, normalise_image
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Arrays, Packed, Split, Stream, check_labels
 
 CACHE_BYTES = 2**30  # images are kept in memory when the whole split needs no more than this
-SHUFFLE_BUFFER = 10_000  # encoded images; only for streams that are too large to be kept
-AUGMENTATIONS = ("none", "pad_crop_flip", "random_resized_crop", "alexnet")
+AUGMENTATIONS = ("none", "pad_crop_flip", "random_resized_crop", "alexnet")  # of classification
 _CHUNK = 256  # images read at a time while filling the memory
 
 
@@ -38,6 +38,9 @@ def train_pipeline(
     completely every epoch; larger folders are read again every epoch and also reshuffled completely; larger TFDS sets
     are shuffled through a buffer of `SHUFFLE_BUFFER` images.
 
+    Sets for segmentation (`source.task`) give masks instead of labels; how their images are fitted and augmented is
+    told in `kerascnn.data.mask_pipeline`.
+
     Args:
         source: the examples; split "train" is used.
         image_shape: (height, width, channels) of the network's input.
@@ -46,33 +49,33 @@ def train_pipeline(
             than one batch makes one batch of its own size.
         augment: "none"; "pad_crop_flip": the image is fitted, padded by 1/8 of its size, cropped and mirrored (He et
             al. 2015); "random_resized_crop": a random window instead of the fit, mirrored (Szegedy et al. 2015);
-            "alexnet": fitted to 8/7 of the size, cropped, mirrored and colour-shifted (Krizhevsky et al. 2012).
+            "alexnet": fitted to 8/7 of the size, cropped, mirrored and colour-shifted (Krizhevsky et al. 2012). For
+            segmentation "none" or "scale_crop_flip".
         seed: any integer.
         first_epoch: the first epoch to yield, counting from 0.
         epochs: the number of the epoch after the last one.
 
     Returns:
-        A dataset of (float32 [batch, height, width, channels], int64 [batch]) that holds epochs `first_epoch` to
-        `epochs - 1` one after the other, and the number of batches per epoch.
+        A dataset of (float32 [batch, height, width, channels], int64 [batch]), for segmentation with int32 masks
+        [batch, height, width] instead, that holds epochs `first_epoch` to `epochs - 1` one after the other, and the
+        number of batches per epoch.
 
     Raises:
         InputError: an argument that cannot be used, or a damaged image that was found while filling the memory. What
             is found later raises a `tf.errors.OpError` from the iterator; see `explain`.
     """
     image_shape = check_image_shape(image_shape)
+    if source.task == "segmentation":
+        return mask_pipeline.train_pipeline(
+            source, image_shape=image_shape, preprocessing=preprocessing, batch_size=batch_size, augment=augment,
+            seed=seed, first_epoch=first_epoch, epochs=epochs, keep=CACHE_BYTES,
+        )  # fmt: skip
     if augment not in AUGMENTATIONS:
-        raise InputError(f"augment must be one of {AUGMENTATIONS}. Received: {augment!r}")
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
-    if not 0 <= first_epoch < epochs:
-        rule = "first_epoch must be from 0 to epochs - 1"
-        raise InputError(f"{rule}. Received: first_epoch={first_epoch}, epochs={epochs}")
+        raise InputError(f"augment must be one of {AUGMENTATIONS} for classification. Received: {augment!r}")
+    times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs)
     fitted_shape = _fitted_shape(image_shape, augment)
     split, fitted = _remember(source, fitted_shape, preprocessing)
-    batch_size = min(batch_size, split.size)
-    steps = split.size // batch_size
-    with tf.device("CPU:0"):
-        base = tf.random.fold_in(tf.constant([0x6B6572, 0x636E6E], tf.int64), seed)
+    batch_size, steps, draws = times.batch_size, times.steps, times.draws
 
     def finish(image, seed):
         """Fits what is not yet fitted, augments and normalises, an image or a batch."""
@@ -80,14 +83,6 @@ def train_pipeline(
             image = fit_image(image, fitted_shape, preprocessing)
         return normalise_image(_augment(image, seed, image_shape, augment, preprocessing), preprocessing)
 
-    def draws(epoch):
-        """The order of an epoch [steps * batch_size] and one seed per example [steps * batch_size, 2]."""
-        order_seed, example_seed = augmentation.split_seed(tf.random.fold_in(base, epoch), 2)
-        order = tf.random.experimental.stateless_shuffle(tf.range(split.size, dtype=tf.int64), order_seed)
-        seeds = tf.random.stateless_uniform([steps * batch_size, 2], example_seed, None, None, tf.int64)
-        return order[: steps * batch_size], seeds
-
-    numbers = tf.data.Dataset.range(first_epoch, epochs)
     if isinstance(split, Arrays) and fitted_shape:  # whole batches at once: several times faster
 
         def index_batches(epoch):
@@ -97,21 +92,20 @@ def train_pipeline(
         def batch_at(index, seed):
             return finish(split.images(index), seed), tf.gather(split.labels, index)
 
-        batches = numbers.flat_map(index_batches).map(batch_at, tf.data.AUTOTUNE, deterministic=True)
+        batches = times.numbers.flat_map(index_batches).map(batch_at, tf.data.AUTOTUNE, deterministic=True)
     else:
         if isinstance(split, Stream):
             stream = split.read()
-            examples = numbers.flat_map(lambda epoch: _shuffled_stream(stream, *draws(epoch)))
+            examples = times.numbers.flat_map(lambda epoch: shuffled_stream(stream, *draws(epoch)))
             read = split.decode
         else:
-            examples = numbers.flat_map(lambda epoch: _shuffled_indices(split, *draws(epoch)))
+            examples = times.numbers.flat_map(lambda epoch: _shuffled_indices(split, *draws(epoch)))
             read = split.images
         examples = examples.map(
             lambda image, label, seed: (finish(read(image), seed), label), tf.data.AUTOTUNE, deterministic=True
         )
         batches = examples.batch(batch_size, drop_remainder=True)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(steps * (epochs - first_epoch)))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options()), steps
+    return times.finished(batches), steps
 
 
 def eval_pipeline(
@@ -133,7 +127,8 @@ def eval_pipeline(
         batch_size: images per batch; the last batch may be smaller.
 
     Returns:
-        A dataset of (float32 [batch, height, width, channels], int64 [batch]).
+        A dataset of (float32 [batch, height, width, channels], int64 [batch]), for segmentation with int32 masks
+        [batch, height, width] instead.
 
     Raises:
         InputError: an argument that cannot be used. A damaged image raises a `tf.errors.OpError` from the iterator;
@@ -143,6 +138,8 @@ def eval_pipeline(
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
     examples = source.split(split)
+    if source.task == "segmentation":
+        return mask_pipeline.eval_pipeline(examples, image_shape, preprocessing, batch_size, keep=CACHE_BYTES)
 
     def fit(image, label):
         return fit_image(image, image_shape, preprocessing), label
@@ -158,17 +155,7 @@ def eval_pipeline(
     batches = batches.map(
         lambda image, label: (normalise_image(image, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
     )
-    cardinality = -(-examples.size // batch_size)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(cardinality))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
-
-
-def _options():
-    options = tf.data.Options()
-    options.deterministic = True
-    # Nothing here is read from files that could be dealt out to several workers; without this TensorFlow warns.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return options
+    return finished(batches, -(-examples.size // batch_size))
 
 
 def _fitted_shape(image_shape, augment):
@@ -198,23 +185,6 @@ def _augment(image, seed, image_shape, augment, preprocessing):
 
 def _shuffled_indices(split, order, seeds):
     return tf.data.Dataset.from_tensor_slices((order, tf.gather(split.labels, order), seeds))
-
-
-def _shuffled_stream(stream, order, seeds):
-    # Dataset.shuffle would mix the global seed in, and so differ between a run and its continuation.
-    shuffled = tf.raw_ops.ShuffleDataset(
-        input_dataset=tf.data.experimental.to_variant(stream),
-        buffer_size=SHUFFLE_BUFFER,
-        seed=seeds[0, 0],
-        seed2=seeds[0, 1],
-        output_types=[spec.dtype for spec in stream.element_spec],
-        output_shapes=[spec.shape for spec in stream.element_spec],
-        reshuffle_each_iteration=False,
-    )
-    examples = tf.data.experimental.from_variant(shuffled, stream.element_spec).take(order.shape[0])
-    return tf.data.Dataset.zip(examples, tf.data.Dataset.from_tensor_slices(seeds)).map(
-        lambda example, seed: (*example, seed)
-    )
 
 
 def _remember(source, shape, preprocessing) -> tuple[Split | Packed, bool]:

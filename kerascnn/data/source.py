@@ -1,4 +1,4 @@
-"""A set of labelled images: what it is called, what its classes are, and its two splits."""
+"""A set of labelled images: what it is called, what its classes are, what its labels are, and its two splits."""
 
 import concurrent.futures
 import dataclasses
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from kerascnn._errors import InputError
+from kerascnn.data import masks
 from kerascnn.data.preprocessing import read_image
 from kerascnn.data.splits import Files, Split
 
@@ -16,12 +17,13 @@ _BLOCK = 256  # files checked before the first error among them is reported
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """A set of labelled images with a train and a test split; made by `load`."""
+    """A set of labelled images (or, by `task`, of images with masks) with a train and a test split; made by `load`."""
 
     name: str
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]  # height and width are None where they differ or are not known
-    splits: Mapping[str, Split] = dataclasses.field(repr=False)
+    splits: Mapping[str, Split | masks.Split] = dataclasses.field(repr=False)
+    task: str = "classification"  # or "segmentation": a mask of classes belongs to each image instead of a label
 
     def __post_init__(self):
         for name in SPLITS:
@@ -33,7 +35,7 @@ class Source:
         """Number of examples of each split."""
         return {name: split.size for name, split in self.splits.items()}
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> Split | masks.Split:
         """Where the examples of "train" or "test" are.
 
         Raises:
@@ -44,7 +46,8 @@ class Source:
         return self.splits[name]
 
     def dataset(self, split: str) -> tf.data.Dataset:
-        """(uint8 image [height, width, channels], int64 label) of every example, in a fixed order.
+        """(uint8 image [height, width, channels], int64 label) of every example, in a fixed order; for segmentation a
+        uint8 mask [height, width] instead of the label.
 
         Args:
             split: "train" or "test".
@@ -105,16 +108,20 @@ def explain(source: Source, error: Exception) -> Exception:
 
 
 def check_images(source: Source) -> None:
-    """Reads every image file of a set; sets that are not folders of images have nothing to check.
+    """Reads every image file and every mask of a set; other sets have nothing to check.
 
     Args:
         source: the set.
 
     Raises:
-        InputError: a file cannot be decoded; the message names the first, in the order of the set.
+        InputError: a file cannot be decoded, or a mask does not fit its image or the classes; the message names the
+            first, in the order of the set.
     """
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for split in source.splits.values():
+            if source.task == "segmentation":
+                split.check(pool.map)
+                continue
             paths = split.paths if isinstance(split, Files) else []
             for start in range(0, len(paths), _BLOCK):
                 list(pool.map(_check_image, paths[start : start + _BLOCK]))

@@ -31,7 +31,7 @@ def load_synthetic(options: str = "", seed: int = 0) -> Source:
     """
     (height, width, channels), numbers = _parse(options)
     random = np.random.RandomState(seed)  # the legacy generator, because its stream will never change
-    patterns = [_pattern(random, height, width, channels) for _ in range(numbers["classes"])]
+    patterns = [smooth_pattern(random, height, width, channels) for _ in range(numbers["classes"])]
     splits = {}
     for split, size in (("train", numbers["examples"]), ("test", numbers["test"])):
         labels = np.arange(size, dtype=np.int64) % numbers["classes"]
@@ -65,7 +65,7 @@ def _parse(options):
     return shape, numbers
 
 
-def _pattern(random, height, width, channels):
+def smooth_pattern(random, height, width, channels):
     """A random grid enlarged bilinearly to [height, width, channels], float32 from 0 to 255."""
     pattern = random.uniform(0, 255, [_COARSE, _COARSE, channels])
     for axis, size in enumerate((height, width)):

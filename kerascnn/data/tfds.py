@@ -1,4 +1,4 @@
-"""Image classification sets of TensorFlow Datasets, imported only when one is asked for."""
+"""Image classification and segmentation sets of TensorFlow Datasets, imported only when one is asked for."""
 
 import socket
 import urllib.parse
@@ -9,11 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn._errors import InputError
+from kerascnn.data.masks import IGNORE, PairStream, decode_mask, stack
 from kerascnn.data.preprocessing import decode_image
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Stream
 
 _TEST_SPLITS = ("test", "validation", "val")
+_MASKS = ("segmentation_mask", "segmentation_label")  # what the sets of TFDS call them
+# Names of the classes that TFDS does not tell, and the number of the first; others are numbered from 0.
+_MASK_CLASSES = {"oxford_iiit_pet": (("pet", "background", "outline"), 1)}
 
 
 def names() -> list[str]:
@@ -23,19 +27,20 @@ def names() -> list[str]:
     return tfds.list_builders(with_community_datasets=False)
 
 
-def load_tfds(name: str, data_dir: Path | None = None) -> Source:
+def load_tfds(name: str, data_dir: Path | None = None, task: str = "classification") -> Source:
     """A set of TensorFlow Datasets, downloaded and prepared at first use.
 
     Args:
         name: "name", "name/config" or "name:version".
         data_dir: where TFDS keeps its sets; None: its default.
+        task: "classification", or "segmentation" for a set with masks.
 
     Returns:
         A source. The test split is "test" if that has labels, else "validation"; of a set that has neither, the last
         tenth of "train".
 
     Raises:
-        InputError: TFDS does not know it, it is not image classification, or it cannot be downloaded.
+        InputError: TFDS does not know it, it has no labels or masks, or it cannot be downloaded.
     """
     import tensorflow_datasets as tfds
 
@@ -45,25 +50,29 @@ def load_tfds(name: str, data_dir: Path | None = None) -> Source:
         raise InputError(
             f"TFDS has no such data set ({_line(error.__cause__ or error)}). Received: {name!r}"
         ) from error
-    return source_from_builder(builder, name)
+    return source_from_builder(builder, name, task)
 
 
-def source_from_builder(builder, name: str) -> Source:
+def source_from_builder(builder, name: str, task: str = "classification") -> Source:
     """A source from a TFDS builder, whose data are downloaded and prepared if they are not yet.
 
     Args:
         builder: a `tfds.core.DatasetBuilder`.
         name: what to call the set.
+        task: "classification"; or "segmentation": the set has one image and one mask of class numbers, called
+            segmentation_mask or segmentation_label. Where the names of the classes are not known, all training masks
+            are read for the largest number.
 
     Returns:
         The source.
 
     Raises:
-        InputError: it is not image classification, or cannot be downloaded.
+        InputError: it has not one image with one label or mask, or cannot be downloaded.
     """
     import tensorflow_datasets as tfds
 
-    image_key, label_key = _keys(builder.info.features, name)
+    segmentation = task == "segmentation"
+    image_key, label_key = (_mask_keys if segmentation else _keys)(builder.info.features, name)
     try:
         host = _unknown_host(builder)
         if host is None:
@@ -72,8 +81,7 @@ def source_from_builder(builder, name: str) -> Source:
         raise InputError(f"TFDS cannot download and prepare {name!r} ({_line(error)})") from error
     if host is not None:
         raise InputError(f"TFDS cannot download {name!r}: there is no network, or no server {host}")
-    image_feature, label_feature = (builder.info.features[key] for key in (image_key, label_key))
-    shape = tuple(image_feature.shape)
+    shape = tuple(builder.info.features[image_key].shape)
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
     if "train" not in sizes:
         raise InputError(f"A data set must have a split named train. Received: {name!r} with {sorted(sizes)}")
@@ -81,26 +89,44 @@ def source_from_builder(builder, name: str) -> Source:
     def decode(image):
         return tf.ensure_shape(decode_image(image, shape[2]), shape)
 
-    def stream(instruction, size):
-        def read():
-            config = tfds.ReadConfig(try_autocache=False)  # encoded; what is decoded is kept by the pipeline
-            skip = {image_key: tfds.decode.SkipDecoding()}
-            examples = builder.as_dataset(split=instruction, decoders=skip, read_config=config)
-            return examples.map(lambda example: (example[image_key], tf.cast(example[label_key], tf.int64)))
+    def read(instruction):
+        config = tfds.ReadConfig(try_autocache=False)  # encoded; what is decoded is kept by the pipeline
+        skip = {key: tfds.decode.SkipDecoding() for key in ([image_key, label_key] if segmentation else [image_key])}
+        examples = builder.as_dataset(split=instruction, decoders=skip, read_config=config)
+        if segmentation:
+            return examples.map(lambda example: (example[image_key], example[label_key]))
+        return examples.map(lambda example: (example[image_key], tf.cast(example[label_key], tf.int64)))
 
-        return Stream(read, decode, size)
+    if segmentation:
+        class_names, lowest = _mask_classes(builder.name, lambda: read("train"))
+
+        def stream(instruction, size):
+            def pair(image, mask):
+                mask = decode_mask(mask)
+                numbers = tf.where(
+                    mask < lowest, tf.constant(IGNORE - 1, tf.uint8), mask - lowest
+                )  # the first is refused
+                return stack(decode(image), tf.where(mask == IGNORE, mask, numbers), len(class_names))
+
+            return PairStream(lambda: read(instruction), pair, size)
+    else:
+        class_names = tuple(builder.info.features[label_key].names)
+
+        def stream(instruction, size):
+            return Stream(lambda: read(instruction), decode, size)
 
     splits = {"train": stream("train", sizes["train"])}
     for split in _TEST_SPLITS:
         if sizes.get(split):
             candidate = stream(split, sizes[split])
-            if all(label >= 0 for _, label in candidate.read().take(1).as_numpy_iterator()):  # -1: kept secret
+            first = candidate.read().take(1).as_numpy_iterator()
+            if segmentation or all(label >= 0 for _, label in first):  # -1: kept secret
                 splits["test"] = candidate
                 break
     else:
         kept = sizes["train"] * 9 // 10
         splits = {"train": stream(f"train[:{kept}]", kept), "test": stream(f"train[{kept}:]", sizes["train"] - kept)}
-    return Source(name, tuple(label_feature.names), shape, splits)
+    return Source(name, class_names, shape, splits, task)
 
 
 def _keys(features, name):
@@ -117,13 +143,43 @@ def _keys(features, name):
         if len(found) != 1:
             rule = "A TFDS set for image classification has one image and one class label"
             raise InputError(f"{rule}. Received: {name!r} with {len(found)} features of the kind {preferred}")
-    image = features[keys[0]]
+    _check_image(features[keys[0]], name)
+    return keys
+
+
+def _mask_keys(features, name):
+    """The names of the image and the mask among the features."""
+    import tensorflow_datasets as tfds
+
+    found = [key for key, feature in getattr(features, "items", dict)() if type(feature) is tfds.features.Image]
+    masks = [key for key in found if key in _MASKS]
+    images = ["image"] if "image" in found else [key for key in found if key not in masks]
+    if len(images) != 1 or len(masks) != 1:
+        rule = f"A TFDS set for segmentation has one image, and one mask called {' or '.join(_MASKS)}"
+        raise InputError(f"{rule}. Received: {name!r} with {len(images)} images and {len(masks)} masks")
+    _check_image(features[images[0]], name)
+    return images + masks
+
+
+def _mask_classes(name, read):
+    """(names of the classes, number of the first) of a set."""
+    if name in _MASK_CLASSES:
+        return _MASK_CLASSES[name]
+
+    def largest(image, contents):
+        mask = decode_mask(contents)
+        return tf.reduce_max(tf.where(mask == IGNORE, tf.zeros_like(mask), mask))
+
+    count = 1 + max(int(number) for number in read().map(largest, tf.data.AUTOTUNE).as_numpy_iterator())
+    return tuple(str(number) for number in range(max(count, 2))), 0
+
+
+def _check_image(image, name):
     if image.shape[2] not in (1, 3) or image.np_dtype != np.uint8:
         shape = list(image.shape)
         raise InputError(
             f"Images must be uint8 with 1 or 3 channels. Received: {name!r}, {image.np_dtype.__name__} {shape}"
         )
-    return keys
 
 
 def _unknown_host(builder):

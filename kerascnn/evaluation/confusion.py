@@ -8,20 +8,21 @@ from matplotlib.figure import Figure
 
 from kerascnn._files import replace_with
 from kerascnn.evaluation.report import Report
+from kerascnn.evaluation.segmentation import SegmentationReport
 
 _NUMBERED = 20  # up to so many classes each cell shows its count
 _NAMED = 60  # up to so many each row has its name; beyond, every second, third ...
 
 
-def plot_confusion(report: Report, path: str | os.PathLike, title: str = ""):
+def plot_confusion(report: Report | SegmentationReport, path: str | os.PathLike, title: str = ""):
     """Writes a PNG: true classes in rows, predicted classes in columns, colour = share of the row.
 
     With many classes the cells are too small for numbers, so the most frequent mistakes are listed beside the matrix.
 
     Args:
-        report: of `evaluate`.
+        report: of `evaluate` or `evaluate_segmentation`.
         path: the PNG.
-        title: above the accuracy.
+        title: above the measures.
     """
     classes = len(report.class_names)
     size = float(np.clip(0.55 * classes, 5.5, 12.0))
@@ -47,14 +48,14 @@ def plot_confusion(report: Report, path: str | os.PathLike, title: str = ""):
         for (row, column), count in np.ndenumerate(report.confusion):
             if count:
                 colour = "white" if share[row, column] > 0.4 else "black"
-                axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=font - 1.5)
-    top5 = "" if report.top5 is None else f", top-5 {report.top5:.2%}"
-    heading = f"top-1 {report.top1:.2%}{top5} of {report.examples:,}"
-    axes.set_title(f"{title}\n{heading}" if title else heading)
+                axes.text(
+                    column, row, report.cell(row, column), ha="center", va="center", color=colour, fontsize=font - 1.5
+                )
+    axes.set_title(f"{title}\n{report.heading}" if title else report.heading)
     if side is not None:
         side.axis("off")
         lines = [
-            f"{count:5d}  {textwrap.shorten(report.class_names[i], 20, placeholder='…')} → "
+            f"{count:5,}  {textwrap.shorten(report.class_names[i], 20, placeholder='…')} → "
             f"{textwrap.shorten(report.class_names[j], 20, placeholder='…')}"
             for i, j, count in report.confused(25)
         ]

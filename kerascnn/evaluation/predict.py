@@ -68,6 +68,8 @@ def predict(
             raise InputError("A SavedModel brings class_names, preprocessing and input_shape. Received: one of them")
         files = list(expand(paths))
         model = loading.load(saved_model)
+        if model.task != "classification":
+            raise InputError(f"The SavedModel is for {model.task}; use predict_masks. Received: {model.path}")
         run, names, constants, shape = model.predict, model.class_names, model.preprocessing, model.input_shape
     else:
         if any(value is None for value in described):

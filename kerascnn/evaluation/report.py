@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 
-_TINY = np.finfo(np.float32).tiny  # the smallest probability that float32 holds in full; keeps the loss finite
+TINY = np.finfo(np.float32).tiny  # the smallest probability that float32 holds in full; keeps the loss finite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,19 @@ class Report:
         count = self.confusion.sum(axis=1)
         return np.where(count > 0, np.diag(self.confusion) / np.maximum(count, 1), np.nan)
 
+    @property
+    def heading(self) -> str:
+        """The measures in a line."""
+        top5 = "" if self.top5 is None else f", top-5 {self.top5:.2%}"
+        return f"top-1 {self.top1:.2%}{top5} of {self.examples:,}"
+
+    def cell(self, row: int, column: int) -> str:
+        """What a picture of the confusion matrix shows in one of its cells."""
+        return str(self.confusion[row, column])
+
     def confused(self, count: int = 10) -> list[tuple[int, int, int]]:
         """The most frequent mistakes: (true class, predicted class, how often), at most `count`, never zero often."""
-        wrong = self.confusion - np.diag(np.diag(self.confusion))
-        order = np.argsort(-wrong, axis=None, kind="stable")[:count]
-        pairs = (np.unravel_index(flat, wrong.shape) for flat in order)
-        return [(int(i), int(j), int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+        return most_confused(self.confusion, count)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -52,6 +59,14 @@ class Report:
             "recall": [None if np.isnan(value) else float(value) for value in self.recall],
             "confusion": self.confusion.tolist(),
         }
+
+
+def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
+    """The largest numbers beside the diagonal: (row, column, number), at most `count`, none of them zero."""
+    wrong = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    pairs = (np.unravel_index(flat, wrong.shape) for flat in order)
+    return [(int(i), int(j), int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
 
 def evaluate(
@@ -81,9 +96,7 @@ def evaluate(
     classes = len(class_names)
     confusion = np.zeros((classes, classes), np.int64)
     nats, among_five, broken, examples = 0.0, 0, 0, 0
-    expected, found = tuple(model.input_shape[1:]), tuple(dataset.element_spec[0].shape[1:])
-    if not dataset.element_spec[0].shape[1:].is_compatible_with(expected):
-        raise InputError(f"The model takes images of shape {expected}. Received: {found}")
+    check_input(model, dataset)
     for images, labels in dataset:
         outputs = np.asarray(model.predict_on_batch(images), np.float64)
         labels = np.asarray(labels).reshape(-1)
@@ -101,7 +114,7 @@ def evaluate(
                 f"{outputs.sum(axis=1)[np.argmax(np.abs(outputs.sum(axis=1) - 1))]:.4g}"
             )
         own = outputs[np.arange(len(labels)), labels]
-        nats -= float(np.log(np.maximum(own, _TINY)).sum())
+        nats -= float(np.log(np.maximum(own, TINY)).sum())
         # Ties count against the model: a constant output is not five times right.
         among_five += int(((outputs >= own[:, None]).sum(axis=1) <= 5).sum())
         np.add.at(confusion, (labels, outputs.argmax(axis=1)), 1)
@@ -118,6 +131,17 @@ def evaluate(
         confusion=confusion,
         class_names=tuple(class_names),
     )
+
+
+def check_input(model: keras.Model, dataset: tf.data.Dataset) -> None:
+    """Refuses images of another shape than the model's.
+
+    Raises:
+        InputError: they are.
+    """
+    expected, found = tuple(model.input_shape[1:]), tuple(dataset.element_spec[0].shape[1:])
+    if not dataset.element_spec[0].shape[1:].is_compatible_with(expected):
+        raise InputError(f"The model takes images of shape {expected}. Received: {found}")
 
 
 def _check(outputs: np.ndarray, labels: np.ndarray, classes: int):

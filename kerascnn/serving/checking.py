@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn._errors import InputError
+from kerascnn.data.letterbox import fit_whole_image
 from kerascnn.data.preprocessing import preprocess_image, read_image
 from kerascnn.serving import loading, warmup
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
@@ -109,11 +110,12 @@ def _requests(model: loading.SavedModel, paths) -> list[warmup.Request]:
     for path in paths:
         pixels = read_image(path, model.input_shape[-1])  # refuses a missing or damaged file
         contents = Path(path).read_bytes()
-        tensor = preprocess_image(pixels, model.input_shape, model.preprocessing).numpy()[None]
+        prepare = fit_whole_image if model.task == "segmentation" else preprocess_image
+        tensor = prepare(pixels, model.input_shape, model.preprocessing).numpy()[None]
         classes, best = model.classify([contents])
-        encoded = np.array([contents], object)
+        encoded, said = np.array([contents], object), {loading.outputs_of(model.task): classes, "probabilities": best}
         requests += [
-            warmup.Request("serving_default", {"image_bytes": encoded}, {"classes": classes, "probabilities": best}),
+            warmup.Request("serving_default", {"image_bytes": encoded}, said),
             warmup.Request("tensors", {"images": tensor}, {"probabilities": model.predict(tensor)}),
         ]
     return requests
@@ -169,6 +171,8 @@ def _compare(requests: list[warmup.Request], targets: list[Path], folder: Path, 
         same = got.shape == expected.shape and _close(got, expected)
         if same and "classes" in request.outputs:
             same = _same_classes(answer["classes"], got, request.outputs["classes"], expected)
+        elif same and "class_map" in request.outputs:
+            same = _same_map(answer["class_map"], expected)
         difference = float(np.abs(got - expected).max(initial=0.0)) if got.shape == expected.shape else float("inf")
         if not same:
             raise InputError(
@@ -181,6 +185,12 @@ def _compare(requests: list[warmup.Request], targets: list[Path], folder: Path, 
 
 def _close(got, expected) -> bool:
     return bool(np.all(np.abs(got - expected) <= ABSOLUTE + RELATIVE * np.abs(expected)))  # false for NaN
+
+
+def _same_map(numbers, expected) -> bool:
+    """Each pixel has the class of the largest probability, or one of all but equal probability."""
+    named = np.take_along_axis(expected, numbers[..., None].astype(np.int64), axis=-1)[..., 0]
+    return _close(named, expected.max(axis=-1))
 
 
 def _same_classes(names, got, expected_names, expected) -> bool:

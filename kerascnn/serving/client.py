@@ -105,7 +105,27 @@ class Client:
         try:
             return [list(zip(row["classes"], row["probabilities"], strict=True)) for row in answers]
         except (TypeError, KeyError, ValueError) as error:
-            raise InputError(f"The server must run an export of kerascnn. Received: {str(answers)[:200]}") from error
+            rule = "The server must run an export of kerascnn for classification"
+            raise InputError(f"{rule}. Received: {str(answers)[:200]}") from error
+
+    def segment(self, images: Sequence[str | os.PathLike | bytes]) -> np.ndarray:
+        """The class of each pixel of encoded images, as they are fitted into the network's input.
+
+        Args:
+            images: paths of files, or their contents.
+
+        Returns:
+            uint8 [n, height, width], numbers of the lines of the model's assets/class_names.txt.
+
+        Raises:
+            InputError: a file cannot be read; the server is not there, refuses, or answers something else.
+        """
+        answers = self._predictions(image_body(images), len(images))
+        try:
+            return np.asarray([row["class_map"] for row in answers], np.uint8)
+        except (TypeError, KeyError, ValueError) as error:
+            rule = "The server must run an export of kerascnn for segmentation"
+            raise InputError(f"{rule}. Received: {str(answers)[:200]}") from error
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """The probabilities of all classes for preprocessed images.
@@ -114,14 +134,16 @@ class Client:
             images: float [n, height, width, channels].
 
         Returns:
-            float32 [n, classes], in the order of the model's assets/class_names.txt.
+            float32 [n, classes] or, for segmentation, [n, height, width, classes], in the order of the model's
+            assets/class_names.txt.
 
         Raises:
             InputError: as for `classify`.
         """
         answers = self._predictions(tensor_body(images), len(images))
         try:
-            return np.asarray(answers, np.float32).reshape(len(images), -1)
+            values = np.asarray(answers, np.float32)
+            return values if values.ndim == 4 else values.reshape(len(images), -1)
         except (TypeError, ValueError) as error:
             raise InputError(f"The server must run an export of kerascnn. Received: {str(answers)[:200]}") from error
 

@@ -17,6 +17,8 @@ from kerascnn import ops
 from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder
 from kerascnn._preprocessing import Preprocessing
+from kerascnn.data.letterbox import fit_whole_image
+from kerascnn.data.masks import IGNORE
 from kerascnn.data.preprocessing import check_image_shape, decode_image, preprocess_image
 from kerascnn.serving import checking, folding, loading, warmup
 
@@ -34,7 +36,7 @@ def export(
     check: bool = True,
     logits: bool | None = None,
 ) -> Path:
-    """Exports a classifier as the next version in a folder, whole or not at all.
+    """Exports a network as the next version in a folder, whole or not at all.
 
     The network is copied in float32, its batch norms folded into the convolutions before them, and traced with two
     signatures:
@@ -42,9 +44,13 @@ def export(
                        -> classes: string [n, k], probabilities: float32 [n, k]; the k = 5 (or fewer) best, best first
       tensors          images: float32 [n, height, width, channels], preprocessed
                        -> probabilities: float32 [n, classes], in the order of assets/class_names.txt
+    A network for segmentation answers for the image as it is fitted into the network's input:
+      serving_default  -> class_map: uint8 [n, height, width], probabilities: float32 [n, height, width, classes]
+      tensors          -> probabilities: float32 [n, height, width, classes]
 
     Args:
-        model: maps float32 [n, height, width, channels] to probabilities or logits [n, classes].
+        model: maps float32 [n, height, width, channels] to probabilities or logits [n, classes] or
+            [n, height, width, classes].
         out: the folder of all versions; the new one is 1 + the highest number there.
         class_names: one per output, in order.
         preprocessing: what was done to the pixels in training.
@@ -66,10 +72,11 @@ def export(
     reference = folding.float32_copy(model)
     with tf.device("CPU:0"):  # where the check runs too; a GPU may compute in TF32
         softmax = _ends_in_logits(model, reference, shape) if logits is None else logits
-        requests = _answered_requests(_probabilities(reference, softmax), names, preprocessing, shape)
+        segmentation = len(model.outputs[0].shape) == 4
+        requests = _answered_requests(_probabilities(reference, softmax), names, preprocessing, shape, segmentation)
     served, _ = folding.fold_batch_norm(model)
     with ops.native("require" if native else "off"):
-        module = _Served(_probabilities(served, softmax), names, preprocessing, shape)
+        module = _Served(_probabilities(served, softmax), names, preprocessing, shape, segmentation)
     _refuse_unservable(module, model, native)
     with _next_version(out) as (unfinished, publish):
         module.save(unfinished, native)
@@ -83,11 +90,13 @@ def _checked(model, class_names, input_shape) -> tuple[list[str], tuple[int, int
     shape = check_image_shape(input_shape)
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise InputError(f"The model must be a functional or built Sequential keras.Model. Received: {model!r}")
-    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
+    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.outputs[0].shape) not in (2, 4):
         raise InputError(
-            "The model must be a classifier: one input, one output [n, classes]. "
+            "The model must have one input and one output, [n, classes] or [n, height, width, classes]. "
             f"Received: inputs {[x.shape for x in model.inputs]}, outputs {[x.shape for x in model.outputs]}"
         )
+    if len(model.outputs[0].shape) == 4:
+        _check_map(tuple(model.outputs[0].shape)[1:], shape)
     expected = tuple(model.inputs[0].shape)[1:]
     if len(expected) != 3 or any(size not in (None, given) for size, given in zip(expected, shape, strict=True)):
         raise InputError(f"input_shape must fit the model's input {expected}. Received: {shape}")
@@ -100,6 +109,20 @@ def _checked(model, class_names, input_shape) -> tuple[list[str], tuple[int, int
     if bad := [name for name in names if len(name.splitlines()) != 1]:
         raise InputError(f"A class name must be one line, not empty. Received: {bad[0]!r}")
     return names, shape
+
+
+def _check_map(outputs, shape):
+    """Refuses a network whose map of classes is not of its input's size, or has more classes than uint8 numbers."""
+    fits = all(size in (None, given) for size, given in zip(outputs[:2], shape[:2], strict=True))
+    if not fits or outputs[2] > IGNORE:
+        rule = f"A network for segmentation must give each pixel of its input at most {IGNORE} probabilities"
+        raise InputError(f"{rule}. Received: outputs {outputs} for images {shape}")
+
+
+def _prepared(contents, shape, preprocessing, segmentation):
+    """A file as the network takes it."""
+    image = decode_image(contents, shape[-1])
+    return (fit_whole_image if segmentation else preprocess_image)(image, shape, preprocessing)
 
 
 def _probabilities(network: keras.Model, softmax: bool) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -125,7 +148,7 @@ def _ends_in_logits(model, reference, shape) -> bool:
     return bool(outputs.min() < 0 or np.abs(outputs.sum(axis=-1) - 1).max() > 1e-3)
 
 
-def _answered_requests(probabilities, names, preprocessing, shape) -> list[warmup.Request]:
+def _answered_requests(probabilities, names, preprocessing, shape, segmentation) -> list[warmup.Request]:
     """Requests of both signatures with the answers of the model in memory; the pictures are noise on a slope."""
     height, width, channels = shape
     random = np.random.default_rng(0)
@@ -140,23 +163,32 @@ def _answered_requests(probabilities, names, preprocessing, shape) -> list[warmu
     ]
     requests = []
     for files in batches:
-        images = [preprocess_image(decode_image(file, channels), shape, preprocessing) for file in files]
+        images = [_prepared(file, shape, preprocessing, segmentation) for file in files]
         answer = np.asarray(probabilities(tf.stack(images)))
+        inputs = np.array([file.numpy() for file in files], object)
+        tensors = warmup.Request("tensors", {"images": np.asarray(images[:1])}, {"probabilities": answer[:1]})
+        if segmentation:
+            outputs = {"class_map": answer.argmax(axis=-1).astype(np.uint8), "probabilities": answer}
+            requests += [warmup.Request("serving_default", {"image_bytes": inputs}, outputs), tensors]
+            continue
         order = np.argsort(-answer, axis=-1, kind="stable")[:, :TOP]
         classes = np.array([name.encode() for name in names], object)[order]
-        best = np.take_along_axis(answer, order, axis=-1)
-        inputs = np.array([file.numpy() for file in files], object)
-        requests += [
-            warmup.Request("serving_default", {"image_bytes": inputs}, {"classes": classes, "probabilities": best}),
-            warmup.Request("tensors", {"images": np.asarray(images[:1])}, {"probabilities": answer[:1]}),
-        ]
+        outputs = {"classes": classes, "probabilities": np.take_along_axis(answer, order, axis=-1)}
+        requests += [warmup.Request("serving_default", {"image_bytes": inputs}, outputs), tensors]
     return requests
 
 
 class _Served(tf.Module):
     """What is saved: two signatures over one traced network, its variables (once) and the assets."""
 
-    def __init__(self, probabilities, names: list[str], preprocessing: Preprocessing, shape: tuple[int, int, int]):
+    def __init__(
+        self,
+        probabilities,
+        names: list[str],
+        preprocessing: Preprocessing,
+        shape: tuple[int, int, int],
+        segmentation: bool,
+    ):
         super().__init__()
         self._texts = {
             loading.CLASS_NAMES: "".join(f"{name}\n" for name in names),
@@ -171,9 +203,12 @@ class _Served(tf.Module):
 
         def serving_default(image_bytes):
             def prepare(contents):
-                return preprocess_image(decode_image(contents, shape[-1]), shape, preprocessing)
+                return _prepared(contents, shape, preprocessing, segmentation)
 
             images = tf.map_fn(prepare, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+            if segmentation:
+                found = network(images)
+                return {"class_map": tf.cast(tf.argmax(found, axis=-1), tf.uint8), "probabilities": found}
             best, indices = tf.math.top_k(network(images), k=min(TOP, len(names)))
             return {"classes": tf.gather(tf.constant(names), indices), "probabilities": best}
 

@@ -24,8 +24,10 @@ PREPROCESSING = "preprocessing.json"
 class SavedModel:
     """An exported model, loaded.
 
-    `predict` maps float32 [n, height, width, channels], preprocessed, to probabilities float32 [n, classes];
-    `classify` maps encoded images to (class names [n, k], probabilities [n, k]), most probable first.
+    `predict` maps float32 [n, height, width, channels], preprocessed, to probabilities float32 [n, classes], or, for
+    segmentation, [n, height, width, classes]. `classify` maps encoded images to (class names [n, k], probabilities
+    [n, k]), most probable first; for segmentation to (class numbers uint8 [n, height, width], probabilities float32
+    [n, height, width, classes]) of the images as they are fitted into the network's input.
     """
 
     path: Path
@@ -33,6 +35,7 @@ class SavedModel:
     preprocessing: Preprocessing
     input_shape: tuple[int, int, int]
     native: bool  # whether it holds ops of kerascnn's library
+    task: str  # classification or segmentation
     predict: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
     classify: Callable[[Sequence[bytes]], tuple[np.ndarray, np.ndarray]] = dataclasses.field(repr=False)
 
@@ -83,6 +86,28 @@ def meta_graph(folder: Path) -> tf.compat.v1.MetaGraphDef:
     return graphs[0]
 
 
+def task_of(path: str | os.PathLike) -> str:
+    """What an exported model is for: "classification" or "segmentation".
+
+    Args:
+        path: the folder of a version, or the folder above, of which the highest version is taken.
+
+    Raises:
+        InputError: it is missing, damaged, or not one of ours.
+    """
+    return _task(meta_graph(locate(path)))
+
+
+def outputs_of(task: str) -> str:
+    """The name of the output of serving_default that says which classes: beside it are the probabilities."""
+    return "class_map" if task == "segmentation" else "classes"
+
+
+def _task(graph: tf.compat.v1.MetaGraphDef) -> str:
+    outputs = graph.signature_def["serving_default"].outputs
+    return "segmentation" if outputs_of("segmentation") in outputs else "classification"
+
+
 def load(path: str | os.PathLike) -> SavedModel:
     """Loads an exported model.
 
@@ -97,7 +122,7 @@ def load(path: str | os.PathLike) -> SavedModel:
     """
     folder = locate(path)
     graph = meta_graph(folder)
-    native = bool(custom_ops(graph.graph_def))
+    native, task = bool(custom_ops(graph.graph_def)), _task(graph)
     if native:
         require_library(folder)
     try:
@@ -117,9 +142,9 @@ def load(path: str | os.PathLike) -> SavedModel:
 
     def classify(images: Sequence[bytes], owner=loaded) -> tuple[np.ndarray, np.ndarray]:
         outputs = default(image_bytes=tf.constant(list(images), tf.string))
-        return outputs["classes"].numpy(), outputs["probabilities"].numpy()
+        return outputs[outputs_of(task)].numpy(), outputs["probabilities"].numpy()
 
-    return SavedModel(folder, names, preprocessing, (height, width, channels), native, predict, classify)
+    return SavedModel(folder, names, preprocessing, (height, width, channels), native, task, predict, classify)
 
 
 def require_library(folder: Path) -> str:

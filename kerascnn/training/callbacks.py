@@ -13,6 +13,7 @@ from kerascnn.training import curves, history, schedules
 from kerascnn.training.checkpoint import with_probabilities
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.tasks import Task
 
 _SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class=1)  # 1: a scalar time series
 
@@ -155,9 +156,10 @@ class Record(keras.callbacks.Callback):
     and what a kill in between leaves is rewritten with the same values when the epoch is repeated.
     """
 
-    def __init__(self, run: RunFolder, rows: list[history.Row], names: list[str], title: str):
+    def __init__(self, run: RunFolder, rows: list[history.Row], task: Task, classes: int, title: str):
         super().__init__()
-        self._run, self._rows, self._names, self._title = run, rows, names, title
+        self._run, self._rows, self._task, self._title = run, rows, task, title
+        self._names = history.columns(task.measures(classes))
         self._began = 0.0
         self._inference = None
 
@@ -169,12 +171,12 @@ class Record(keras.callbacks.Callback):
         row |= {"epoch": epoch + 1, "lr": last_rate(self.model.optimizer), "seconds": time.monotonic() - self._began}
         self._rows.append(row)
         history.write(self._run.history, self._rows, self._names)
-        if history.best(self._rows) == epoch:
+        if history.best(self._rows, self._task.best) == epoch:
             self._inference = self._inference or with_probabilities(self.model)
             save(self._inference, self._run.best)
         save(self.model, self._run.checkpoint(epoch + 1))
         self._run.prune()
-        curves.plot(self._rows, self._run.curves, self._title)
+        curves.plot(self._rows, self._run.curves, self._title, self._task.drawn)
 
 
 def save(model: keras.Model, path):

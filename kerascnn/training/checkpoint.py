@@ -11,7 +11,7 @@ import keras
 import kerascnn.layers  # noqa: F401  registers the layers that a file may name
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.training import losses, schedules  # noqa: F401  likewise
+from kerascnn.training import losses, metrics, schedules  # noqa: F401  likewise
 from kerascnn.training.run_folder import read_config
 
 
@@ -19,12 +19,15 @@ from kerascnn.training.run_folder import read_config
 class Checkpoint:
     """A trained model with what is needed to use it."""
 
-    model: keras.Model  # uncompiled; float images [batch, *input_shape] -> float32 probabilities [batch, classes]
+    # Uncompiled; float images [batch, *input_shape] -> float32 probabilities [batch, classes], for segmentation
+    # [batch, height, width, classes].
+    model: keras.Model
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     input_shape: tuple[int, int, int]  # height, width, channels
     config: dict[str, Any]  # config.json
     path: Path  # the .keras file
+    task: str = "classification"  # or "segmentation"
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
@@ -101,4 +104,6 @@ def load(path: str | os.PathLike) -> Checkpoint:
             f"The checkpoint maps {tuple(model.input_shape[1:])} to {model.output_shape[-1]} classes; config.json "
             f"says {shape} to {len(names)}. Received: {path}"
         )
-    return Checkpoint(with_probabilities(model), names, preprocessing, shape, config, path)
+    return Checkpoint(
+        with_probabilities(model), names, preprocessing, shape, config, path, config.get("task", "classification")
+    )

@@ -8,8 +8,8 @@ from typing import Any
 from kerascnn._errors import InputError
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam")
-SCHEDULES = ("constant", "step", "plateau", "cosine", "exponential")
-AUGMENTS = ("none", "pad_crop_flip", "random_resized_crop", "alexnet")
+SCHEDULES = ("constant", "step", "plateau", "cosine", "exponential", "poly")
+AUGMENTS = ("none", "pad_crop_flip", "random_resized_crop", "alexnet", "scale_crop_flip")
 PRECISIONS = ("none", "float16", "bfloat16")
 STRATEGIES = ("one", "mirrored")
 

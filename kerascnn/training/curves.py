@@ -1,27 +1,31 @@
-"""Loss and accuracy over the epochs as one picture."""
+"""Loss and measures over the epochs as one picture."""
 
 import os
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerascnn._files import replace_with
 from kerascnn.training.history import Row
+from kerascnn.training.tasks import TITLES
 
 
-def plot(rows: list[Row], path: str | os.PathLike, title: str = ""):
-    """Writes a PNG with a loss panel and an accuracy panel, training and validation in each.
+def plot(rows: list[Row], path: str | os.PathLike, title: str = "", measures: Sequence[str] = ("accuracy",)):
+    """Writes a PNG with a panel for the loss and one for each measure, training and validation in each.
 
     Args:
         rows: of history.csv, at least one.
         path: the PNG.
-        title: above both panels.
+        title: above all panels.
+        measures: columns of the history that are parts of one; shown in per cent.
     """
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")  # no pyplot: no display, no global state
+    panels = ["loss", *measures]
+    # No pyplot: no display, no global state.
+    figure = Figure(figsize=(5 * len(panels), 4), dpi=120, layout="constrained")
     epochs = [row["epoch"] for row in rows]
-    for axes, name, factor, label in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), (1, 100), ("loss", "accuracy, %"), strict=True
-    ):
+    for axes, name in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        factor, label = (1, "loss") if name == "loss" else (100, f"{TITLES[name]}, %")
         for prefix, legend, colour in (("", "training", "tab:blue"), ("val_", "validation", "tab:orange")):
             values = [factor * row[prefix + name] for row in rows]
             last = f"{values[-1]:.4f}" if name == "loss" else f"{values[-1]:.2f} %"

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Sequence
 
 from kerascnn._errors import InputError
 from kerascnn._files import atomic_write
@@ -9,9 +10,9 @@ from kerascnn._files import atomic_write
 Row = dict[str, float]
 
 
-def columns(top5: bool) -> list[str]:
-    """Names of the columns, in order."""
-    measured = ["loss", "accuracy", *(["top5"] if top5 else [])]
+def columns(measures: Sequence[str]) -> list[str]:
+    """Names of the columns, in order; `measures` are what is measured beside the loss."""
+    measured = ["loss", *measures]
     return ["epoch", "lr", *measured, *(f"val_{name}" for name in measured), "seconds"]
 
 
@@ -44,8 +45,8 @@ def read(path: str | os.PathLike) -> list[Row]:
     return rows
 
 
-def best(rows: list[Row]) -> int | None:
-    """Index of the row with the highest validation accuracy (the first of equals), or None without rows."""
+def best(rows: list[Row], measure: str = "accuracy") -> int | None:
+    """Index of the row with the highest `measure` in validation (the first of equals), or None without rows."""
     if not rows:
         return None
-    return max(range(len(rows)), key=lambda i: (rows[i]["val_accuracy"], -i))
+    return max(range(len(rows)), key=lambda i: (rows[i][f"val_{measure}"], -i))

@@ -16,11 +16,13 @@ from rich.console import Console
 from kerascnn import __version__, data
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.training import callbacks, history, losses, optimizers, schedules, strategies
+from kerascnn.data.masks import PairArrays
+from kerascnn.training import callbacks, history, optimizers, schedules, strategies
 from kerascnn.training.checkpoint import check_whole, ends_in_softmax
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.progress import ProgressBar
 from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.tasks import TASKS, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Result:
     best: int  # index of the best row
     folder: Path
     first_epoch: int  # epochs that were there already; equal to len(rows) for a finished run
+    task: Task
 
 
 def train(
@@ -47,7 +50,8 @@ def train(
     """Trains a model, or goes on with the run in `out`.
 
     Args:
-        build_model: makes the model, ending in logits (better: the loss is then exact) or in a softmax.
+        build_model: makes the model, ending in logits (better: the loss is then exact) or in a softmax; for
+            segmentation (`source.task`) of each pixel.
         source: the data set; its "train" split is trained on, "test" is measured after each epoch.
         config: how.
         out: the run folder. Started again with the same arguments after a kill, the run goes on from its last
@@ -64,12 +68,15 @@ def train(
         InputError: the settings, the data and the model do not fit, `out` holds another run, or the loss became NaN.
         OSError: `out` cannot be written; it holds everything up to the last finished epoch.
     """
-    shape = tuple(model_record["input_shape"])
+    shape, classes = tuple(model_record["input_shape"]), len(source.class_names)
+    task = TASKS[source.task]
+    task.check_augment(config.augment)
     _check_labels(source)
     run = RunFolder(out)
     run.claim(
         {
             "kerascnn": __version__,
+            "task": task.name,
             "model": {**model_record, "input_shape": list(shape)},
             "class_names": list(source.class_names),
             "preprocessing": preprocessing.to_dict(),
@@ -79,7 +86,7 @@ def train(
     )
     rows = history.read(run.history)
     if config.epochs <= len(rows) and config.epochs in run.saved_epochs():
-        return _result(rows, run, len(rows))
+        return _result(rows, run, len(rows), task)
 
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -88,11 +95,10 @@ def train(
     strategy = strategies.build(config, batch)
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)
-        model = _build(build_model, config, shape, len(source.class_names))
-        _compile(model, config, steps, len(source.class_names))
+        model = _build(build_model, config, shape, task.output_shape(shape, classes))
+        _compile(model, config, steps, task, classes)
         first = _restore(model, run, rows)
     del rows[first:]
-    history_names = history.columns(len(source.class_names) > 5)
     if first:
         (console.print if console else logging.info)(f"going on after epoch {first} in {run.path}")
     feed, _ = data.train_pipeline(
@@ -113,8 +119,8 @@ def train(
     if config.schedule == "plateau":
         hooks.append(callbacks.Plateau(config, rows, steps))
     title = f"{model_record['name']} on {source.name}"
-    hooks += [callbacks.Record(run, rows, history_names, title), callbacks.TensorBoard(run)]
-    bar = ProgressBar(console, config.epochs, steps, batch) if console else None
+    hooks += [callbacks.Record(run, rows, task, classes, title), callbacks.TensorBoard(run)]
+    bar = ProgressBar(console, config.epochs, steps, batch, task.measures(classes)) if console else None
     try:
         model.fit(
             feed, validation_data=validation, epochs=config.epochs, initial_epoch=first,
@@ -125,11 +131,16 @@ def train(
     finally:
         if bar:
             bar.close()
-    return _result(rows, run, first)
+    return _result(rows, run, first, task)
 
 
 def _check_labels(source: "data.Source"):
     """Refuses labels outside the classes where they are at hand; `data.load` has checked the sets that it reads."""
+    if source.task == "segmentation":
+        for name in ("train", "test"):
+            if isinstance(source.split(name), PairArrays):
+                source.split(name).check()
+        return
     for name in ("train", "test"):
         labels = getattr(source.split(name), "numbers", None)
         if labels is not None and len(labels) and not 0 <= np.min(labels) <= np.max(labels) < len(source.class_names):
@@ -139,13 +150,14 @@ def _check_labels(source: "data.Source"):
             )
 
 
-def _build(build_model, config: TrainConfig, shape: tuple[int, ...], classes: int) -> keras.Model:
+def _build(build_model, config: TrainConfig, shape: tuple[int, ...], outputs: tuple[int, ...]) -> keras.Model:
     with _precision(config.mixed_precision):
         model = build_model()
     if tuple(model.input_shape) != (None, *shape):
         raise InputError(f"The model must take images of shape {shape}. Received: {tuple(model.input_shape)[1:]}")
-    if tuple(model.output_shape) != (None, classes):
-        raise InputError(f"The model must give {classes} outputs. Received: {tuple(model.output_shape)[1:]}")
+    if tuple(model.output_shape) != (None, *outputs):
+        wanted = outputs[0] if len(outputs) == 1 else outputs
+        raise InputError(f"The model must give {wanted} outputs. Received: {tuple(model.output_shape)[1:]}")
     if model.outputs[0].dtype != "float32":
         raise InputError(
             f"The model's outputs must be float32, in mixed precision too. Received: {model.outputs[0].dtype}"
@@ -164,14 +176,11 @@ def _precision(name: str):
         keras.config.set_dtype_policy(before)
 
 
-def _compile(model: keras.Model, config: TrainConfig, steps: int, classes: int):
-    metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-    if classes > 5:
-        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
+def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int):
     model.compile(
         optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model),
-        loss=losses.SmoothedCrossentropy(config.label_smoothing, from_logits=not ends_in_softmax(model)),
-        metrics=metrics,
+        loss=task.loss(config.label_smoothing, not ends_in_softmax(model)),
+        metrics=task.metrics(classes),
         # XLA compiles for minutes on a CPU and its convolutions are slower there than oneDNN's and ours.
         jit_compile=False,
         auto_scale_loss=False,  # optimizers.build has done it
@@ -197,5 +206,5 @@ def _restore(model: keras.Model, run: RunFolder, rows: list[history.Row]) -> int
     return 0
 
 
-def _result(rows: list[history.Row], run: RunFolder, first: int) -> Result:
-    return Result(rows, history.best(rows) or 0, run.path, first)
+def _result(rows: list[history.Row], run: RunFolder, first: int, task: Task) -> Result:
+    return Result(rows, history.best(rows, task.best) or 0, run.path, first, task)

@@ -1,7 +1,9 @@
-"""Cross-entropy of integer labels with label smoothing, on logits or probabilities."""
+"""Cross-entropy of integer labels with label smoothing, on logits or probabilities, of images or of their pixels."""
 
 import keras
 import tensorflow as tf
+
+from kerascnn.data.masks import IGNORE
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -33,17 +35,48 @@ class SmoothedCrossentropy(keras.losses.Loss):
             Float tensor [batch]; a zero for an empty batch.
         """
         labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+        return _not_empty(self._each(labels, y_pred))
+
+    def _each(self, labels, y_pred):
+        """Loss of each label, [...] of outputs [..., classes]."""
         plain = keras.ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=self.from_logits)
         if not self.smoothing:
-            return _not_empty(plain)
+            return plain
         if self.from_logits:
             log_p = keras.ops.log_softmax(y_pred)
         else:
             log_p = keras.ops.log(keras.ops.clip(y_pred, keras.config.epsilon(), 1.0))
-        return _not_empty((1 - self.smoothing) * plain - self.smoothing * keras.ops.mean(log_p, axis=-1))
+        return (1 - self.smoothing) * plain - self.smoothing * keras.ops.mean(log_p, axis=-1)
 
     def get_config(self):
         return {**super().get_config(), "smoothing": self.smoothing, "from_logits": self.from_logits}
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class PixelCrossentropy(SmoothedCrossentropy):
+    """The mean of `SmoothedCrossentropy` over the pixels of an image whose mask is not IGNORE.
+
+    Each image counts the same, whatever part of it is ignored, so that the loss of a batch is the mean of its images'
+    losses, however the batch is shared among devices. An image that is ignored altogether has the loss 0.
+    """
+
+    def call(self, y_true, y_pred):
+        """Loss of each image.
+
+        Args:
+            y_true: integer masks [batch, height, width].
+            y_pred: logits or probabilities [batch, height, width, classes].
+
+        Returns:
+            Float tensor [batch]; a zero for an empty batch.
+        """
+        masks = keras.ops.cast(y_true, "int32")
+        counts = keras.ops.not_equal(masks, IGNORE)
+        each = self._each(keras.ops.where(counts, masks, 0), y_pred)
+        # Chosen, not multiplied: infinity * 0 is NaN.
+        total = keras.ops.sum(keras.ops.where(counts, each, 0.0), axis=(1, 2))
+        pixels = keras.ops.sum(keras.ops.cast(counts, total.dtype), axis=(1, 2))
+        return _not_empty(total / keras.ops.maximum(pixels, 1.0))
 
 
 def _not_empty(values):

@@ -2,10 +2,13 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kerascnn.training.tasks import TITLES
 
 _REFRESH = 0.2  # seconds; reading a metric waits for the device, so not at each step
 
@@ -18,10 +21,12 @@ class ProgressBar(keras.callbacks.Callback):
         epochs: of the whole run.
         steps: per epoch.
         batch_size: examples per step.
+        measures: what is measured beside the loss.
     """
 
-    def __init__(self, console: Console, epochs: int, steps: int, batch_size: int):
+    def __init__(self, console: Console, epochs: int, steps: int, batch_size: int, measures: Sequence[str]):
         super().__init__()
+        self._measures = measures
         self._console, self._epochs, self._steps, self._batch = console, epochs, steps, batch_size
         self._bar = None
         self._shown = self._began = self._trained = 0.0
@@ -43,18 +48,24 @@ class ProgressBar(keras.callbacks.Callback):
             return
         self._shown = now
         rate = (batch + 1) * self._batch / (now - self._began)
-        text = f"loss {float(logs['loss']):.4f}  accuracy {float(logs['accuracy']):.2%}  {rate:,.0f} images/s"
+        measured = "  ".join(f"{TITLES[name]} {float(logs[name]):.2%}" for name in self._measures)
+        text = f"loss {float(logs['loss']):.4f}  {measured}  {rate:,.0f} images/s"
         self._bar.update(self._task, completed=batch + 1, text=text)
 
     def on_epoch_end(self, epoch, logs=None):
         self.close()
         logs = logs or {}
         rate = self._steps * self._batch / max(self._trained - self._began, 1e-9)
-        top5 = f", top-5 {logs['val_top5']:.2%}" if math.isfinite(logs.get("val_top5", math.nan)) else ""
+        trained = "  ".join(f"{TITLES[name]} {logs[name]:.2%}" for name in self._measures if name != "top5")
+        validated = ", ".join(
+            f"{TITLES[name]} {logs['val_' + name]:.2%}"
+            for name in self._measures
+            if math.isfinite(logs.get(f"val_{name}", math.nan))
+        )
         width = len(str(self._epochs))
         self._console.print(
-            f"epoch {epoch + 1:{width}d}/{self._epochs}  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.2%}  "
-            f"validation: loss {logs['val_loss']:.4f}, accuracy {logs['val_accuracy']:.2%}{top5}  "
+            f"epoch {epoch + 1:{width}d}/{self._epochs}  loss {logs['loss']:.4f}  {trained}  "
+            f"validation: loss {logs['val_loss']:.4f}, {validated}  "
             f"{time.monotonic() - self._began:.1f} s ({rate:,.0f} images/s)",
             highlight=False,
             soft_wrap=True,

@@ -98,14 +98,15 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What keeps `new` from going on with `old`, in words; more epochs do not."""
-    before, after = _flat(json.loads(json.dumps(old))), _flat(json.loads(json.dumps(new)))
+    # Runs of the first release, which knew one task only, do not name it.
+    before, after = (_flat({"task": "classification", **json.loads(json.dumps(record))}) for record in (old, new))
     words = []
     for name in sorted(set(before) | set(after)):
         was, now = before.get(name), after.get(name)
         if was == now or name.startswith(_IRRELEVANT):
             continue
         if name == "training.epochs" and now > was:
-            if before.get("training.schedule") in ("cosine", "step", "exponential"):
+            if before.get("training.schedule") in ("cosine", "step", "exponential", "poly"):
                 logging.warning(
                     "epochs was raised from %s to %s: the %s schedule is stretched from here on, so the result is not "
                     "that of one uninterrupted run.", was, now, before["training.schedule"],

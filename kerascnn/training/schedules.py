@@ -58,6 +58,8 @@ def learning_rate(config: TrainConfig, steps_per_epoch: int) -> float | keras.op
         boundaries = [round(part * total) - 1 for part in config.milestones]  # Keras keeps the old value at a boundary
         values = [peak * config.decay_rate**i for i in range(len(boundaries) + 1)]
         schedule = schedules.PiecewiseConstantDecay(boundaries, values)
+    elif config.schedule == "poly":  # Chen et al. 2016 (arXiv:1606.00915), section 4.1.2: (1 - step / total)^0.9
+        schedule = schedules.PolynomialDecay(peak, total, end_learning_rate=0.0, power=0.9)
     elif config.schedule == "exponential":
         schedule = schedules.ExponentialDecay(peak, total, config.decay_rate)
     else:

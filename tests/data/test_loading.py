@@ -80,7 +80,7 @@ def test_bad_synthetic_options(options):
     [
         ("fashion_mnits", "near names: fashion_mnist.*'fashion_mnits'"),
         ("cifar_10", "near names: .*cifar10"),
-        ("qqqqqq", "built in: digits, synthetic, mnist, fashion_mnist"),
+        ("qqqqqq", "built in: digits, synthetic, shapes, mnist, fashion_mnist"),
         ("", "must exist. Received: ''"),
         ("/no/such/folder", "must exist. Received: '/no/such/folder'"),
         ("./images", "must exist"),

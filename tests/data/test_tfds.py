@@ -74,8 +74,39 @@ class Broken(Tiny):
         raise ConnectionError("Max retries exceeded\nand much more")
 
 
-def make(builder, folder):
-    return source_from_builder(builder(data_dir=folder), builder.name)
+class WithMasks(Tiny):
+    """Masks beside labels, numbered as in `MASKS`."""
+
+    MASKS = [0, 1, 2]
+    MASK_NAME = "segmentation_mask"
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(),
+            self.MASK_NAME: tfds.features.Image(shape=(None, None, 1)),
+            "label": tfds.features.ClassLabel(num_classes=2),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _generate_examples(self, split, count):
+        for number in range(count):
+            shape = [4 + number % 3, 5]
+            mask = np.full([*shape, 1], self.MASKS[number % len(self.MASKS)], np.uint8)
+            mask[0, 0] = 255
+            yield number, {"image": np.full([*shape, 3], 9, np.uint8), self.MASK_NAME: mask, "label": number % 2}
+
+
+class OxfordIIITPet(WithMasks):
+    name = "oxford_iiit_pet"
+    MASKS = [1, 2, 3]
+
+
+class OtherMasks(WithMasks):
+    MASK_NAME = "depth"
+
+
+def make(builder, folder, task="classification"):
+    return source_from_builder(builder(data_dir=folder), builder.name, task)
 
 
 def test_source(tmp_path):
@@ -164,3 +195,45 @@ def test_no_network(tmp_path, monkeypatch):
 def test_unknown_config():
     with pytest.raises(InputError, match="no such data set .*'cifar10/foo'"):
         data.load("cifar10/foo")
+
+
+@pytest.mark.parametrize(
+    ("builder", "class_names"), [(WithMasks, ("0", "1", "2")), (OxfordIIITPet, ("pet", "background", "outline"))]
+)
+def test_sets_with_masks(tmp_path, builder, class_names):
+    source = make(builder, tmp_path, "segmentation")
+    assert source.class_names == class_names and source.task == "segmentation"
+    assert source.sizes == {"train": 20, "test": 5} and source.take(3).sizes == {"train": 3, "test": 3}
+    found = set()
+    for image, mask in source.dataset("train").as_numpy_iterator():
+        assert image.shape == (*mask.shape, 3) and mask[0, 0] == 255 and len(np.unique(mask.ravel()[1:])) == 1
+        found.add(int(mask[1, 1]))
+    assert found == {0, 1, 2}
+    assert make(builder, tmp_path).class_names == ("0", "1")  # as a set of labels
+
+
+@pytest.mark.parametrize("cache", [pipeline.CACHE_BYTES, 0])
+def test_pipelines_of_masks(tmp_path, monkeypatch, cache):
+    """In memory and through the shuffle buffer: every example once an epoch, and a restart continues."""
+    monkeypatch.setattr(pipeline, "CACHE_BYTES", cache)
+    source = make(WithMasks, tmp_path, "segmentation")
+    settings = dict(image_shape=(5, 5, 3), preprocessing=CIFAR, batch_size=5, seed=7, epochs=2)
+    dataset, steps = data.train_pipeline(source, **settings)
+    assert steps == 4
+    masks = np.concatenate([mask for _, mask in dataset.as_numpy_iterator()])
+    for epoch in masks[:, 2, 2].reshape(2, 20):
+        assert np.bincount(epoch).tolist() == [7, 7, 6]
+    rest, _ = data.train_pipeline(source, **settings, first_epoch=1)
+    np.testing.assert_array_equal(np.concatenate([mask for _, mask in rest.as_numpy_iterator()]), masks[20:])
+
+
+def test_numbers_below_the_first_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(OxfordIIITPet, "MASKS", [0, 1])
+    with pytest.raises(InputError, match="holds the numbers of the classes. Received: another at position 0"):
+        data.check_images(make(OxfordIIITPet, tmp_path, "segmentation"))
+
+
+@pytest.mark.parametrize("builder", [Tiny, OtherMasks])
+def test_sets_without_masks_are_refused_for_segmentation(tmp_path, builder):
+    with pytest.raises(InputError, match="one mask called segmentation_mask or segmentation_label. .* 0 masks"):
+        make(builder, tmp_path, "segmentation")

@@ -79,12 +79,28 @@ def test_both_signatures_over_http(url, picture, loaded, monkeypatch):
     names, values = loaded.classify([picture.read_bytes()])
     by_path, by_contents = client.classify([picture, picture.read_bytes()])
     assert by_path == by_contents and [name for name, _ in by_path] == [name.decode() for name in names[0]]
-    np.testing.assert_allclose([value for _, value in by_path], values[0], rtol=1e-6)
+    np.testing.assert_allclose([value for _, value in by_path], values[0], rtol=1e-5)
     images = np.random.default_rng(0).normal(size=(3, *SHAPE))
     probabilities = client.probabilities(images)
     assert probabilities.shape == (3, len(NAMES)) and probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, loaded.predict(images), rtol=1e-6)
     assert Client(url, "m", version=3).ready()
+
+
+def test_segmentation_over_http(url, picture, monkeypatch):
+    maps = np.arange(8).reshape(2, 2, 2) % 3
+    probabilities = np.eye(3)[maps]
+    rows = [{"class_map": m.tolist(), "probabilities": p.tolist()} for m, p in zip(maps, probabilities, strict=True)]
+    monkeypatch.setattr(Stub, "answer", (200, json.dumps({"predictions": rows}).encode()))
+    found = Client(url, "m").segment([picture, picture])
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, maps)
+    with pytest.raises(InputError, match="for classification"):
+        Client(url, "m").classify([picture, picture])
+    monkeypatch.setattr(Stub, "answer", (200, json.dumps({"predictions": probabilities.tolist()}).encode()))
+    np.testing.assert_array_equal(Client(url, "m").probabilities(np.zeros([2, 2, 2, 3])), probabilities)
+    with pytest.raises(InputError, match="for segmentation"):
+        Client(url, "m").segment([picture, picture])
 
 
 def test_a_refusal_says_what_the_server_said(url, picture):

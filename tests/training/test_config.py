@@ -21,7 +21,7 @@ def fresh_keras():
         {"batch_size": 0},
         {"epochs": 0},
         {"optimizer": "lion"},
-        {"schedule": "poly"},
+        {"schedule": "cubic"},
         {"augment": "mixup"},
         {"mixed_precision": "float8"},
         {"strategy": "tpu"},
@@ -92,7 +92,7 @@ def test_digits_are_not_mirrored(data, augment):
 
 
 def test_unknown_recipe_or_field():
-    with pytest.raises(InputError, match="cifar, lenet, imagenet, vit. Received: vgg"):
+    with pytest.raises(InputError, match="cifar, lenet, imagenet, vit, segmentation. Received: vgg"):
         recipes.resolve("vgg")
     with pytest.raises(InputError, match="Received: rate"):
         recipes.resolve("cifar", rate=1)

@@ -1,0 +1,125 @@
+"""Generated images of shapes with exact masks, to train and compare networks for segmentation without a download.
+
+Each image has a noisy background of smoothly varying random colour and one to a few shapes of random kind, colour,
+place, angle, aspect ratio and size, later ones in front of earlier ones. Nothing within a shape says what it is: its
+colours are those of the background, and only its outline tells its class. Sizes vary several times over, so that a
+network needs large and small receptive fields. Edges in the image are anti-aliased; a pixel of the mask has the class
+of the shape that holds the pixel's centre.
+"""
+
+import re
+
+import numpy as np
+
+from kerascnn._errors import InputError
+from kerascnn.data.masks import PairArrays
+from kerascnn.data.source import Source
+from kerascnn.data.synthetic import smooth_pattern
+
+SHAPES = ("ellipse", "rectangle", "triangle", "ring", "cross")
+_DIAMETERS = (0.25, 0.7)  # smallest and largest, as parts of the image's shorter side
+_ASPECTS = (0.6, 1.0)
+_MIDDLES = (0.2, 0.8)  # where in the image
+_CONTRAST = 80  # between the mean colours of a shape and the background, of 0 to 255, root of the sum of squares
+_TEXTURE = 0.3  # of the full range: how much a colour varies within a shape or the background
+_NOISE = (25, 5)  # at each pixel and channel of the background and of a shape, at most
+
+
+def load_shapes(options: str = "", seed: int = 0) -> Source:
+    """Generates a set.
+
+    Args:
+        options: a size and named numbers in any order, separated by commas:
+            "96x96x3,classes=6,examples=400,test=100,objects=3". Without them: 64x64x3, 4 classes (background, ellipse,
+            rectangle, triangle; a ring and a cross are the next), 2,048 training examples, an eighth as many for
+            testing, at most 2 shapes in an image.
+        seed: any integer from 0 to 2**32 - 1; options and seed determine every pixel.
+
+    Returns:
+        A source for segmentation, whose class 0 is the background.
+
+    Raises:
+        InputError: an option that does not exist or a value that is out of range.
+    """
+    (height, width, channels), numbers = _parse(options)
+    random = np.random.RandomState(seed)  # the legacy generator, because its stream will never change
+    splits = {}
+    for split, size in (("train", numbers["examples"]), ("test", numbers["test"])):
+        pixels = np.empty([size, height, width, channels], np.uint8)
+        masks = np.empty([size, height, width], np.uint8)
+        for index in range(size):
+            pixels[index], masks[index] = _scene(random, height, width, channels, numbers)
+        splits[split] = PairArrays(pixels, masks, numbers["classes"])
+    class_names = ("background", *SHAPES[: numbers["classes"] - 1])
+    name = "shapes" + (":" + options if options else "")
+    return Source(name, class_names, (height, width, channels), splits, task="segmentation")
+
+
+def _parse(options):
+    shape, numbers = (64, 64, 3), {"classes": 4, "examples": 2048, "test": None, "objects": 2}
+    for option in filter(None, options.split(",")):
+        size = re.fullmatch(r"(\d+)x(\d+)x([13])", option)
+        named = re.fullmatch(r"(\w+)=(\d+)", option)
+        if size:
+            shape = tuple(int(number) for number in size.groups())
+        elif named and named[1] in numbers:
+            numbers[named[1]] = int(named[2])
+        else:
+            rule = "Options of shapes are HEIGHTxWIDTHx1 or x3, classes=, examples=, test= and objects="
+            raise InputError(f"{rule}. Received: {option!r}")
+    if numbers["test"] is None:
+        numbers["test"] = max(numbers["examples"] // 8, 1)
+    if min(shape[:2]) < 8 or min(numbers.values()) < 1 or not 2 <= numbers["classes"] <= len(SHAPES) + 1:
+        rule = f"shapes needs sizes of 8 or more, 2 to {len(SHAPES) + 1} classes, and numbers of 1 or more"
+        raise InputError(f"{rule}. Received: {options!r}")
+    return shape, numbers
+
+
+def _scene(random, height, width, channels, numbers):
+    background = random.uniform(40, 215, channels)
+    image = _textured(random, background, height, width, _NOISE[0])
+    mask = np.zeros([height, width], np.uint8)
+    y, x = np.mgrid[:height, :width] + 0.5
+    for _ in range(random.randint(1, numbers["objects"] + 1)):
+        label = random.randint(1, numbers["classes"])
+        distance = _distance(random, SHAPES[label - 1], y, x, height, width)
+        colour = background
+        while np.linalg.norm(colour - background) < _CONTRAST * np.sqrt(channels / 3):
+            colour = random.uniform(40, 215, channels)
+        cover = np.clip(0.5 - distance, 0, 1)[..., None]  # the part of each pixel that the shape covers, nearly
+        image = image * (1 - cover) + _textured(random, colour, height, width, _NOISE[1]) * cover
+        mask[distance < 0] = label
+    return np.clip(np.round(image), 0, 255).astype(np.uint8), mask
+
+
+def _textured(random, colour, height, width, noise):
+    varied = colour + _TEXTURE * (smooth_pattern(random, height, width, len(colour)) - 127.5)
+    return varied + random.randint(-noise, noise + 1, varied.shape)
+
+
+def _distance(random, shape, y, x, height, width):
+    """Signed distance of each pixel's centre to the edge of a random shape, negative inside, exact near the edge."""
+    low, high = np.log(_DIAMETERS)
+    a = 0.5 * min(height, width) * np.exp(random.uniform(low, high))  # half the longer side
+    b = a * random.uniform(*_ASPECTS)
+    angle = random.uniform(0, 2 * np.pi)
+    middle = random.uniform(*_MIDDLES, 2) * (height, width)
+    u = np.cos(angle) * (x - middle[1]) + np.sin(angle) * (y - middle[0])
+    v = np.cos(angle) * (y - middle[0]) - np.sin(angle) * (x - middle[1])
+    if shape == "ellipse":
+        return _ellipse(u, v, a, b)
+    if shape == "rectangle":
+        return np.maximum(np.abs(u) - a, np.abs(v) - b)
+    if shape == "triangle":  # two equal sides, the base is 2b wide and 2a below the tip
+        return np.maximum(u - a, (2 * a * np.abs(v) - b * (u + a)) / np.hypot(2 * a, b))
+    if shape == "ring":
+        return np.maximum(_ellipse(u, v, a, b), -_ellipse(u, v, 0.5 * a, 0.5 * b))
+    arm = 0.35 * b
+    bars = (np.maximum(np.abs(u) - a, np.abs(v) - arm), np.maximum(np.abs(u) - arm, np.abs(v) - b))
+    return np.minimum(*bars)
+
+
+def _ellipse(u, v, a, b):
+    """(f - 1) f / |gradient| of f = |(u / a, v / b)|: the distance to first order."""
+    value = np.hypot(u / a, v / b)
+    return value * (value - 1) / np.maximum(np.hypot(u / a**2, v / b**2), 1e-9)

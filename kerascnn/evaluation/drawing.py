@@ -1,0 +1,152 @@
+"""Masks drawn over images."""
+
+import colorsys
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from kerascnn._errors import InputError
+from kerascnn._files import replace_with
+from kerascnn.data.masks import IGNORE
+
+_OPACITY = 0.55
+_ROW = 2.0  # inches of an image in a picture of several
+_LISTED = 24  # classes in a legend, at most
+
+
+def class_colours(class_names: Sequence[str]) -> np.ndarray:
+    """A colour for each class, always the same for the same number.
+
+    Args:
+        class_names: in the order of the numbers.
+
+    Returns:
+        float64 [classes, 3], red, green and blue from 0 to 1.
+    """
+    strong = colormaps["tab10"].colors[:7] + colormaps["tab10"].colors[8:]  # without its grey
+    colours = [colorsys.hsv_to_rgb(0.618034 * number % 1, 0.8, 0.95) for number in range(len(class_names))]
+    first = 1 if class_names and class_names[0] == "background" else 0
+    colours[first : first + len(strong)] = strong[: len(class_names) - first]
+    return np.array(colours, np.float64)
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+    """An image with its mask in colours over it, and the borders between classes in white.
+
+    Args:
+        image: uint8 [height, width, 1 or 3].
+        mask: [height, width] class numbers; a class 0 called "background" stays clear, what has no class becomes grey.
+        class_names: in the order of the numbers.
+
+    Returns:
+        uint8 [height, width, 3].
+
+    Raises:
+        InputError: the mask is not of the image's size.
+    """
+    if image.shape[:2] != mask.shape:
+        raise InputError(f"The mask must be of the image's size {image.shape[:2]}. Received: {mask.shape}")
+    pixels = np.broadcast_to(image, [*mask.shape, 3]) / 255
+    colours = np.full([IGNORE + 1, 3], 0.5)
+    colours[: len(class_names)] = class_colours(class_names)
+    opacity = np.full([IGNORE + 1], _OPACITY)
+    if class_names[0] == "background":
+        opacity[0] = 0
+    share = opacity[mask][..., None]
+    grey = pixels @ (0.299, 0.587, 0.114)  # under a colour, so that the image's own does not change it
+    drawn = np.where(share > 0, grey[..., None] * (1 - share) + colours[mask] * share, pixels)
+    edge = np.zeros(mask.shape, bool)
+    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    edge[1:] |= mask[1:] != mask[:-1]
+    drawn[edge] = 0.25 * drawn[edge] + 0.75
+    return np.round(255 * drawn).astype(np.uint8)
+
+
+def plot_segmentation(
+    images: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray] | None,
+    predictions: Sequence[np.ndarray] | Mapping[str, Sequence[np.ndarray]],
+    class_names: Sequence[str],
+    path: str | os.PathLike,
+    title: str = "",
+) -> None:
+    """Writes a PNG: images in columns; each alone, with its true mask, and with the predicted ones drawn over it.
+
+    Args:
+        images: uint8 [height, width, 1 or 3] each.
+        masks: [height, width] true class numbers each, 255 where there is none; None: not known.
+        predictions: [height, width] predicted class numbers each; of several networks by their names.
+        class_names: in the order of the numbers.
+        path: the PNG.
+        title: above all.
+
+    Raises:
+        InputError: no image, or not as many masks and predictions as images, or of other sizes.
+    """
+    named = predictions if isinstance(predictions, Mapping) else {"prediction": predictions}
+    rows = [*([] if masks is None else [("truth", masks)]), *named.items()]
+    counts = {len(images), *(len(drawn) for _, drawn in rows)}
+    if len(counts) != 1 or 0 in counts:
+        raise InputError(f"There must be as many masks as images, one at least. Received: {sorted(counts)}")
+    aspect = max(image.shape[0] / image.shape[1] for image in images)
+    listed = _legend(class_names, [mask for _, drawn in rows for mask in drawn])
+    rows = [("image", None), *rows]
+    size = (max(_ROW * len(images), 4.0) + 0.4, _ROW * aspect * len(rows) + 0.45 + 0.35 * bool(title))
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    grid = figure.subplots(len(rows), len(images), squeeze=False)
+    for axes_row, (label, drawn) in zip(grid, rows, strict=True):
+        for index, axes in enumerate(axes_row):
+            picture = np.broadcast_to(images[index], [*images[index].shape[:2], 3])
+            axes.imshow(picture if drawn is None else overlay(images[index], drawn[index], class_names))
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        axes_row[0].set_ylabel(label)
+    figure.legend(handles=listed, loc="outside lower center", ncols=min(len(listed), 6), frameon=False)
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def plot_overlay(image: np.ndarray, mask: np.ndarray, class_names: Sequence[str], path: str | os.PathLike) -> None:
+    """Writes a PNG of one image with its mask over it, and the share of the pixels of each class below.
+
+    Args:
+        image: uint8 [height, width, 1 or 3].
+        mask: [height, width] class numbers.
+        class_names: in the order of the numbers.
+        path: the PNG.
+    """
+    aspect = image.shape[0] / image.shape[1]
+    width = float(np.clip(image.shape[1] / 100, 4.5, 10))
+    shares = np.bincount(mask.ravel(), minlength=IGNORE + 1) / mask.size
+    listed = _legend(class_names, [mask], shares)
+    columns = max(1, int(width / 2))
+    size = (width, width * aspect + 0.15 + 0.26 * -(-len(listed) // columns))
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(overlay(image, mask, class_names))
+    axes.axis("off")
+    figure.legend(handles=listed, loc="outside lower center", ncols=columns, frameon=False)
+    _save(figure, path)
+
+
+def _legend(class_names, masks, shares=None):
+    """A patch for each class that is in one of the masks, the most frequent first where shares are given."""
+    colours = class_colours(class_names)
+    found = [number for number in range(len(class_names)) if any((mask == number).any() for mask in masks)]
+    if shares is not None:
+        found.sort(key=lambda number: -shares[number])
+    patches = []
+    for number in found[:_LISTED]:
+        clear = number == 0 and class_names[0] == "background"
+        label = class_names[number] if shares is None else f"{class_names[number]} {shares[number]:.1%}"
+        patches.append(Patch(facecolor="white" if clear else colours[number], edgecolor="0.4", label=label))
+    return patches
+
+
+def _save(figure, path):
+    with replace_with(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -1,0 +1,225 @@
+"""Sets with masks: the generated shapes, PNGs of class numbers, folders of pairs, and what is refused."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kerascnn import data
+from kerascnn._errors import InputError
+from kerascnn._preprocessing import CIFAR
+from kerascnn.data.masks import IGNORE, PairStream, decode_mask
+
+RANDOM = np.random.RandomState(0)
+
+
+def png(mask, mode="L", **options):
+    image = Image.fromarray(mask)
+    if mode == "P":
+        image.putpalette(RANDOM.randint(0, 256, 3 * (int(mask.max()) + 1)).astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    (image if mode in ("L", "P") else image.convert(mode)).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def write_pairs(folder, masks, mode="L"):
+    """Random images with the masks given, 00.png, 01.png, ..."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number, mask in enumerate(masks):
+        pixels = RANDOM.randint(0, 256, (*mask.shape, 3)).astype(np.uint8)
+        tf.io.write_file(str(folder / "images" / f"{number:02}.png"), tf.io.encode_png(pixels))
+        (folder / "masks" / f"{number:02}.png").write_bytes(png(mask, mode))
+    return folder
+
+
+def some_masks(count, classes=3):
+    masks = [RANDOM.randint(0, classes, (6 + number % 3, 7)).astype(np.uint8) for number in range(count)]
+    masks[0][0, 0] = classes - 1
+    masks[0][0, 1] = IGNORE
+    return masks
+
+
+@pytest.mark.parametrize("classes", [2, 4, 14, 256])
+@pytest.mark.parametrize(("mode", "options"), [("L", {}), ("P", {}), ("P", {"transparency": 0})])
+def test_a_mask_holds_the_numbers_of_the_file(classes, mode, options):
+    """Pillow writes palettes of 2, 4 and 16 colours with 1, 2 and 4 bits a pixel."""
+    mask = RANDOM.randint(0, classes, (9, 11)).astype(np.uint8)
+    mask[0, 0] = classes - 1
+    np.testing.assert_array_equal(decode_mask(tf.constant(png(mask, mode, **options))), mask)
+
+
+def test_a_mask_of_single_bits():
+    mask = RANDOM.randint(0, 2, (5, 6)).astype(bool)
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "PNG")
+    np.testing.assert_array_equal(decode_mask(tf.constant(file.getvalue())), mask)
+
+
+@pytest.mark.parametrize("contents", [b"", b"no png", png(np.zeros([4, 5], np.uint8), "RGB"), b"\x89PNG\r\n\x1a\n",
+                                      png(np.zeros([4, 5], np.uint8), "I;16"), png(some_masks(1)[0], "P")[:60]],
+                         ids=["empty", "text", "colours", "short", "16 bits", "cut"])  # fmt: skip
+def test_what_is_no_mask(tmp_path, contents):
+    folder = write_pairs(tmp_path / "a", some_masks(3))
+    (folder / "masks" / "01.png").write_bytes(contents)
+    with pytest.raises(InputError, match=r"whole PNG of class numbers.*Received: .*01.png$"):
+        data.load(folder)  # the masks are read for the number of classes
+    (folder / "classes.txt").write_text("a\nb\nc\n")
+    with pytest.raises(InputError, match=r"whole PNG of class numbers.*Received: .*01.png$"):
+        data.check_images(data.load(folder))
+
+
+def test_shapes_are_a_function_of_options_and_seed():
+    source = data.load("shapes:24x32x1,classes=6,examples=40,test=10,objects=5", seed=7)
+    assert source.class_names == ("background", "ellipse", "rectangle", "triangle", "ring", "cross")
+    assert source.task == "segmentation" and source.sizes == {"train": 40, "test": 10}
+    again = data.load("shapes:24x32x1,classes=6,examples=40,test=10,objects=5", seed=7)
+    for split in ("train", "test"):
+        one, two = source.split(split), again.split(split)
+        assert one.pixels.tobytes() == two.pixels.tobytes() and one.masks.tobytes() == two.masks.tobytes()
+    assert set(np.unique(one.masks)) <= set(range(6)) == set(np.unique(source.split("train").masks))
+    other = data.load("shapes:24x32x1,classes=6,examples=40,test=10,objects=5", seed=8)
+    assert other.split("test").pixels.tobytes() != one.pixels.tobytes()
+    image, mask = next(iter(source.dataset("train")))
+    assert image.shape == (24, 32, 1) and mask.shape == (24, 32) and image.dtype == mask.dtype == tf.uint8
+
+
+def test_colours_do_not_give_the_class_away():
+    """The mean colour of each shape is nearly the same; within a shape there is less noise than outside."""
+    split = data.load("shapes:32x32x3,classes=4,examples=300,test=1").split("train")
+    means = [split.pixels[split.masks == label].mean() for label in range(4)]
+    assert max(means) - min(means) < 12
+    rough = np.abs(np.diff(split.pixels.astype(int), axis=2)).mean(axis=3)
+    inside = (split.masks[:, :, 1:] > 0) & (split.masks[:, :, 1:] == split.masks[:, :, :-1])
+    assert rough[inside].mean() < 0.5 * rough[split.masks[:, :, 1:] == 0].mean()
+
+
+@pytest.mark.parametrize("options", ["classes=1", "classes=7", "4x32x3", "examples=0", "shape=3", "32x32x2", "32"])
+def test_shapes_that_are_refused(options):
+    with pytest.raises(InputError, match="Received: "):
+        data.load(f"shapes:{options}")
+
+
+def test_a_folder_that_is_divided(tmp_path):
+    masks = {"train": some_masks(4), "val": some_masks(2)}
+    for split, found in masks.items():
+        write_pairs(tmp_path / "set" / split, found, "P" if split == "val" else "L")
+    source = data.load(tmp_path / "set")
+    assert source.class_names == ("0", "1", "2") and source.sizes == {"train": 4, "test": 2}
+    for split, name in (("train", "train"), ("test", "val")):
+        for (image, mask), expected in zip(source.dataset(split), masks[name], strict=True):
+            np.testing.assert_array_equal(mask, expected)
+            assert image.shape == (*expected.shape, 3)
+    (tmp_path / "set" / "classes.txt").write_text("sky\nroad\ncar\ntree\n")
+    assert data.load(tmp_path / "set").class_names == ("sky", "road", "car", "tree")
+    assert data.load(tmp_path / "set", limit=1).sizes == {"train": 1, "test": 1}
+
+
+def test_a_folder_that_is_not_divided(tmp_path):
+    folder = write_pairs(tmp_path / "set", some_masks(11))
+    source = data.load(folder, task="segmentation")
+    assert source.sizes == {"train": 10, "test": 1}
+    assert not set(source.split("train").images) & set(source.split("test").images)
+    assert data.load(folder, seed=1).split("test").images != source.split("test").images
+    assert [mask.replace("masks", "images") for mask in source.split("train").masks] == source.split("train").images
+
+
+def lonely_image(folder):
+    (folder / "masks" / "01.png").unlink()
+
+
+def lonely_mask(folder):
+    (folder / "images" / "01.png").unlink()
+
+
+def two_of_a_name(folder):
+    (folder / "images" / "01.jpg").write_bytes(b"")
+
+
+def other_file(folder):
+    (folder / "masks" / "notes.txt").write_text("")
+
+
+def one_class_name(folder):
+    (folder / "classes.txt").write_text("sky\n")
+
+
+def same_class_names(folder):
+    (folder / "classes.txt").write_text("sky\nsky\n")
+
+
+def no_masks(folder):
+    for path in (folder / "masks").iterdir():
+        path.unlink()
+    (folder / "masks").rmdir()
+
+
+def one_class(folder):
+    for path in (folder / "masks").iterdir():
+        path.write_bytes(png(np.zeros([6, 7], np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lonely_image, "Every image must have a mask of its name. Received: .*images.01.png"),
+        (lonely_mask, "Every mask must have an image of its name. Received: .*masks.01.png"),
+        (two_of_a_name, "differ in more than their endings"),
+        (other_file, r"masks/ must hold files named .png. Received: .*notes.txt"),
+        (one_class_name, "2 to 255 different names, one a line. Received: 1 lines"),
+        (same_class_names, "different names"),
+        (no_masks, "must hold images/ and masks/"),
+        (one_class, "two classes or more"),
+    ],
+)
+def test_folders_that_are_refused(tmp_path, damage, message):
+    folder = write_pairs(tmp_path / "set", some_masks(3))
+    damage(folder)
+    with pytest.raises(InputError, match=message):
+        data.load(folder, task="segmentation")
+
+
+def test_masks_that_do_not_fit_are_named_when_they_are_read(tmp_path):
+    folder = write_pairs(tmp_path / "set", some_masks(6))
+    (folder / "classes.txt").write_text("a\nb\nc\n")
+    settings = dict(image_shape=(8, 8, 3), preprocessing=CIFAR, batch_size=2)
+    for mask, message in (
+        (np.zeros([5, 7], np.uint8), r"of its image's size. Received: image \(\d, 7\), mask \(5, 7\) in .*02.png"),
+        (np.full([8, 7], 3, np.uint8), "numbers from 0 to 2, or 255 where there is none. Received: 3 in .*02.png"),
+    ):
+        (folder / "masks" / "02.png").write_bytes(png(mask))
+        source = data.load(folder)
+        with pytest.raises(InputError, match=message):
+            data.check_images(source)
+        if "02" in "".join(source.split("train").images):
+            with pytest.raises(InputError, match=message):
+                data.train_pipeline(source, **settings)
+
+
+def test_a_stream_says_which_example_is_wrong():
+    source = data.load("shapes:8x8x3,classes=3,examples=3,test=2")
+
+    def read():
+        return tf.data.Dataset.from_tensor_slices((["a", "b", "c"], ["0", "0", "1"]))
+
+    def decode(image, mask):
+        with tf.control_dependencies([tf.debugging.Assert(mask == b"0", ["wrong"])]):
+            return tf.zeros([8, 8, 4], tf.uint8)
+
+    wrong = dataclasses.replace(source, splits={**source.splits, "train": PairStream(read, decode, 3)})
+    with pytest.raises(InputError, match="have a mask of its size.*Received: another at position 2"):
+        data.check_images(wrong)
+
+
+def test_a_set_for_another_task_is_refused(tmp_path):
+    folder = write_pairs(tmp_path / "set", some_masks(3))
+    for name in ("shapes", folder):
+        with pytest.raises(InputError, match="for classification must have labels. Received: .* which has masks"):
+            data.load(name, task="classification")
+    with pytest.raises(InputError, match="for segmentation must have masks. Received: 'digits', which has labels"):
+        data.load("digits", task="segmentation")
+    with pytest.raises(InputError, match="task must be one of classification, segmentation. Received: 'detection'"):
+        data.load("shapes", task="detection")
