@@ -13,12 +13,15 @@ from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.fractal_join import FractalJoin, FractalPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.max_pooling2d import MaxPooling2D
+from kerascnn.layers.pad_to_multiple import CropLike, PadToMultiple
+from kerascnn.layers.patch_merging import PatchMerging
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
 from kerascnn.layers.shake_shake import ShakeShake
 from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.weight_standardized_conv2d import WeightStandardizedConv2D
+from kerascnn.layers.window_attention import WindowAttention
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "ChannelSlice",
     "ConnectionTableConv2D",
     "Conv2D",
+    "CropLike",
     "DeepModel",
     "DeformableConv2D",
     "DepthwiseConv2D",
@@ -36,11 +40,14 @@ __all__ = [
     "FractalPath",
     "LocalResponseNormalization",
     "MaxPooling2D",
+    "PadToMultiple",
+    "PatchMerging",
     "RBFCodes",
     "SAFPooling2D",
     "ShakeShake",
     "Subsampling2D",
     "WeightStandardizedConv2D",
+    "WindowAttention",
     "ZeroPadShortcut",
     "scaled_tanh",
 ]

@@ -17,6 +17,7 @@ from kerascnn.weights._torch_layout import to_keras
 _HEAD = "head"  # the classifier is called so in every network
 _AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
+_DERIVED = ("relative_position_index", "attn_mask")  # of PyTorch's modules, which follow from the size of the windows
 _LISTED = 8  # names per list in an error message
 
 
@@ -88,6 +89,8 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
     modules: dict[str, dict[str, np.ndarray]] = {}
     for key, array in read_safetensors(path).items():
         module, _, entry = key.rpartition(".")
+        if entry in _DERIVED:
+            continue
         modules.setdefault(module, {})[entry] = array
     rules = _best({library: rules for library, rules in names.items() if library != "keras"}, modules, layers)
     if rules is None:
