@@ -24,7 +24,7 @@ class ReceptiveField:
     """What one position of a feature map sees of the input, per spatial axis."""
 
     size: tuple[int, ...]  # pixels from the first to the last that count, over all paths; may exceed the image
-    stride: tuple[float, ...]  # pixels between the fields of neighbouring positions
+    stride: tuple[float, ...]  # pixels between the fields of neighbouring positions; 0 where each sees all
     layer: str  # whose output the feature map is
     left_out: tuple[str, ...]  # layers that merge a branch which has seen the whole image, and so is not counted
     unknown: tuple[str, ...]  # layers whose windows are not known, as "name (Class)"; counted as one pixel
@@ -35,7 +35,8 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
 
     It is the hull of all pixels that can change the centre of the map, over all paths. Statistics of normalisation and
     the learnt offsets of deformable convolutions are taken as fixed. Branches that pool the whole image, the gates of
-    squeeze-and-excitation, are left out and named.
+    squeeze-and-excitation, are left out and named. Attention sees all tokens, and so the whole image; a map that was
+    flattened or pooled and became a map again is taken to, as the tokens of an MLP mixer do.
 
     Args:
         model: a functional or built sequential `keras.Model` of images [batch, height, width, channels], or of other
@@ -50,6 +51,12 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
     """
     graph = walk(model, input_shape)
     axes = _maps(graph)
+    whole = _whole_image(graph, axes)
+    if whole:
+        size = graph.inputs[0].shape[1:-1]
+        if None in size:
+            raise InputError(f"{whole} sees the whole image, whose size is open; pass input_shape. Received: {size}")
+        return ReceptiveField(size=size, stride=(0,) * len(size), layer=whole, left_out=(), unknown=())
     index, target, unknown = _last_map(graph, axes)
     centre = [(size or 1) // 2 for size in target.shape[1 : 1 + axes[target.number]]]
     found = _trace(graph, axes, index, target, centre)
@@ -82,6 +89,25 @@ def _maps(graph: Graph) -> dict[int, int]:
         if counts and _kind(call, counts[0]) not in ("global", "lost"):
             axes |= {value.number: counts[0] for value in call.outputs}
     return axes
+
+
+def _whole_image(graph: Graph, axes: dict[int, int]) -> str | None:
+    """The layer nearest to the last output that mixes all places, if one lies between the last map and the output."""
+    producer = {value.number: call for call in graph.calls for value in call.outputs}
+    rank = len(graph.inputs[0].shape)
+    waiting, seen = [graph.outputs[-1]], set()
+    while waiting:
+        value = waiting.pop(0)
+        if value.number in seen or value.number not in producer or value.number in axes:
+            continue
+        seen.add(value.number)
+        call = producer[value.number]
+        if not MIXING.isdisjoint(type(call.operation).__mro__):
+            return call.name
+        if len(value.shape) == rank and any(size != 1 for size in value.shape[1:-1]):
+            return call.name
+        waiting += call.inputs
+    return None
 
 
 def _last_map(graph: Graph, axes: dict[int, int]) -> tuple[int, Value, tuple[str, ...]]:
@@ -156,7 +182,7 @@ def _kind(call: Call, spatial: int) -> str:
         return "pointwise" if kept else "global"
     if isinstance(operation, keras.layers.Layer):
         bases = type(operation).__mro__
-        if any(kind in _GLOBAL for kind in bases):
+        if any(kind in _GLOBAL or kind in MIXING for kind in bases):
             return "global"
         known = any(kind in POINTWISE for kind in bases)
     else:
@@ -312,6 +338,11 @@ _GLOBAL = frozenset(
     )
 )
 
+# Layers whose output, tokens or a map, depends everywhere on all places of their input.
+MIXING: frozenset[type] = frozenset(_classes("Attention AdditiveAttention GroupQueryAttention MultiHeadAttention")) | {
+    layers.SelfAttention
+}
+
 # Layers whose output at a place depends on their inputs at that place alone; or, as said above, is taken to.
 POINTWISE: frozenset[type] = frozenset(
     _classes(
@@ -324,10 +355,12 @@ POINTWISE: frozenset[type] = frozenset(
         layers.BatchNormalization,
         layers.ChannelPool,
         layers.ChannelSlice,
+        layers.ClassToken,
         layers.DropPath,
         layers.FractalJoin,
         layers.FractalPath,  # not a map, but one number for all joins
         layers.LocalResponseNormalization,
+        layers.PositionEmbedding,
         layers.RBFCodes,
         layers.ShakeShake,
     )

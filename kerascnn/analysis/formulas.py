@@ -159,6 +159,11 @@ def _multi_head(call):
     return _heads(call, layer.num_heads, layer.num_heads, layer.key_dim, layer.value_dim, layer.attention_axes)
 
 
+def _self_attention(call):
+    """Scores and weighted sums; the projections are layers of their own."""
+    return 2 * call.y[1] * math.prod(call.y)
+
+
 def _grouped_query(call):
     layer = call.operation
     return _heads(call, layer.num_query_heads, layer.num_key_value_heads, layer.head_dim, layer.head_dim, (1,))
@@ -289,6 +294,7 @@ FORMULAS: dict[type, Formula] = {
     layers.DepthwiseConv2D: _kernel,
     layers.ConnectionTableConv2D: _kernel,
     layers.DeformableConv2D: _deformable,
+    layers.SelfAttention: _self_attention,
     layers.WeightStandardizedConv2D: _kernel,
     layers.WindowAttention: _window_attention,
 }
@@ -324,11 +330,13 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.BatchNormalization,
         layers.ChannelPool,
         layers.ChannelSlice,
+        layers.ClassToken,
         layers.FractalJoin,
         layers.FractalPath,
         layers.LocalResponseNormalization,
         layers.MaxPooling2D,
         layers.PatchMerging,
+        layers.PositionEmbedding,
         layers.RBFCodes,  # its fixed codes are +1 and -1
         layers.SAFPooling2D,
         layers.ShakeShake,

@@ -314,8 +314,9 @@ def _check_weights(info: _registry.ModelInfo, weights) -> str | None:
 
 
 def feature_strides(model: keras.Model) -> list[int]:
-    """Input size divided by output size, a power of two, for each output of a model made with `features_only=True`.
+    """Input size divided by output size for each output of a model made with `features_only=True`.
 
+    A power of two, but where an image of the only size that the model takes is cut into patches, say of 14 pixels.
     Builders record the list as `model.feature_strides`; this derives it again for a model read from a file.
 
     Args:
@@ -327,10 +328,14 @@ def feature_strides(model: keras.Model) -> list[int]:
     size = 4096  # so large that the rounding of odd sizes and of unpadded windows does not matter
     fixed, model.input_spec = model.input_spec, None  # else a model of known size refuses another
     try:
+        exact = False
         shapes = model.compute_output_shape((1, size, size, model.input_shape[3]))
     except ValueError:  # a layer, such as a position embedding, takes one size only
-        size, shapes = model.input_shape[1], model.output_shape
+        exact, size, shapes = True, model.input_shape[1], model.output_shape
     finally:
         model.input_spec = fixed
     shapes = shapes if isinstance(shapes, list) else [shapes]
-    return [1 << round(math.log2(size / shape[1])) for shape in shapes]
+    return [
+        size // shape[1] if exact and size % shape[1] == 0 else 1 << round(math.log2(size / shape[1]))
+        for shape in shapes
+    ]

@@ -4,6 +4,7 @@ from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.channel_pool import ChannelPool
 from kerascnn.layers.channel_slice import ChannelSlice
+from kerascnn.layers.class_token import ClassToken
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.deep_model import DeepModel
@@ -15,11 +16,14 @@ from kerascnn.layers.local_response_normalization import LocalResponseNormalizat
 from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.pad_to_multiple import CropLike, PadToMultiple
 from kerascnn.layers.patch_merging import PatchMerging
+from kerascnn.layers.position_embedding import PositionEmbedding
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
+from kerascnn.layers.self_attention import SelfAttention
 from kerascnn.layers.shake_shake import ShakeShake
 from kerascnn.layers.subsampling2d import Subsampling2D
+from kerascnn.layers.tanh_gelu import tanh_gelu
 from kerascnn.layers.weight_standardized_conv2d import WeightStandardizedConv2D
 from kerascnn.layers.window_attention import WindowAttention
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
@@ -29,6 +33,7 @@ __all__ = [
     "BatchNormalization",
     "ChannelPool",
     "ChannelSlice",
+    "ClassToken",
     "ConnectionTableConv2D",
     "Conv2D",
     "CropLike",
@@ -42,12 +47,15 @@ __all__ = [
     "MaxPooling2D",
     "PadToMultiple",
     "PatchMerging",
+    "PositionEmbedding",
     "RBFCodes",
     "SAFPooling2D",
+    "SelfAttention",
     "ShakeShake",
     "Subsampling2D",
     "WeightStandardizedConv2D",
     "WindowAttention",
     "ZeroPadShortcut",
     "scaled_tanh",
+    "tanh_gelu",
 ]

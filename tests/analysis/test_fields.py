@@ -112,8 +112,9 @@ def test_as_gradients_tell(name, size):
 def test_every_layer_of_this_package_has_its_place():
     own = {kind for kind in vars(layers).values() if inspect.isclass(kind) and issubclass(kind, L.Layer)}
     own = {kind for kind in own if not issubclass(kind, keras.Model)}
-    missing = {kind.__name__ for kind in own if not (set(fields.WINDOWS) | fields.POINTWISE) & set(kind.__mro__)}
-    assert not missing, f"add to WINDOWS or POINTWISE in kerascnn/analysis/fields.py: {sorted(missing)}"
+    placed = set(fields.WINDOWS) | fields.POINTWISE | fields.MIXING
+    missing = {kind.__name__ for kind in own if not placed & set(kind.__mro__)}
+    assert not missing, f"add to WINDOWS, POINTWISE or MIXING in kerascnn/analysis/fields.py: {sorted(missing)}"
 
 
 def test_stride():
@@ -177,6 +178,38 @@ def test_of_several_outputs_the_last_counts():
     y = L.Conv2D(4, 3, name="two")(x)
     assert analysis.receptive_field(keras.Model(image, [L.Identity()(x), y])).layer == "two"
     assert analysis.receptive_field(keras.Model(image, [y, L.Identity(name="x")(x)])).layer == "x"
+
+
+def _tokens(*between):
+    """Patches, flattened to 30 tokens, and layers on them."""
+    image = keras.Input((20, 24, 3))
+    x = L.Reshape((30, 6))(L.Conv2D(6, 4, 4)(image))
+    for layer in between:
+        x = layer(x)
+    return image, x
+
+
+def test_attention_sees_the_whole_image():
+    image, x = _tokens(layers.SelfAttention(2, name="attention"))
+    for output in (x, L.Reshape((5, 6, 2))(x), L.Dense(3)(L.Flatten()(L.Cropping1D((0, 29))(x)))):
+        found = analysis.receptive_field(keras.Model(image, output))
+        assert (found.size, found.stride) == ((20, 24), (0, 0)) and found.unknown == found.left_out == ()
+    assert found.layer == "attention"
+    on_map = L.MultiHeadAttention(2, 3, attention_axes=(1, 2))
+    x = L.Conv2D(6, 4, 4)(image)
+    assert analysis.receptive_field(keras.Model(image, on_map(x, x))).size == (20, 24)
+
+
+def test_a_map_that_was_flattened_sees_the_whole_image():
+    image, x = _tokens(L.Permute((2, 1)), L.Dense(30), L.Permute((2, 1)))
+    found = analysis.receptive_field(keras.Model(image, L.Reshape((5, 6, 6), name="map")(x)))
+    assert (found.size, found.stride, found.layer) == ((20, 24), (0, 0), "map")
+    pooled = L.GlobalAveragePooling2D()(L.Reshape((5, 6, 6))(x))
+    assert analysis.receptive_field(keras.Model(image, pooled)).size == (20, 24)
+    image = keras.Input((None, None, 3))
+    x = L.MultiHeadAttention(2, 3, attention_axes=(1, 2))(*[L.Conv2D(6, 4, 4)(image)] * 2)
+    with pytest.raises(InputError, match="pass input_shape"):
+        analysis.receptive_field(keras.Model(image, x))
 
 
 def test_open_sizes():

@@ -40,7 +40,7 @@ def loss_falls(name: str) -> None:
         name: registry name.
     """
     info = applications.model_info(name)
-    size = max(16, info.min_size)
+    size = -(-max(16, info.min_size) // info.size_multiple) * info.size_multiple
     x, y = digits(FEW if info.macs > HUGE else IMAGES, size)
     model = applications.create_model(name, input_shape=(size, size, 1), classes=10)
     optimizer, loss = keras.optimizers.Adam(RATES.get(name, 3e-4)), keras.losses.SparseCategoricalCrossentropy()

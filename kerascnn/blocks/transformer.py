@@ -1,0 +1,117 @@
+"""Transformer encoders over tokens [b, n, d], normalised before each branch.
+
+Dosovitskiy et al., An image is worth 16x16 words: transformers for image recognition at scale, 2020, arXiv:2010.11929,
+section 3.1. Initial values as in the authors' code: uniform kernels by Glorot's rule, biases N(0, 1e-6).
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+
+from kerascnn.blocks.drop_path import drop_path
+from kerascnn.layers.self_attention import SelfAttention
+
+_GLOROT = keras.initializers.GlorotUniform()
+_SQUARE = keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="uniform")  # Glorot's, of each d x d part
+_BIAS = keras.initializers.RandomNormal(stddev=1e-6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """What the blocks of an encoder have in common."""
+
+    heads: int
+    mlp_ratio: float = 4.0  # hidden width of the MLP / d
+    qkv_bias: bool = True  # of the projections to queries, keys and values
+    epsilon: float = 1e-6  # of the layer norms
+    activation: str | Callable = "gelu"  # of the MLP: exact GELU, or `kerascnn.layers.tanh_gelu`
+    dropout_rate: float = 0.0  # after every dense layer but the one for queries, keys and values (appendix B.1)
+
+
+def layer_norm(x, epsilon: float = 1e-6, *, name: str):
+    """Layer norm over the channels: [..., d] -> [..., d]."""
+    return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
+
+
+def dropout(x, rate: float, *, name: str):
+    """Dropout, where the rate is not 0."""
+    return keras.layers.Dropout(rate, name=name)(x) if rate else x
+
+
+def patch_embedding(x, patch: int, width: int, *, name: str = "patch_embedding"):
+    """A dense layer on each patch, as a convolution: [b, h, w, c] -> [b, h/patch, w/patch, width]."""
+    lecun = keras.initializers.LecunNormal()  # Flax's default, as in the authors' code
+    return keras.layers.Conv2D(width, patch, patch, kernel_initializer=lecun, name=name)(x)
+
+
+def tokens(x, *, name: str):
+    """A map as a sequence, row by row: [b, h, w, d] -> [b, h * w, d]; h and w must be known."""
+    return keras.layers.Reshape((x.shape[1] * x.shape[2], x.shape[3]), name=name)(x)
+
+
+def tokens_to_map(x, grid: tuple[int, int], *, name: str):
+    """The last h * w tokens as a map: [b, n, d] -> [b, h, w, d]; those before them are cut off."""
+    prefix = x.shape[1] - grid[0] * grid[1]
+    if prefix:
+        x = keras.layers.Cropping1D((prefix, 0), name=f"{name}_crop")(x)
+    return keras.layers.Reshape((*grid, x.shape[2]), name=name)(x)
+
+
+def token(x, index: int = 0, *, name: str):
+    """One token: [b, n, d] -> [b, d]; n must be known."""
+    x = keras.layers.Cropping1D((index, x.shape[1] - index - 1), name=f"{name}_crop")(x)
+    return keras.layers.Reshape((x.shape[2],), name=name)(x)
+
+
+def self_attention(x, heads: int, *, width: int | None = None, qkv_bias: bool = True, name: str):
+    """Dense to 3 * width (`name`_qkv), attention, dense to `width` (`name`_proj): [b, n, c] -> [b, n, width or c].
+
+    Args:
+        x: tokens.
+        heads: number of heads, which divides the width.
+        width: of queries, keys and values together and of the output; None: as the input.
+        qkv_bias: False: the first dense layer has no bias.
+        name: of the block.
+    """
+    width = width or x.shape[-1]
+    options = {"kernel_initializer": _SQUARE.clone(), "bias_initializer": _BIAS.clone()}
+    y = keras.layers.Dense(3 * width, use_bias=qkv_bias, **options, name=f"{name}_qkv")(x)
+    y = SelfAttention(heads, name=f"{name}_attention")(y)
+    options = {"kernel_initializer": _SQUARE.clone(), "bias_initializer": _BIAS.clone()}
+    return keras.layers.Dense(width, **options, name=f"{name}_proj")(y)
+
+
+def mlp(x, hidden: int, activation: str | Callable = "gelu", dropout_rate: float = 0.0, *, name: str):
+    """Dense to `hidden` (`name`1), activation, dropout, dense to d (`name`2), dropout: [..., d] -> [..., d]."""
+    y = x
+    for layer, width in (("1", hidden), ("2", x.shape[-1])):
+        options = {"kernel_initializer": _GLOROT.clone(), "bias_initializer": _BIAS.clone()}
+        y = keras.layers.Dense(width, **options, name=f"{name}{layer}")(y)
+        if layer == "1":
+            y = keras.layers.Activation(activation, name=f"{name}_activation")(y)
+        y = dropout(y, dropout_rate, name=f"{name}_dropout{layer}")
+    return y
+
+
+def residual(x, y, rate: float, *, name: str):
+    """x + y, where training drops the branch y with probability `rate`; layers `name`_add and `name`_drop_path."""
+    return keras.layers.Add(name=f"{name}_add")([x, drop_path(y, rate, name=f"{name}_drop_path")])
+
+
+def encoder_block(x, encoder: Encoder, rate: float = 0.0, *, name: str):
+    """x + attention(LN(x)), then x + MLP(LN(x)): [b, n, d] -> [b, n, d].
+
+    Args:
+        x: tokens.
+        encoder: heads, widths and the like.
+        rate: probability of dropping each of the two branches of a sample in training.
+        name: of the block; its layers are `name`_norm1, _qkv, _attention, _proj, _norm2, _mlp1, _mlp2, ...
+    """
+    y = layer_norm(x, encoder.epsilon, name=f"{name}_norm1")
+    y = self_attention(y, encoder.heads, qkv_bias=encoder.qkv_bias, name=name)
+    y = dropout(y, encoder.dropout_rate, name=f"{name}_proj_dropout")
+    x = residual(x, y, rate, name=f"{name}_attention")
+    y = layer_norm(x, encoder.epsilon, name=f"{name}_norm2")
+    y = mlp(y, int(x.shape[-1] * encoder.mlp_ratio), encoder.activation, encoder.dropout_rate, name=f"{name}_mlp")
+    return residual(x, y, rate, name=f"{name}_mlp")
