@@ -20,6 +20,7 @@ from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.blocks import transformer
 from kerascnn.layers import CropLike, PadToMultiple, PatchMerging, WindowAttention
 
 
@@ -49,7 +50,7 @@ NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)  # of every dense layer
 
 def norm(x, *, name):
     """Layer norm over the channels."""
-    return keras.layers.LayerNormalization(epsilon=1e-5, name=name)(x)
+    return transformer.layer_norm(x, 1e-5, name=name)
 
 
 def dense(x, units, *, use_bias=True, name):
@@ -72,21 +73,16 @@ def attention(x, shift, spec, *, name):
 
 def mlp(x, spec, *, name):
     """Dense, GELU, dense."""
-    y = dense(x, spec.expansion * x.shape[-1], name=f"{name}_mlp_dense1")
-    y = keras.layers.Activation("gelu", name=f"{name}_mlp_gelu")(y)
-    return dense(y, x.shape[-1], name=f"{name}_mlp_dense2")
-
-
-def residual(x, y, rate, i, *, name):
-    """x + y, the i-th sum of a block."""
-    y = blocks.drop_path(y, rate, name=f"{name}_drop_path{i}")
-    return keras.layers.Add(name=f"{name}_add{i}")([x, y])
+    y = dense(x, spec.expansion * x.shape[-1], name=f"{name}1")
+    return dense(keras.layers.Activation("gelu", name=f"{name}_activation")(y), x.shape[-1], name=f"{name}2")
 
 
 def block(x, shift, rate, spec, *, name):
     """x plus LN, attention; that plus LN, MLP."""
-    x = residual(x, attention(norm(x, name=f"{name}_norm1"), shift, spec, name=name), rate, 1, name=name)
-    return residual(x, mlp(norm(x, name=f"{name}_norm2"), spec, name=name), rate, 2, name=name)
+    y = attention(norm(x, name=f"{name}_norm1"), shift, spec, name=name)
+    x = transformer.residual(x, y, rate, name=f"{name}_attention")
+    y = mlp(norm(x, name=f"{name}_norm2"), spec, name=f"{name}_mlp")
+    return transformer.residual(x, y, rate, name=f"{name}_mlp")
 
 
 def patch_merging(x, *, name):
@@ -125,7 +121,7 @@ def _blocks(stage, number, denses):
         (r"norm(\d)", "norm{3}"),
         (r"attn\.(qkv|proj)", "{3}"),
         (r"attn", "attention"),
-        *((dense, f"mlp_dense{i}") for i, dense in enumerate(denses, 1)),
+        *((dense, f"mlp{i}") for i, dense in enumerate(denses, 1)),
     )
     return tuple((rf"{stage}\.(\d+)\.{part}", f"stage{number}_block{{2+1}}_{ours}") for part, ours in parts)
 

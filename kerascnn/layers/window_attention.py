@@ -1,5 +1,7 @@
 """Self-attention inside windows of a map, which may be shifted."""
 
+import math
+
 import keras
 
 from kerascnn._errors import InputError
@@ -127,6 +129,25 @@ class WindowAttention(keras.layers.Layer):
 
     def compute_output_spec(self, qkv) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(qkv.shape), dtype=self.compute_dtype)
+
+    def resized(self, arrays: list) -> list:
+        """The table of windows of another size, interpolated to this one; `kerascnn.weights.load_weights` asks for it.
+
+        Bicubic, as in the authors' code for fine-tuning, whose kernel is PyTorch's (a = -0.75) where this is Keys'
+        (a = -0.5).
+
+        Args:
+            arrays: one table [(2 * other - 1)², heads], of NumPy.
+
+        Returns:
+            One table [(2 * window - 1)², heads]; what is no such table unchanged.
+        """
+        side = math.isqrt(len(arrays[0])) if len(arrays) == 1 and arrays[0].ndim == 2 else 0
+        if side % 2 == 0 or side**2 != len(arrays[0]):
+            return arrays
+        offsets, new = keras.ops.reshape(arrays[0], (side, side, -1)), (2 * self.window - 1,) * 2
+        offsets = keras.ops.image.resize(offsets, new, interpolation="bicubic", data_format="channels_last")
+        return [keras.ops.convert_to_numpy(keras.ops.reshape(offsets, (-1, arrays[0].shape[1])))]
 
     def get_config(self):
         """Arguments of the constructor."""

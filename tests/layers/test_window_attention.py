@@ -105,3 +105,16 @@ def test_wrong_arguments_are_refused(arguments):
 def test_maps_that_do_not_fit_are_refused(shape, rule):
     with pytest.raises(InputError, match=rule):
         WindowAttention(2, 3)(keras.Input(shape))
+
+
+def test_tables_of_other_windows_are_resized():
+    layer, table = attention(3, 0)
+    (same,) = layer.resized([table])
+    np.testing.assert_allclose(same, table, atol=1e-6)
+    ramp = np.stack([np.repeat(np.arange(9.0), 9), np.tile(np.arange(9.0), 9)], axis=1).astype("float32")  # window 5
+    (smaller,) = layer.resized([ramp])
+    rows, columns = smaller.T.reshape(2, 5, 5)
+    np.testing.assert_allclose(rows, columns.T, atol=1e-5)
+    np.testing.assert_allclose(rows[1:4, 2], [2.2, 4.0, 5.8], atol=0.05)  # centres of fifths of nine places
+    for other in (np.zeros((24, 2), "float32"), np.zeros((16, 2), "float32"), np.zeros(25, "float32")):
+        assert layer.resized([other])[0] is other
