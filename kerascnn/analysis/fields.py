@@ -284,8 +284,10 @@ def _strided(call, spatial):
 
 def _attended(call, spatial):
     """All of the window that a position lies in; what it is rolled together with at the border is masked."""
-    layer = call.operation
-    return [_within(layer.window, layer.shift if size > layer.window else 0) for size in call.x[1 : 1 + spatial]]
+    layer, sizes = call.operation, call.x[1 : 1 + spatial]
+    if None in sizes:
+        raise InputError(f"The shift of {call.name} depends on the size; pass input_shape. Received: {call.x}")
+    return [_within(layer.window, layer.shift if size > layer.window else 0) for size in sizes]
 
 
 def _within(window: int, shift: int) -> Axis:
@@ -326,6 +328,7 @@ WINDOWS: dict[type, Callable[[Call, int], list[Axis]]] = {
     layers.PatchMerging: _patches,
     layers.SAFPooling2D: _windows,
     layers.Subsampling2D: _windows,
+    layers.Unfold2D: _windows,
     layers.WindowAttention: _attended,
     layers.ZeroPadShortcut: _strided,
 }
@@ -340,7 +343,8 @@ _GLOBAL = frozenset(
 
 # Layers whose output, tokens or a map, depends everywhere on all places of their input.
 MIXING: frozenset[type] = frozenset(_classes("Attention AdditiveAttention GroupQueryAttention MultiHeadAttention")) | {
-    layers.SelfAttention
+    layers.PerformerAttention,
+    layers.SelfAttention,
 }
 
 # Layers whose output at a place depends on their inputs at that place alone; or, as said above, is taken to.

@@ -256,6 +256,12 @@ def _dot_product_attention(call):
     return math.prod(query[:-1]) * key[1] * (query[-1] + value[-1])
 
 
+def _performer_attention(call):
+    """Random features of keys and queries, their sums, and what each query takes of them."""
+    batch, tokens, width = call.y
+    return batch * tokens * call.operation.features * (4 * width + 1)
+
+
 def _window_attention(call):
     """Scores and weighted sums of each place with all places of its window."""
     return 2 * math.prod(call.y) * call.operation.window**2
@@ -294,6 +300,7 @@ FORMULAS: dict[type, Formula] = {
     layers.DepthwiseConv2D: _kernel,
     layers.ConnectionTableConv2D: _kernel,
     layers.DeformableConv2D: _deformable,
+    layers.PerformerAttention: _performer_attention,
     layers.SelfAttention: _self_attention,
     layers.WeightStandardizedConv2D: _kernel,
     layers.WindowAttention: _window_attention,
@@ -341,6 +348,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.SAFPooling2D,
         layers.ShakeShake,
         layers.Subsampling2D,
+        layers.Unfold2D,  # a convolution with ones is how it is computed
         layers.ZeroPadShortcut,
     }
 )

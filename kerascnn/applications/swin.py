@@ -71,17 +71,12 @@ def attention(x, shift, spec, *, name):
     return dense(y, channels, name=f"{name}_proj")
 
 
-def mlp(x, spec, *, name):
-    """Dense, GELU, dense."""
-    y = dense(x, spec.expansion * x.shape[-1], name=f"{name}1")
-    return dense(keras.layers.Activation("gelu", name=f"{name}_activation")(y), x.shape[-1], name=f"{name}2")
-
-
 def block(x, shift, rate, spec, *, name):
     """x plus LN, attention; that plus LN, MLP."""
     y = attention(norm(x, name=f"{name}_norm1"), shift, spec, name=name)
     x = transformer.residual(x, y, rate, name=f"{name}_attention")
-    y = mlp(norm(x, name=f"{name}_norm2"), spec, name=f"{name}_mlp")
+    y = norm(x, name=f"{name}_norm2")
+    y = transformer.mlp(y, spec.expansion * y.shape[-1], initializer=NORMAL, name=f"{name}_mlp")
     return transformer.residual(x, y, rate, name=f"{name}_mlp")
 
 
