@@ -125,7 +125,8 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     if "weight_decay" not in overrides:
         config = published_weight_decay(info, config)
     preprocessing = info.preprocessing.for_channels(shape[2])
-    if recipe != info.recipe and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
+    unusual = recipe != info.recipe or min(info.input_shape[:2]) > recipes.SMALL_IMAGE
+    if unusual and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
         # Resizing a small image by 8/7 before cropping only blurs it.
         preprocessing = dataclasses.replace(preprocessing, fit="pad", crop_fraction=1.0)
     flags = ("auxiliary_heads", "drop_path_rate", "weights")

@@ -19,7 +19,6 @@ import numpy as np
 from kerascnn import analysis, applications, ops
 from kerascnn._errors import InputError
 from kerascnn._files import atomic_write
-from kerascnn.layers.deep_model import deep_recursion
 
 FACTS = Path(applications.__file__).with_name("facts.json")
 SIZE = 64  # side of the fingerprint's image, unless the network's own input is smaller or has to be larger
@@ -83,13 +82,13 @@ def _build(name: str) -> tuple[keras.Model, bool]:
         return applications.create_model(name, classifier_activation=None), False
 
 
-def costs(model: keras.Model, name: str, last_stage: str) -> dict:
+def costs(model: keras.Model, name: str, backbone: keras.Model) -> dict:
     """What `kerascnn.analysis` finds at the default input.
 
     Args:
         model: of the network.
         name: registry name.
-        last_stage: the layer whose output the head sees.
+        backbone: of the same network, with its stages as outputs.
 
     Returns:
         {"params", "params_other", "macs", "activations", "receptive_field"}, the last in pixels, of the last stage.
@@ -98,8 +97,6 @@ def costs(model: keras.Model, name: str, last_stage: str) -> dict:
     cost = analysis.count(model, shape)
     if cost.unknown:
         raise SystemExit(f"{name}: no formula for {', '.join(cost.unknown)}; add it to kerascnn/analysis/formulas.py")
-    with deep_recursion():
-        backbone = keras.Model(model.inputs, model.get_layer(last_stage).output)
     field = analysis.receptive_field(backbone, shape)
     if field.unknown:
         raise SystemExit(f"{name}: no window for {', '.join(field.unknown)}; add it to kerascnn/analysis/fields.py")
@@ -129,7 +126,7 @@ def record(name: str) -> dict:
     with keras.StatelessScope(initialize_variables=False):  # weights without values
         backbone = applications.create_model(name, features_only=True)
     stages = backbone.compute_output_shape((1, *info.input_shape))
-    row = costs(model, name, f"stage{len(stages)}")
+    row = costs(model, name, backbone)
     if not any_size:
         model = applications.create_model(name, input_shape=(size, size, channels), classifier_activation=None)
     return {

@@ -10,20 +10,21 @@ evaluation mode, and `versions`.
 """
 
 import argparse
+import json
 
 import numpy as np
 import torch
 
 
-def build(library: str, name: str) -> torch.nn.Module:
+def build(library: str, name: str, **options) -> torch.nn.Module:
     """A network of a library by name, with its own initial weights."""
     if library == "timm":
         import timm
 
-        return timm.create_model(name, pretrained=False)
+        return timm.create_model(name, pretrained=False, **options)
     import torchvision
 
-    return torchvision.models.get_model(name, weights=None)
+    return torchvision.models.get_model(name, weights=None, **options)
 
 
 def randomize(model: torch.nn.Module) -> None:
@@ -39,9 +40,14 @@ def randomize(model: torch.nn.Module) -> None:
             torch.nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 torch.nn.init.normal_(module.bias, std=0.2)
+    for parameter in model.parameters():  # heads, biases, tokens and norms of transformers begin with one value
+        if parameter.numel() > 1 and parameter.min() == parameter.max():
+            torch.nn.init.normal_(parameter, parameter.min().item(), 0.2)
 
 
-def forward(library: str, name: str, *, size: int = 224, batch: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+def forward(
+    library: str, name: str, *, size: int = 224, batch: int = 1, seed: int = 0, options: str = "{}"
+) -> dict[str, np.ndarray]:
     """Builds, randomises and runs a network.
 
     Args:
@@ -50,12 +56,13 @@ def forward(library: str, name: str, *, size: int = 224, batch: int = 1, seed: i
         size: height and width of the input.
         batch: number of random images.
         seed: of weights and images.
+        options: of the library's network, as JSON.
 
     Returns:
         The arrays that the module's docstring lists.
     """
     torch.manual_seed(seed)
-    model = build(library, name).eval()
+    model = build(library, name, **json.loads(options)).eval()
     randomize(model)
     images = torch.randn(batch, 3, size, size)
     with torch.no_grad():
@@ -73,9 +80,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="height and width of the input")
     parser.add_argument("--batch", type=int, default=1, help="number of images")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    arrays = forward(options.library, options.name, size=options.size, batch=options.batch, seed=options.seed)
-    np.savez(options.out, **arrays)
+    parser.add_argument("--options", default="{}", help="of the library's network, as JSON")
+    options = vars(parser.parse_args())
+    library, name, out = (options.pop(key) for key in ("library", "name", "out"))
+    np.savez(out, **forward(library, name, **options))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Family:
         variants: registry name -> row (a frozen dataclass).
         paper: authors, title, year, arXiv number.
         preprocessing: what is done to pixels before the network.
-        recipe: default training recipe: imagenet | cifar | lenet.
+        recipe: default training recipe: imagenet | cifar | lenet | vit.
         input_shape: default (height, width, channels).
         min_size: the smallest height and width; a function of the options (by keyword) where it depends on them.
         classes: default number of classes.

@@ -29,7 +29,7 @@ class ModelInfo:
     min_size: int  # smallest height and width that the builder takes
     classes: int  # default number of classes
     preprocessing: Preprocessing  # what is done to pixels before the network
-    recipe: str  # default training recipe: imagenet | cifar | lenet
+    recipe: str  # default training recipe: imagenet | cifar | lenet | vit
     weight_decay: float | None  # L2 coefficient of the published training; None: that of the recipe
     weights: tuple[str, ...]  # tags of published weights
     reported: str  # published error, as text with its conditions

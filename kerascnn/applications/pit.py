@@ -128,6 +128,7 @@ _family = Family(
     variants=VARIANTS,
     paper="Heo, Yun, Han, Chun, Choe, Oh: Rethinking Spatial Dimensions of Vision Transformers, 2021, arXiv:2103.16302",
     preprocessing=_PREPROCESSING,
+    recipe="vit",
     known_size=True,
     size_multiple=8,
     names={"timm": _NAMES},

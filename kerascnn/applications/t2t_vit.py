@@ -150,6 +150,7 @@ _family = Family(
     paper="Yuan, Chen, Wang, Yu, Shi, Jiang, Tay, Feng, Yan: Tokens-to-Token ViT: Training Vision Transformers from "
     "Scratch on ImageNet, 2021, arXiv:2101.11986",
     preprocessing=_PREPROCESSING,
+    recipe="vit",
     known_size=True,
     size_multiple=16,
     names={"authors": _NAMES},

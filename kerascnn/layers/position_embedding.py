@@ -69,7 +69,9 @@ class PositionEmbedding(keras.layers.Layer):
         return {**super().get_config(), "grid": self.grid, "prefix": self.prefix, "stddev": self.stddev}
 
     def from_torch(self, entries: Mapping) -> list:
-        """The variables from PyTorch's form, [1, prefix + n, d] for a square of n patches, or a map [1, d, h, w].
+        """The variables from PyTorch's form, [1, prefix + n, d] or a map [1, d, h, w].
+
+        Where n is a square number the n patches are taken to be a square, as timm does; else they must be the grid.
 
         Args:
             entries: the only parameter, a NumPy array, by its name.
@@ -84,7 +86,7 @@ class PositionEmbedding(keras.layers.Layer):
             return [array[0].transpose(1, 2, 0)]
         first, positions = array[0, : self.prefix], array[0, self.prefix :]
         side = math.isqrt(len(positions))
-        grid = self.grid if len(positions) == math.prod(self.grid) else (side, side)
+        grid = (side, side) if side**2 == len(positions) else self.grid
         if len(positions) != math.prod(grid):
             return [array]
         positions = positions.reshape(*grid, -1)

@@ -7,7 +7,9 @@ decoupled decay `c / (1 - m)`: a published L2 of 5e-4 at momentum 0.9 is `weight
 differ in kind, because L2 is divided by the gradient's size.)
 
 Biases and the scales and offsets of normalisation layers are left alone: they are the variables with one axis or none,
-and they do not add capacity (He et al. 2019, arXiv:1812.01187, section 3.1, "no bias decay").
+and they do not add capacity (He et al. 2019, arXiv:1812.01187, section 3.1, "no bias decay"). So are the tokens and
+position embeddings of transformers, as in the training of DeiT (arXiv:2012.12877) and Swin (arXiv:2103.14030): whatever
+is not called a kernel.
 """
 
 import keras
@@ -16,8 +18,8 @@ from kerascnn.training.config import TrainConfig
 
 
 def undecayed(variables: list[keras.Variable]) -> list[keras.Variable]:
-    """Those that weight decay leaves alone: biases, norm scales and offsets."""
-    return [variable for variable in variables if len(variable.shape) <= 1]
+    """Those that weight decay leaves alone: biases, norm scales and offsets, tokens, position embeddings."""
+    return [variable for variable in variables if len(variable.shape) <= 1 or "kernel" not in variable.name]
 
 
 def build(

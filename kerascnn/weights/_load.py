@@ -12,12 +12,11 @@ from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.weights._keras_files import read_keras_file
 from kerascnn.weights._names import Rules, translate
 from kerascnn.weights._safetensors_files import read_safetensors
-from kerascnn.weights._torch_layout import to_keras
+from kerascnn.weights._torch_layout import BUFFERS, MODULE_ENTRIES, to_keras
 
 _HEAD = "head"  # the classifier is called so in every network
 _AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
-_DERIVED = ("relative_position_index", "attn_mask")  # of PyTorch's modules, which follow from the size of the windows
 _LISTED = 8  # names per list in an error message
 
 
@@ -27,8 +26,9 @@ def load_weights(model: keras.Model, path: str | os.PathLike, names: Mapping[str
     A model with another number of classes keeps its own head; a model without a head, or without the auxiliary heads of
     the file, ignores the file's. Another number
     of input channels adapts the first convolution: its kernel is spread evenly over the channels, so that a grey image
-    gives what the same image with repeated channels gave. Everything else must fit; a file that does not fit changes
-    nothing.
+    gives what the same image with repeated channels gave. Another size of the image resizes what belongs to places, by
+    the layer's own method `resized(arrays) -> arrays`, as `kerascnn.layers.PositionEmbedding` has one. Everything else
+    must fit; a file that does not fit changes nothing.
 
     Args:
         model: built by a builder of this package.
@@ -55,6 +55,9 @@ def load_weights(model: keras.Model, path: str | os.PathLike, names: Mapping[str
     first = _first_convolution(model)
     if first in found and first in wanted:
         found[first] = _adapt(found[first], wanted[first])
+    for name in found.keys() & wanted.keys():
+        if hasattr(layers[name], "resized") and _shapes(found[name]) != wanted[name]:
+            found[name] = layers[name].resized(found[name])
 
     missing = [name for name in wanted if name not in found]
     unexpected = sorted(name for name in found if name not in wanted)
@@ -86,19 +89,29 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
             found = {name: arrays for parts in translated for name, arrays in parts.items()}
             _fold_biases(found, layers)
         return found
-    modules: dict[str, dict[str, np.ndarray]] = {}
-    for key, array in read_safetensors(path).items():
-        module, _, entry = key.rpartition(".")
-        if entry in _DERIVED:
-            continue
-        modules.setdefault(module, {})[entry] = array
+    state = read_safetensors(path)
+    state = {key: array for key, array in state.items() if key.rpartition(".")[2] not in BUFFERS}
+    modules = {key.rpartition(".")[0] for key in state}
     rules = _best({library: rules for library, rules in names.items() if library != "keras"}, modules, layers)
     if rules is None:
         raise InputError(f"No names of PyTorch's modules are known for {model_name}. Received: {path}")
-    found = {}
-    for module, entries in modules.items():
-        name = _renamed(rules, module)
-        found[name] = to_keras(layers[name], entries) if name in layers else list(entries.values())
+    return {
+        name: to_keras(layers[name], entries) if name in layers else list(entries.values())
+        for name, entries in _by_layer(state, rules).items()
+    }
+
+
+def _by_layer(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, dict[str, np.ndarray]]:
+    """The entries of each of our layers, which may come from several modules.
+
+    A rule names a module, or a parameter that has none of its own, such as `cls_token` or `encoder.pos_embedding`.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in state.items():
+        module, _, entry = key.rpartition(".")
+        name = (entry not in MODULE_ENTRIES and translate(rules, key)) or _renamed(rules, module) or key
+        entries = found.setdefault(name, {})
+        entries[key if entry in entries else entry] = array
     return found
 
 

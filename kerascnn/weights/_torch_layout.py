@@ -12,11 +12,18 @@ _ENTRIES = {  # variable of a Keras layer -> entry of a module's state dict
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+# Those of nearly every module, which no rule names by themselves.
+MODULE_ENTRIES = frozenset(("weight", "bias", "running_mean", "running_var", "num_batches_tracked"))
+# What a state dict holds beside weights: counters, and tables that follow from the size of a window.
+BUFFERS = ("num_batches_tracked", "relative_position_index", "attn_mask")
 _SHAPE_KEEPING = (keras.layers.Dropout, keras.layers.Activation, keras.layers.Identity)
 
 
 def to_keras(layer: keras.layers.Layer, entries: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The variables of a layer from a module's entries; what the layer does not know comes last.
+
+    A layer with a method `from_torch(entries) -> arrays` converts them by itself. Names of PyTorch's own attention,
+    `in_proj_weight` for its three projections, count as `weight`.
 
     Args:
         layer: of a functional model.
@@ -25,8 +32,9 @@ def to_keras(layer: keras.layers.Layer, entries: Mapping[str, np.ndarray]) -> li
     Returns:
         One array per variable that the module has, in the layer's order, in the layouts of Keras; then the others.
     """
-    rest = dict(entries)
-    rest.pop("num_batches_tracked", None)
+    rest = {entry.removeprefix("in_proj_"): array for entry, array in entries.items() if entry not in BUFFERS}
+    if hasattr(layer, "from_torch"):
+        return layer.from_torch(rest)
     arrays = []
     for variable in layer.weights:
         entry = _ENTRIES.get(variable.name, variable.name)

@@ -45,7 +45,7 @@ def randomize(model: keras.Model, seed: int = 0) -> None:
             variable.assign(value)
 
 
-def peer(library: str, name: str, folder: Path, **options: int) -> dict[str, np.ndarray]:
+def peer(library: str, name: str, folder: Path, **options: int | str) -> dict[str, np.ndarray]:
     """Runs a Torch network in this process or in KERASCNN_PEERS_PYTHON's; skips the test where neither has torch."""
     python = os.environ.get("KERASCNN_PEERS_PYTHON")
     if not python:

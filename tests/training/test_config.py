@@ -64,6 +64,11 @@ def test_recipes_follow_the_network_and_the_size():
     assert recipes.choose("imagenet", 224) == "imagenet"
     assert recipes.choose("imagenet", 32) == "cifar"
     assert recipes.choose("lenet", 32) == "lenet"
+    assert recipes.choose("vit", 32) == "vit"
+    # DeiT: 5e-4 for 512 images
+    transformers = recipes.resolve("vit")
+    assert transformers.learning_rate / transformers.batch_size == pytest.approx(5e-4 / 512)
+    assert transformers.optimizer == "adam" and transformers.weight_decay == 0.05
     # fb.resnet.torch: 0.1 for a batch of 256; L2 1e-4 at momentum 0.9 is decoupled 1e-3.
     published = recipes.resolve("imagenet")
     assert (published.batch_size, published.learning_rate, published.epochs) == (256, 0.1, 90)
@@ -87,7 +92,7 @@ def test_digits_are_not_mirrored(data, augment):
 
 
 def test_unknown_recipe_or_field():
-    with pytest.raises(InputError, match="cifar, lenet, imagenet. Received: vgg"):
+    with pytest.raises(InputError, match="cifar, lenet, imagenet, vit. Received: vgg"):
         recipes.resolve("vgg")
     with pytest.raises(InputError, match="Received: rate"):
         recipes.resolve("cifar", rate=1)

@@ -4,15 +4,16 @@ import keras
 import numpy as np
 import pytest
 
+from kerascnn import layers
 from kerascnn.training import TrainConfig, optimizers
 
 
 def model():
-    layers = [
+    parts = [
         keras.Input((4, 4, 2)), keras.layers.Conv2D(3, 3), keras.layers.BatchNormalization(),
         keras.layers.DepthwiseConv2D(2), keras.layers.Flatten(), keras.layers.Dense(2),
     ]  # fmt: skip
-    return keras.Sequential(layers)
+    return keras.Sequential(parts)
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
@@ -29,6 +30,12 @@ def test_decay_shrinks_kernels_and_nothing_else(name):
     left = {variable.path for variable in optimizers.undecayed(net.trainable_variables)}
     decayed = [variable.name for variable in net.trainable_variables if variable.path not in left]
     assert len(decayed) == 3 and len(left) == 5  # three kernels; three biases, gamma, beta
+
+
+def test_tokens_and_positions_do_not_decay():
+    net = keras.Sequential([keras.Input((4, 3)), layers.ClassToken(), layers.PositionEmbedding((2, 2), 1)])
+    assert optimizers.undecayed(net.trainable_variables) == net.trainable_variables
+    assert [len(variable.shape) for variable in net.trainable_variables] == [3, 2, 3]
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])

@@ -168,3 +168,48 @@ def test_automatic_names_may_start_at_any_number(tmp_path):
     theirs.save_weights(tmp_path / "net.weights.h5")
     ours = kerascnn.applications.InceptionV3Keras(include_top=False, weights=tmp_path / "net.weights.h5")
     np.testing.assert_array_equal(ours.get_layer("stem_conv1").kernel, first.kernel)
+
+
+def transformer(grid=(2, 2)):
+    """A class token, positions and a projection."""
+    x = inputs = keras.Input((grid[0] * grid[1], 3))
+    x = layers.PositionEmbedding(grid, 1, name="position")(layers.ClassToken(name="class_token")(x))
+    return keras.Model(inputs, keras.layers.Dense(9, name="block1_qkv")(x), name="tiny")
+
+
+TRANSFORMER_RULES = {
+    "x": (("cls_token", "class_token"), (r"enc\.pos", "position"), (r"enc\.(\d)\.(q|attn)", "block{1+1}_qkv"))
+}
+
+
+def transformer_state():
+    rng = np.random.default_rng(0)
+    shapes = {"cls_token": (1, 1, 3), "enc.pos": (1, 5, 3), "enc.0.attn.in_proj_weight": (9, 3)}
+    shapes["enc.0.attn.in_proj_bias"] = (9,)
+    return {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+
+
+def test_parameters_without_a_module_and_pytorchs_attention(tmp_path):
+    state, model = transformer_state(), transformer()
+    save_file({**state, "enc.0.attn.relative_position_index": np.zeros((4, 4), "int64")}, tmp_path / "a.safetensors")
+    weights.load_weights(model, tmp_path / "a.safetensors", TRANSFORMER_RULES)
+    np.testing.assert_array_equal(model.get_layer("class_token").token, state["cls_token"])
+    np.testing.assert_array_equal(model.get_layer("position").positions[1, 0], state["enc.pos"][0, 3])
+    np.testing.assert_array_equal(model.get_layer("block1_qkv").kernel, state["enc.0.attn.in_proj_weight"].T)
+    larger = transformer((4, 2))
+    weights.load_weights(larger, tmp_path / "a.safetensors", TRANSFORMER_RULES)
+    np.testing.assert_array_equal(larger.get_layer("position").first, state["enc.pos"][0, :1])
+
+
+def test_two_modules_with_one_layer_are_refused(tmp_path):
+    model = transformer()
+    before = [w.copy() for w in model.get_weights()]
+    state = {**transformer_state(), "enc.0.q.weight": np.zeros((9, 3), "f4"), "no_module": np.zeros(2, "f4")}
+    state["enc.0.attn.weight"] = state.pop("enc.0.attn.in_proj_weight")
+    save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(InputError) as refused:
+        weights.load_weights(model, tmp_path / "a.safetensors", TRANSFORMER_RULES)
+    for part in ("unexpected: no_module", "mis-shaped: block1_qkv 3x9, 9, 9x3 instead of 3x9, 9"):
+        assert part in str(refused.value)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
