@@ -101,7 +101,7 @@ def costs(model: keras.Model, name: str, backbone: keras.Model) -> dict:
         raise SystemExit(f"{name}: no formula for {', '.join(cost.unknown)}; add it to kerascnn/analysis/formulas.py")
     field = analysis.receptive_field(backbone, shape)
     if field.unknown:
-        raise SystemExit(f"{name}: no window for {', '.join(field.unknown)}; add it to kerascnn/analysis/fields.py")
+        raise SystemExit(f"{name}: no window for {', '.join(field.unknown)}; add it to kerascnn/analysis/windows.py")
     return {
         "params": cost.params_trainable,
         "params_other": cost.params_other,

@@ -6,8 +6,7 @@ which also is right where branches are not aligned.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
 import keras
@@ -15,9 +14,7 @@ import keras
 from kerascnn import layers
 from kerascnn._errors import InputError
 from kerascnn.analysis.graph import Call, Graph, Value, walk
-
-# (first, last) position in the output along one axis -> (first, last) that they need of the input
-Axis = Callable[[int, int], tuple[int, int]]
+from kerascnn.analysis.windows import GLOBAL, MIXING, POINTWISE, POINTWISE_OPERATIONS, WINDOWS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +77,7 @@ def _numbers(fractions) -> tuple[float, ...]:
     return tuple(int(x) if x.denominator == 1 else float(x) for x in fractions)
 
 
-_FAR = 64  # positions, over which up-sampling by powers of two averages out
+_FAR = 64 * 21  # positions, over which up-sampling by powers of two and windows of 7 and 12 average out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,12 +193,12 @@ def _kind(call: Call, spatial: int) -> str:
         return "pointwise" if kept else "global"
     if isinstance(operation, keras.layers.Layer):
         bases = type(operation).__mro__
-        if any(kind in _GLOBAL or kind in MIXING for kind in bases):
+        if any(kind in GLOBAL or kind in MIXING for kind in bases):
             return "global"
         known = any(kind in POINTWISE for kind in bases)
     else:
         name = type(operation).__name__
-        known = type(operation).__module__.startswith("keras.") and name in _POINTWISE_OPERATIONS
+        known = type(operation).__module__.startswith("keras.") and name in POINTWISE_OPERATIONS
     if isinstance(operation, keras.layers.Concatenate):
         known = operation.axis % len(call.y) > spatial
     if not kept:
@@ -211,186 +208,3 @@ def _kind(call: Call, spatial: int) -> str:
 
 def _base(call: Call) -> type | None:
     return next((kind for kind in type(call.operation).__mro__ if kind in WINDOWS), None)
-
-
-def _per_axis(value, spatial):
-    return tuple(value) if isinstance(value, list | tuple) else (value,) * spatial
-
-
-def _window(taps: int, stride: int = 1, before: int = 0) -> Axis:
-    return lambda first, last: (first * stride - before, last * stride - before + taps - 1)
-
-
-def _windows(call: Call, spatial: int) -> list[Axis]:
-    """Convolutions and pools, by the attributes that they share."""
-    layer = call.operation
-    taps = _per_axis(getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", 1), spatial)
-    default = taps if hasattr(layer, "pool_size") else 1
-    strides = _per_axis(getattr(layer, "strides", default), spatial)
-    dilations = _per_axis(getattr(layer, "dilation_rate", 1), spatial)
-    padding = getattr(layer, "padding", "valid")
-    sides = (padding,) * spatial if isinstance(padding, str) else padding
-    found = []
-    for axis in range(spatial):
-        extent = (taps[axis] - 1) * dilations[axis] + 1
-        before = _before(call, axis, extent, strides[axis], sides[axis])
-        found.append(_window(extent, strides[axis], before))
-    return found
-
-
-def _before(call: Call, axis: int, extent: int, stride: int, padding) -> int:
-    """Positions that padding adds before the first."""
-    if padding == "valid":
-        return 0
-    if padding == "causal":
-        return extent - 1
-    if padding != "same":
-        return padding[0]
-    size, made = call.x[1 + axis], call.y[1 + axis]
-    if stride == 1:
-        return (extent - 1) // 2
-    if size is None:
-        raise InputError(f"Padding of {call.name} depends on the size; pass input_shape. Received: {call.x}")
-    return max((made - 1) * stride + extent - size, 0) // 2
-
-
-def _transposed(call: Call, spatial: int) -> list[Axis]:
-    layer = call.operation
-    found = []
-    for taps, stride, dilation in zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True):
-        extent = (taps - 1) * dilation + 1
-        cut = max(extent - stride, 0) // 2 if layer.padding == "same" else 0
-        found.append(_scatter(extent, stride, cut))
-    return found
-
-
-def _scatter(extent: int, stride: int, cut: int) -> Axis:
-    return lambda first, last: (-((extent - 1 - cut - first) // stride), (last + cut) // stride)
-
-
-def _enlarged(call: Call, spatial: int) -> list[Axis]:
-    layer = call.operation
-    nearest = getattr(layer, "interpolation", "nearest") == "nearest"
-    return [_nearest(f) if nearest else _between(f) for f in _per_axis(layer.size, spatial)]
-
-
-def _nearest(factor: int) -> Axis:
-    return lambda first, last: (first // factor, last // factor)
-
-
-def _between(factor: int) -> Axis:
-    """Linear interpolation between the centres of pixels."""
-    return lambda a, b: ((2 * a + 1 - factor) // (2 * factor), (2 * b + 1 - factor) // (2 * factor) + 1)
-
-
-def _resized(call: Call, spatial: int) -> list[Axis]:
-    sizes = list(zip(call.x[1 : 1 + spatial], call.y[1 : 1 + spatial], strict=True))
-    if any(None in pair for pair in sizes):
-        raise InputError(f"What {call.name} sees depends on the size; pass input_shape. Received: {call.x}")
-    return [_interpolated(Fraction(given, made)) for given, made in sizes]
-
-
-def _interpolated(step: Fraction) -> Axis:
-    """Linear interpolation between the centres of pixels, `step` apart."""
-
-    def needed(first, last):
-        half = Fraction(1, 2)
-        return math.floor((first + half) * step - half), math.floor((last + half) * step - half) + 1
-
-    return needed
-
-
-def _cut(call: Call, spatial: int) -> list[Axis]:
-    return [_window(1, 1, -call.operation.offset)] * spatial
-
-
-def _shifted(sign: int):
-    def steps(call, spatial):
-        sides = getattr(call.operation, "padding" if sign > 0 else "cropping")
-        sides = (sides,) if spatial == 1 else sides
-        return [_window(1, 1, sign * before) for before, _ in sides]
-
-    return steps
-
-
-def _same(call, spatial):
-    if None in call.x[1 : 1 + spatial]:
-        raise InputError(f"Padding of {call.name} depends on the size; pass input_shape. Received: {call.x}")
-    return [_window(1, 1, (call.y[axis] - call.x[axis]) // 2) for axis in range(1, 1 + spatial)]
-
-
-def _strided(call, spatial):
-    return [_window(1, stride) for stride in _per_axis(call.operation.strides, spatial)]
-
-
-def _classes(names: str) -> tuple[type, ...]:
-    return tuple(getattr(keras.layers, name) for name in names.split() if hasattr(keras.layers, name))
-
-
-# Layer class (or a base of it) -> f(call, number of spatial axes) -> one `Axis` per axis.
-WINDOWS: dict[type, Callable[[Call, int], list[Axis]]] = {
-    **dict.fromkeys(
-        _classes(
-            "Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D AveragePooling1D "
-            "AveragePooling2D AveragePooling3D MaxPooling1D MaxPooling2D MaxPooling3D"
-        ),
-        _windows,
-    ),
-    **dict.fromkeys(_classes("Conv1DTranspose Conv2DTranspose Conv3DTranspose"), _transposed),
-    **dict.fromkeys(_classes("UpSampling1D UpSampling2D UpSampling3D"), _enlarged),
-    **dict.fromkeys(_classes("ZeroPadding1D ZeroPadding2D ZeroPadding3D"), _shifted(1)),
-    **dict.fromkeys(_classes("Cropping1D Cropping2D Cropping3D"), _shifted(-1)),
-    layers.ConnectionTableConv2D: _windows,
-    layers.CropLike: _cut,
-    layers.ResizeLike: _resized,
-    layers.SAFPooling2D: _windows,
-    layers.SamePadding2D: _same,
-    layers.Subsampling2D: _windows,
-    layers.ZeroPadShortcut: _strided,
-}
-
-_GLOBAL = frozenset(
-    _classes(
-        "Flatten GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D "
-        "GlobalMaxPooling2D GlobalMaxPooling3D AdaptiveAveragePooling1D AdaptiveAveragePooling2D "
-        "AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D"
-    )
-)
-
-# Layers whose output, tokens or a map, depends everywhere on all places of their input.
-MIXING: frozenset[type] = frozenset(_classes("Attention AdditiveAttention GroupQueryAttention MultiHeadAttention")) | {
-    layers.SelfAttention
-}
-
-# Layers whose output at a place depends on their inputs at that place alone; or, as said above, is taken to.
-POINTWISE: frozenset[type] = frozenset(
-    _classes(
-        "Activation ReLU LeakyReLU PReLU ELU Softmax BatchNormalization GroupNormalization LayerNormalization "
-        "RMSNormalization UnitNormalization Add Subtract Multiply Average Maximum Minimum Identity Dropout "
-        "AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D "
-        "ActivityRegularization Dense Masking Normalization Rescaling"
-    )
-    + (
-        layers.BatchNormalization,
-        layers.ChannelPool,
-        layers.ChannelSlice,
-        layers.ClassToken,
-        layers.DropPath,
-        layers.FractalJoin,
-        layers.FractalPath,  # not a map, but one number for all joins
-        layers.LocalResponseNormalization,
-        layers.Progress,  # not a map, but one number for all paths
-        layers.PositionEmbedding,
-        layers.RBFCodes,
-        layers.ScheduledDropPath,
-        layers.ShakeShake,
-    )
-)
-
-_POINTWISE_OPERATIONS = frozenset(
-    """
-    Absolute Add Cast Celu Clip Divide Elu Exp Gelu Glu HardSigmoid HardSilu HardTanh LeakyRelu Log LogSigmoid
-    LogSoftmax Maximum Minimum Multiply Negative Power Reciprocal Relu Relu6 Rsqrt Selu Sigmoid Sign Silu Softmax
-    Softplus Softsign Sqrt Square Subtract Tanh TrueDivide Where StopGradient
-    """.split()
-)

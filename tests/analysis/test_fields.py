@@ -10,7 +10,7 @@ import tensorflow as tf
 import kerascnn
 from kerascnn import analysis, layers, ops
 from kerascnn._errors import InputError
-from kerascnn.analysis import fields
+from kerascnn.analysis import windows
 
 L = keras.layers
 
@@ -78,6 +78,14 @@ NETWORKS = {
     "branches": _both(L.Conv2D(2, 3, 2, "same"), L.Conv2D(2, 7, 2, "same"), L.concatenate),
     "branches that are not aligned": _both(L.Cropping2D(((0, 4), (1, 3))), L.Cropping2D(((4, 0), (3, 1)))),
     "residual blocks": _residual,
+    "windows": _chain(
+        L.Conv2D(6, 2, 2),
+        layers.PadToMultiple(4),
+        layers.WindowAttention(1, 4),
+        L.Dense(6),
+        layers.WindowAttention(1, 4, 2),
+    ),
+    "merged patches": _chain(layers.PatchMerging(), L.Conv2D(2, 3), layers.PatchMerging()),
     "transposed": _chain(L.Conv2D(2, 3, 2, "same"), L.Conv2DTranspose(2, 4, 2, "same"), L.Conv2D(2, 3)),
     "transposed without padding": _chain(L.Conv2D(2, 3, 3), L.Conv2DTranspose(2, 5, 3), L.Conv2D(2, 2)),
     "up-sampling": _encoder_decoder,
@@ -104,9 +112,9 @@ def test_as_gradients_tell(name, size):
 def test_every_layer_of_this_package_has_its_place():
     own = {kind for kind in vars(layers).values() if inspect.isclass(kind) and issubclass(kind, L.Layer)}
     own = {kind for kind in own if not issubclass(kind, keras.Model)}
-    placed = set(fields.WINDOWS) | fields.POINTWISE | fields.MIXING
+    placed = set(windows.WINDOWS) | windows.POINTWISE | windows.MIXING
     missing = {kind.__name__ for kind in own if not placed & set(kind.__mro__)}
-    assert not missing, f"add to WINDOWS, POINTWISE or MIXING in kerascnn/analysis/fields.py: {sorted(missing)}"
+    assert not missing, f"add to WINDOWS, POINTWISE or MIXING in kerascnn/analysis/windows.py: {sorted(missing)}"
 
 
 def test_stride():
