@@ -106,14 +106,13 @@ def auxiliary(stage, style):
 
 
 def _cells(n):
-    """(number among the normal cells, number among those and the reduction cells after the stem, name here)."""
+    """(number in timm, number in Keras, which leaves one out after the first stage, name here) of the normal cells."""
     for stage in range(3):
         for i in range(n):
-            yield stage * n + i, stage * (n + 1) + i, f"stage{stage + 2}_cell{i + 2}"
+            yield stage * n + i, stage * n + i + (stage > 0), f"stage{stage + 2}_cell{i + 2}"
 
 
 def _timm_names(spec: Spec):
-    """Normal cells are counted without the others."""
     rules = [(r"conv0\.(conv|bn)", "stem_{1}"), ("last_linear", "head")]
     for i in (0, 1):
         rules += timm_cell(f"cell_stem_{i}", f"stage{i + 1}_cell1")
@@ -124,7 +123,6 @@ def _timm_names(spec: Spec):
 
 
 def _keras_names(spec: Spec):
-    """Reduction cells count."""
     rules = [("stem_(conv|bn)1", "stem_{1}"), ("predictions", "head")]
     for i in (1, 2):
         rules += keras_cell(f"stem_{i}", f"stage{i}_cell1")

@@ -46,8 +46,10 @@ def network(genotype: Genotype, *, cells: int = 2, filters: int = 16, input_shap
     if not isinstance(input_shape, list | tuple) or len(input_shape) != 3:
         raise InputError(f"input_shape must be (height, width, channels). Received: {input_shape!r}")
     least = 7 if large else 1
-    if any(size is not None and size < least for size in input_shape) or input_shape[2] is None:
-        raise InputError(f"The image must have {least} pixels or more and channels. Received: {input_shape!r}")
+    *sizes, channels = input_shape
+    if any(size is not None and size < least for size in sizes) or not channels:
+        raise InputError(f"The image must have {least} by {least} pixels or more, and channels. "
+                         f"Received: {input_shape!r}")  # fmt: skip
     image = keras.Input(tuple(input_shape), name="image")
     stages = (cells, cells + 1, cells + 1)
     if large:

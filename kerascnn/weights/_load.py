@@ -19,6 +19,7 @@ _HEAD = "head"  # the classifier is called so in every network
 _AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
 _PROGRESS = "progress"  # of scheduled drop-path: a network has it as an option, and no other library's file does
+_DERIVED = ("relative_position_index", "attn_mask")  # of PyTorch's modules, which follow from the size of the windows
 _LISTED = 8  # names per list in an error message
 
 
@@ -117,6 +118,8 @@ def _by_layer(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, dict[s
     found: dict[str, dict[str, np.ndarray]] = {}
     for key, array in state.items():
         module, _, entry = key.rpartition(".")
+        if entry in _DERIVED:
+            continue
         name = (entry not in MODULE_ENTRIES and translate(rules, key)) or _renamed(rules, module) or key
         entries = found.setdefault(name, {})
         entries[key if entry in entries else entry] = array
