@@ -12,11 +12,12 @@ from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.weights._keras_files import read_keras_file
 from kerascnn.weights._names import Rules, translate
 from kerascnn.weights._safetensors_files import read_safetensors
-from kerascnn.weights._torch_layout import BUFFERS, MODULE_ENTRIES, to_keras
+from kerascnn.weights._torch_layout import MODULE_ENTRIES, to_keras
 
 _HEAD = "head"  # the classifier is called so in every network
 _AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
+_DERIVED = ("relative_position_index", "attn_mask")  # of PyTorch's modules, which follow from the size of the windows
 _LISTED = 8  # names per list in an error message
 
 
@@ -90,7 +91,6 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
             _fold_biases(found, layers)
         return found
     state = read_safetensors(path)
-    state = {key: array for key, array in state.items() if key.rpartition(".")[2] not in BUFFERS}
     modules = {key.rpartition(".")[0] for key in state}
     rules = _best({library: rules for library, rules in names.items() if library != "keras"}, modules, layers)
     if rules is None:
@@ -109,6 +109,8 @@ def _by_layer(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, dict[s
     found: dict[str, dict[str, np.ndarray]] = {}
     for key, array in state.items():
         module, _, entry = key.rpartition(".")
+        if entry in _DERIVED:
+            continue
         name = (entry not in MODULE_ENTRIES and translate(rules, key)) or _renamed(rules, module) or key
         entries = found.setdefault(name, {})
         entries[key if entry in entries else entry] = array

@@ -14,8 +14,6 @@ _ENTRIES = {  # variable of a Keras layer -> entry of a module's state dict
 }
 # Those of nearly every module, which no rule names by themselves.
 MODULE_ENTRIES = frozenset(("weight", "bias", "running_mean", "running_var", "num_batches_tracked"))
-# What a state dict holds beside weights: counters, and tables that follow from the size of a window.
-BUFFERS = ("num_batches_tracked", "relative_position_index", "attn_mask")
 _SHAPE_KEEPING = (keras.layers.Dropout, keras.layers.Activation, keras.layers.Identity)
 
 
@@ -32,7 +30,8 @@ def to_keras(layer: keras.layers.Layer, entries: Mapping[str, np.ndarray]) -> li
     Returns:
         One array per variable that the module has, in the layer's order, in the layouts of Keras; then the others.
     """
-    rest = {entry.removeprefix("in_proj_"): array for entry, array in entries.items() if entry not in BUFFERS}
+    rest = {entry.removeprefix("in_proj_"): array for entry, array in entries.items()}
+    rest.pop("num_batches_tracked", None)
     if hasattr(layer, "from_torch"):
         return layer.from_torch(rest)
     arrays = []
