@@ -13,7 +13,7 @@ from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.weights._keras_files import read_keras_file
 from kerascnn.weights._names import Rules, translate
 from kerascnn.weights._safetensors_files import read_safetensors
-from kerascnn.weights._torch_layout import BUFFERS, MODULE_ENTRIES, to_keras
+from kerascnn.weights._torch_layout import MODULE_ENTRIES, to_keras
 
 _HEAD = "head"  # the classifier is called so in every network
 _AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
@@ -99,7 +99,6 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
                 return translated
         return found
     state = read_safetensors(path)
-    state = {key: array for key, array in state.items() if key.rpartition(".")[2] not in BUFFERS}
     modules = {key.rpartition(".")[0] for key in state}
     rules = _best({library: rules for library, rules in names.items() if library != "keras"}, modules, layers)
     if rules is None:
