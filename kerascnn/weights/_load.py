@@ -100,6 +100,7 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
     for module, entries in modules.items():
         name = _renamed(rules, module)
         found[name] = to_keras(layers[name], entries) if name in layers else list(entries.values())
+    _leave_out(found, path)
     return found
 
 
