@@ -103,10 +103,12 @@ def _read(path, layers, names: Mapping[str, Rules], model_name: str) -> dict[str
     rules = _best({library: rules for library, rules in names.items() if library != "keras"}, modules, layers)
     if rules is None:
         raise InputError(f"No names of PyTorch's modules are known for {model_name}. Received: {path}")
-    return {
+    found = {
         name: to_keras(layers[name], entries) if name in layers else list(entries.values())
         for name, entries in _by_layer(state, rules).items()
     }
+    _leave_out(found, path)
+    return found
 
 
 def _by_layer(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, dict[str, np.ndarray]]:
