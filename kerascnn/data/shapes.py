@@ -16,8 +16,8 @@ from kerascnn.data.masks import PairArrays
 from kerascnn.data.source import Source
 from kerascnn.data.synthetic import smooth_pattern
 
-SHAPES = ("ellipse", "rectangle", "triangle", "ring", "cross")
-_DIAMETERS = (0.25, 0.7)  # smallest and largest, as parts of the image's shorter side
+SHAPES = ("ellipse", "triangle", "rectangle", "ring", "cross")
+_DIAMETERS = (0.3, 0.75)  # smallest and largest, as parts of the image's shorter side
 _ASPECTS = (0.6, 1.0)
 _MIDDLES = (0.2, 0.8)  # where in the image
 _CONTRAST = 80  # between the mean colours of a shape and the background, of 0 to 255, root of the sum of squares
@@ -30,8 +30,8 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
 
     Args:
         options: a size and named numbers in any order, separated by commas:
-            "96x96x3,classes=6,examples=400,test=100,objects=3". Without them: 64x64x3, 4 classes (background, ellipse,
-            rectangle, triangle; a ring and a cross are the next), 2,048 training examples, an eighth as many for
+            "96x96x3,classes=6,examples=400,test=100,objects=3". Without them: 64x64x3, 3 classes (background, ellipse,
+            triangle; a rectangle, a ring and a cross are the next), 2,048 training examples, an eighth as many for
             testing, at most 2 shapes in an image.
         seed: any integer from 0 to 2**32 - 1; options and seed determine every pixel.
 
@@ -56,7 +56,7 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
 
 
 def _parse(options):
-    shape, numbers = (64, 64, 3), {"classes": 4, "examples": 2048, "test": None, "objects": 2}
+    shape, numbers = (64, 64, 3), {"classes": 3, "examples": 2048, "test": None, "objects": 2}
     for option in filter(None, options.split(",")):
         size = re.fullmatch(r"(\d+)x(\d+)x([13])", option)
         named = re.fullmatch(r"(\w+)=(\d+)", option)
