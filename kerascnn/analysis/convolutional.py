@@ -75,7 +75,7 @@ def fully_convolutional(model: keras.Model, *, pooled: bool = True) -> keras.Mod
     if not pooled and not isinstance(head[0].operation, keras.layers.GlobalAveragePooling2D):
         raise InputError(f"pooled=False is for a global average pool. Received: {_called(head[0])}")
     with deep_recursion():
-        x, new = _trunk(model, head[0])
+        x, new = _trunk(model, head)
         return keras.Model(new, _slid(head if pooled else head[1:], x), name=f"{model.name}_convolutional")
 
 
@@ -97,7 +97,7 @@ def _head(graph) -> list[Call]:
             f"output {graph.outputs[0].shape} of {_called(graph.calls[-1])}"
         )
     head = chain[places[0] :]
-    if len(head[0].x) != 4 or "/" in head[0].name:
+    if len(head[0].x) != 4 or any("/" in call.name for call in head):
         raise InputError(
             "Its head must begin on a map [batch, height, width, channels] and not lie in a model inside the model. "
             f"Received: {_called(head[0])} of {head[0].x}"
@@ -105,9 +105,12 @@ def _head(graph) -> list[Call]:
     return head
 
 
-def _trunk(model, first: Call):
+def _trunk(model, head: list[Call]):
     """A copy of what comes before the head, for images of any size: its output and its input."""
-    tensor = first.operation.input
+    tensor = model.outputs[0]
+    for _ in head:  # not `layer.input`: other models may use the layer too
+        made = tensor._keras_history
+        tensor = made.operation._inbound_nodes[made.node_index].input_tensors[0]
     before = keras.Model(model.inputs[0], tensor)
     try:
         field = receptive_field(before)

@@ -43,6 +43,8 @@ def sampling_locations(model: keras.Model, image, position: Sequence[float], *, 
             f"Received: {layers!r}"
         )
     image = np.asarray(image)
+    if len(model.inputs) != 1:
+        raise InputError(f"{model.name} must have one input. Received: {len(model.inputs)}")
     if image.ndim != 3 or image.shape[2] != model.input_shape[3]:
         raise InputError(
             f"image must be [height, width, {model.input_shape[3]}] for {model.name}. Received: shape {image.shape}"
@@ -50,7 +52,7 @@ def sampling_locations(model: keras.Model, image, position: Sequence[float], *, 
     if len(position) != 2 or not all(0 <= place < size for place, size in zip(position, image.shape, strict=False)):
         raise InputError(f"position must be (row, column) in the image of {image.shape[:2]}. Received: {position!r}")
     chosen = found[-layers:]
-    probe = keras.Model(model.inputs, [layer.input for layer in chosen])
+    probe = keras.Model(model.inputs[0], [layer.input for layer in chosen])
     try:
         maps = probe(image[None], training=False)
     except ValueError as error:
@@ -58,15 +60,22 @@ def sampling_locations(model: keras.Model, image, position: Sequence[float], *, 
     points = None
     for layer, x in reversed(list(zip(chosen, keras.tree.flatten(maps), strict=True))):
         offsets = keras.ops.convert_to_numpy(layer.offsets(keras.ops.cast(x, layer.compute_dtype))[0])[0]
-        step = np.array(receptive_field(keras.Model(model.inputs, layer.input), image.shape).stride)
-        units = receptive_field(keras.Model(model.inputs, layer.output), image.shape)
-        origin, stride = np.array(units.origin), np.array(units.stride)
+        _, step = _places(model, layer.input, image.shape)
+        origin, stride = _places(model, layer.output, image.shape)
         if points is None:
             unit = np.clip(np.round((np.array(position) - origin) / stride), 0, np.array(offsets.shape[:2]) - 1)
             points = (origin + stride * unit)[None]
         moves = _between(offsets.astype("float32"), (points - origin) / stride)
         points = (points[:, None] + step * (_taps(layer) + moves)).reshape(-1, 2)
     return points.astype("float32")
+
+
+def _places(model, tensor, shape) -> tuple[np.ndarray, np.ndarray]:
+    """The pixel that unit 0 of a map is centred on, and the pixels from unit to unit."""
+    if tensor is model.inputs[0]:
+        return np.zeros(2), np.ones(2)
+    field = receptive_field(keras.Model(model.inputs[0], tensor), shape)
+    return np.array(field.origin), np.array(field.stride)
 
 
 def _taps(layer) -> np.ndarray:

@@ -96,7 +96,7 @@ def _interpolated(step: Fraction) -> Axis:
 
     def needed(first, last):
         half = Fraction(1, 2)
-        return math.floor((first + half) * step - half), math.floor((last + half) * step - half) + 1
+        return math.floor((first + half) * step - half), math.ceil((last + half) * step - half)
 
     return needed
 
