@@ -68,6 +68,9 @@ def run_info(values: Values, arguments: list[str], console: Console) -> None:
 
         ensure_folder(os.path.dirname(values["out"]) or ".")
     console.print(_tables.facts(info))
+    genotype = getattr(info.spec, "genotype", None)
+    if genotype is not None:
+        _show_cells(genotype, values["out"], console)
     if not (values["out"] or values["layers"]):
         return
     import keras
@@ -88,6 +91,21 @@ def run_info(values: Values, arguments: list[str], console: Console) -> None:
             subtitle=_tables.summary(info),
         )
         console.print(f"written: {values['out']}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_cells(genotype, out: str | None, console: Console) -> None:
+    """The two cells of a searched network, as trees and, beside the picture of the stages, as a PNG."""
+    from kerascnn import cells
+
+    console.print(f"cells of {genotype.name}: c1 is the output of the cell before, c2 that of the one before it",
+                  highlight=False, soft_wrap=True)  # fmt: skip
+    console.print(cells.text_graph(genotype))
+    if not out:
+        console.print("--out FILE.png draws them", highlight=False)
+        return
+    path = f"{os.path.splitext(out)[0]}_cells{os.path.splitext(out)[1]}"
+    cells.plot_genotype(genotype, path)
+    console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def run_train(values: Values, arguments: list[str], console: Console) -> None:

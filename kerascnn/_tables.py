@@ -63,12 +63,23 @@ def facts(info) -> Table:
         "preprocessing": preprocessing(info.preprocessing, info.input_shape[:2]),
         "training": f"recipe {info.recipe}{decay}",
         "weights": ", ".join(info.weights) or "none",
-        "row": ", ".join(f"{field.name} {getattr(info.spec, field.name)}" for field in dataclasses.fields(info.spec)),
+        "row": ", ".join(f"{key} {_first_line(value)}" for key, value in _fields(info.spec)),
     }
     table = Table(show_header=False, title=info.name)
     for label, text in values.items():
         table.add_row(label, escape(text))
     return table
+
+
+def _fields(spec):
+    """Names and values of a row."""
+    return [(field.name, getattr(spec, field.name)) for field in dataclasses.fields(spec)]
+
+
+def _first_line(value) -> str:
+    """A value of a row: of several lines, as cells have, the first, which is their name; nested rows in brackets."""
+    text = str(value).partition("\n")[0]
+    return f"({text})" if dataclasses.is_dataclass(value) and "\n" not in str(value) else text
 
 
 def summary(info) -> str:

@@ -38,3 +38,56 @@ TIMM_LEGACY_SE = (
     *TORCH_RESNET[1:4],
     (r"last_linear", "head"),
 )
+
+
+def timm_cell(theirs: str, ours: str) -> Rules:
+    """Rules for one cell of timm's NASNet and PNASNet.
+
+    Args:
+        theirs: the cell's module there.
+        ours: how the names of its layers begin here.
+
+    Returns:
+        The rules.
+    """
+    rules = [
+        (rf"{theirs}\.conv_1x1\.(conv|bn)", f"{ours}_c1_{{1}}"),
+        (rf"{theirs}\.conv_prev_1x1\.(conv|bn)", f"{ours}_c2_{{1}}"),
+        (rf"{theirs}\.(?:conv_prev_1x1\.)?path_([12])\.conv", f"{ours}_c2_conv{{1}}"),
+        (rf"{theirs}\.(?:conv_prev_1x1\.)?final_path_bn", f"{ours}_c2_bn"),
+    ]
+    for side, letter in (("left", "a"), ("right", "b")):
+        branch, path = rf"{theirs}\.comb_iter_(\d)_{side}\.", f"{ours}_n{{1+1}}{letter}"
+        rules += [
+            (rf"{branch}separable_(\d)\.depthwise_conv2d", f"{path}_depthwise{{2}}"),
+            (rf"{branch}separable_(\d)\.pointwise_conv2d", f"{path}_conv{{2}}"),
+            (rf"{branch}bn_sep_(\d)", f"{path}_bn{{2}}"),
+            (rf"{branch}(conv|bn)", f"{path}_{{2}}"),
+        ]
+    return tuple(rules)
+
+
+def keras_cell(theirs: str, ours: str) -> Rules:
+    """Rules for one cell of `keras.applications`' NASNet, where a separable convolution is one layer.
+
+    Args:
+        theirs: how the names of its layers end there.
+        ours: how the names of its layers begin here.
+
+    Returns:
+        The rules.
+    """
+    rules = [
+        (rf"(?:normal|reduction)_(conv|bn)_1_{theirs}", f"{ours}_c1_{{1}}"),
+        (rf"adjust_conv_projection_{theirs}", f"{ours}_c2_conv"),
+        (rf"adjust_conv_([12])_{theirs}", f"{ours}_c2_conv{{1}}"),
+        (rf"adjust_bn_{theirs}", f"{ours}_c2_bn"),
+    ]
+    paths = [("reduction_left4", "n5a")]  # so called, though it is in the fifth sum
+    paths += [(rf"(?:normal|reduction)_{side}{n}", f"n{n}{letter}") for n in range(1, 6)
+              for side, letter in (("left", "a"), ("right", "b"))]  # fmt: skip
+    for path, node in paths:
+        separable = f"{ours}_{node}_depthwise{{1}}+{ours}_{node}_conv{{1}}"
+        rules.append((rf"separable_conv_(\d)_{path}_{theirs}", separable))
+        rules.append((rf"separable_conv_(\d)_bn_{path}_{theirs}", f"{ours}_{node}_bn{{1}}"))
+    return tuple(rules)

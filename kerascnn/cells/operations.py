@@ -67,13 +67,14 @@ def conv_bn(x, filters: int, style: Style, *, stride: int = 1, name: str):
 def factorized_reduction(x, filters: int, style: Style, *, name: str):
     """Halves a map: two 1x1/2, the second on the map moved by one pixel, side by side; batch norm.
 
-    [b, h, w, c] -> [b, ceil(h/2), ceil(w/2), filters].
+    [b, h, w, c] -> [b, ceil(h/2), ceil(w/2), filters]; of an odd number of filters the style may leave one out.
     """
     first = filters // 2
+    second = filters - first if style.odd_halves else first
     y = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
     y = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}_crop")(y)
     x = convolution(x, first, (1, 1), (2, 2), style, name=f"{name}_conv1")
-    y = convolution(y, filters - first, (1, 1), (2, 2), style, name=f"{name}_conv2")
+    y = convolution(y, second, (1, 1), (2, 2), style, name=f"{name}_conv2")
     return batch_norm(keras.layers.Concatenate(name=f"{name}_join")([x, y]), style, name=f"{name}_bn")
 
 

@@ -26,8 +26,18 @@ class Style:
     match_always: bool = False  # c2 goes through ReLU, 1x1, BN even where its channels fit
     match_newest: bool = False  # c1 goes through ReLU, 1x1, BN twice where its channels differ
     drop_by_depth: bool = True  # drop-path grows with the number of the cell; False: it is the same in all
+    odd_halves: bool = True  # of an odd number of channels a factorized reduction makes all, not one less
     raw_start: bool = True  # the first cell's c2 is its unmatched c1; False: the same tensor, matched
     initial: tuple[float, str, str] = (2.0, "fan_out", "truncated_normal")  # scale, mode, distribution of kernels
+
+    def __str__(self) -> str:
+        """What differs from NASNet."""
+        found = [
+            f"{field.name} {getattr(self, field.name)}"
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+        return ", ".join(found) or "as NASNet"
 
     def initializer(self, *, depthwise: bool = False) -> keras.initializers.Initializer:
         """Initial values of kernels; of depthwise ones, where Keras counts k * k * channels as fan-in, from k * k."""
@@ -38,7 +48,7 @@ class Style:
 NASNET = Style()  # TF-slim's nasnet.py and pnasnet.py, for ImageNet
 NASNET_CIFAR = Style(momentum=0.9, epsilon=1e-5)
 NASNET_KERAS = Style(pool_zeros=True)  # keras.applications
-AMOEBANET = Style(bottleneck=True, stride_by_axis=True)  # the authors' release for TPUs
+AMOEBANET = Style(bottleneck=True, stride_by_axis=True, odd_halves=False)  # the authors' release for TPUs
 AMOEBANET_CIFAR = dataclasses.replace(AMOEBANET, momentum=0.9, epsilon=1e-5)
 ENAS = Style(
     momentum=0.9, epsilon=1e-5, factorized_identity=True, pool_relu=True, match_newest=True, raw_start=False,

@@ -7,10 +7,12 @@ import importlib
 
 from kerascnn.training.config import TrainConfig
 
-__all__ = ["TrainConfig", "checkpoint", "recipes", "train"]
+__all__ = ["ScheduleDropPath", "TrainConfig", "checkpoint", "recipes", "train"]
 
 
 def __getattr__(name: str):
+    if name == "ScheduleDropPath":
+        return importlib.import_module(f"{__name__}.callbacks").ScheduleDropPath
     if name == "train":
         return importlib.import_module(f"{__name__}.loop").train
     if name in ("checkpoint", "recipes"):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn._files import replace_with
+from kerascnn.layers.scheduled_drop_path import Progress
 from kerascnn.training import curves, history, schedules
 from kerascnn.training.checkpoint import with_probabilities
 from kerascnn.training.config import TrainConfig
@@ -50,6 +51,51 @@ class AverageStatistics(keras.callbacks.Callback):
                 if variable.dtype.startswith("float"):
                     parts = strategy.experimental_local_results(variable.value)
                     variable.assign(tf.add_n([tf.convert_to_tensor(part) for part in parts]) / len(parts))
+
+
+class ScheduleDropPath(keras.callbacks.Callback):
+    """Before each step tells the model's `layers.Progress` which part of the training is done.
+
+    Scheduled drop-path then drops the more paths the longer the training has lasted: Zoph, Vasudevan, Shlens, Le,
+    Learning transferable architectures for scalable image recognition, 2017, arXiv:1707.07012. `training.train` adds it
+    by itself.
+
+    Args:
+        epochs: of the whole training, at least 1.
+        steps: of an epoch, at least 1.
+
+    Raises:
+        InputError: one of the two is something else, or the model that is trained has no such layer.
+    """
+
+    def __init__(self, epochs: int, steps: int):
+        super().__init__()
+        for name, value in (("epochs", epochs), ("steps", steps)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} must be a whole number, at least 1. Received: {value!r}")
+        self._epochs, self._steps, self._epoch = epochs, steps, 0
+        self._layers: list[Progress] = []
+
+    def on_train_begin(self, logs=None):
+        self._layers = progress_layers(self.model)
+        if not self._layers:
+            raise InputError(f"The model must have drop_path_rate > 0 to be scheduled. Received: {self.model.name}")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        done = min((self._epoch * self._steps + batch) / (self._epochs * self._steps), 1.0)
+        for layer in self._layers:
+            layer.progress.assign(done)
+
+
+def progress_layers(model: keras.Model) -> list[Progress]:
+    """The `layers.Progress` of a model and of the models inside it."""
+    found = []
+    for layer in model.layers:
+        found += progress_layers(layer) if isinstance(layer, keras.Model) else [layer] * isinstance(layer, Progress)
+    return found
 
 
 class Plateau(keras.callbacks.Callback):

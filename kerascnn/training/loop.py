@@ -108,6 +108,8 @@ def train(
         callbacks.AverageStatistics(),
         callbacks.StopOnNaN(config, run),
     ]
+    if callbacks.progress_layers(model):
+        hooks.append(callbacks.ScheduleDropPath(config.epochs, steps))
     if config.schedule == "plateau":
         hooks.append(callbacks.Plateau(config, rows, steps))
     title = f"{model_record['name']} on {source.name}"

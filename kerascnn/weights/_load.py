@@ -17,6 +17,7 @@ from kerascnn.weights._torch_layout import to_keras
 _HEAD = "head"  # the classifier is called so in every network
 _AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
+_PROGRESS = "progress"  # of scheduled drop-path: a network has it as an option, and no other library's file does
 _LISTED = 8  # names per list in an error message
 
 
@@ -51,6 +52,9 @@ def load_weights(model: keras.Model, path: str | os.PathLike, names: Mapping[str
                 del found[name]
         elif _other_classes(_shapes(found[name]), wanted[name]):
             del found[name], wanted[name]
+    if (_PROGRESS in found) != (_PROGRESS in wanted):
+        for names_of in (found, wanted):
+            names_of.pop(_PROGRESS, None)
     first = _first_convolution(model)
     if first in found and first in wanted:
         found[first] = _adapt(found[first], wanted[first])
