@@ -25,8 +25,8 @@ class Style:
     factorized_relu: bool = False  # the same has a ReLU first
     match_always: bool = False  # c2 goes through ReLU, 1x1, BN even where its channels fit
     match_newest: bool = False  # c1 goes through ReLU, 1x1, BN twice where its channels differ
-    odd_halves: bool = True  # of an odd number of channels a factorized reduction makes all, not one less
     drop_by_depth: bool = True  # drop-path grows with the number of the cell; False: it is the same in all
+    odd_halves: bool = True  # of an odd number of channels a factorized reduction makes all, not one less
     raw_start: bool = True  # the first cell's c2 is its unmatched c1; False: the same tensor, matched
     initial: tuple[float, str, str] = (2.0, "fan_out", "truncated_normal")  # scale, mode, distribution of kernels
 
