@@ -51,9 +51,8 @@ def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndar
 def seed_weights(model: keras.Model) -> None:
     """Sets every weight of the model by `seeded_values`."""
     shallow = sum(len(w.shape) > 1 for w in model.weights) < 200
-    model.set_weights(
-        [seeded_values(i, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow) for i, w in enumerate(model.weights)]
-    )
+    for i, w in enumerate(model.weights):  # one at a time, as the largest networks fill the memory
+        w.assign(seeded_values(i, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow))
 
 
 def fingerprint(model: keras.Model, input_shape: tuple[int, int, int]) -> dict:
@@ -78,8 +77,9 @@ def _build(name: str) -> tuple[keras.Model, bool]:
     channels = applications.model_info(name).input_shape[2]
     try:
         return applications.create_model(name, input_shape=(None, None, channels), classifier_activation=None), True
-    except InputError:  # the head flattens, so that another size is another network
-        return applications.create_model(name, classifier_activation=None), False
+    except InputError:  # the head flattens, so that another size is another network; this one gives shapes alone
+        with keras.StatelessScope(initialize_variables=False):
+            return applications.create_model(name, classifier_activation=None), False
 
 
 def costs(model: keras.Model, name: str, backbone: keras.Model) -> dict:
