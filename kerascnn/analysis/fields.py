@@ -71,7 +71,7 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
     )
 
 
-_FAR = 64  # positions, over which up-sampling by powers of two averages out
+_FAR = 64 * 21  # positions, over which up-sampling by powers of two and windows of 7 and 12 average out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,6 +282,29 @@ def _strided(call, spatial):
     return [_window(1, stride) for stride in _per_axis(call.operation.strides, spatial)]
 
 
+def _attended(call, spatial):
+    """All of the window that a position lies in; what it is rolled together with at the border is masked."""
+    layer, sizes = call.operation, call.x[1 : 1 + spatial]
+    if None in sizes:
+        raise InputError(f"The shift of {call.name} depends on the size; pass input_shape. Received: {call.x}")
+    return [_within(layer.window, layer.shift if size > layer.window else 0) for size in sizes]
+
+
+def _within(window: int, shift: int) -> Axis:
+    def whole(first, last):
+        return (first - shift) // window * window + shift, (last - shift) // window * window + shift + window - 1
+
+    return whole
+
+
+def _same_places(call, spatial):
+    return [_window(1)] * spatial
+
+
+def _patches(call, spatial):
+    return [_window(2, 2)] * spatial
+
+
 def _classes(names: str) -> tuple[type, ...]:
     return tuple(getattr(keras.layers, name) for name in names.split() if hasattr(keras.layers, name))
 
@@ -300,8 +323,13 @@ WINDOWS: dict[type, Callable[[Call, int], list[Axis]]] = {
     **dict.fromkeys(_classes("ZeroPadding1D ZeroPadding2D ZeroPadding3D"), _shifted(1)),
     **dict.fromkeys(_classes("Cropping1D Cropping2D Cropping3D"), _shifted(-1)),
     layers.ConnectionTableConv2D: _windows,
+    layers.CropLike: _same_places,
+    layers.PadToMultiple: _same_places,
+    layers.PatchMerging: _patches,
     layers.SAFPooling2D: _windows,
     layers.Subsampling2D: _windows,
+    layers.Unfold2D: _windows,
+    layers.WindowAttention: _attended,
     layers.ZeroPadShortcut: _strided,
 }
 
@@ -315,7 +343,8 @@ _GLOBAL = frozenset(
 
 # Layers whose output, tokens or a map, depends everywhere on all places of their input.
 MIXING: frozenset[type] = frozenset(_classes("Attention AdditiveAttention GroupQueryAttention MultiHeadAttention")) | {
-    layers.SelfAttention
+    layers.PerformerAttention,
+    layers.SelfAttention,
 }
 
 # Layers whose output at a place depends on their inputs at that place alone; or, as said above, is taken to.

@@ -256,6 +256,17 @@ def _dot_product_attention(call):
     return math.prod(query[:-1]) * key[1] * (query[-1] + value[-1])
 
 
+def _performer_attention(call):
+    """Random features of keys and queries, their sums, and what each query takes of them."""
+    batch, tokens, width = call.y
+    return batch * tokens * call.operation.features * (4 * width + 1)
+
+
+def _window_attention(call):
+    """Scores and weighted sums of each place with all places of its window."""
+    return 2 * math.prod(call.y) * call.operation.window**2
+
+
 def _classes(names: str) -> set[type]:
     """The layers of Keras of these names; a version of Keras may lack one."""
     return {getattr(keras.layers, name) for name in names.split() if hasattr(keras.layers, name)}
@@ -289,8 +300,10 @@ FORMULAS: dict[type, Formula] = {
     layers.DepthwiseConv2D: _kernel,
     layers.ConnectionTableConv2D: _kernel,
     layers.DeformableConv2D: _deformable,
+    layers.PerformerAttention: _performer_attention,
     layers.SelfAttention: _self_attention,
     layers.WeightStandardizedConv2D: _kernel,
+    layers.WindowAttention: _window_attention,
 }
 
 # Layers that hand on the tensor that they get, at inference: they take no memory of their own.
@@ -299,7 +312,7 @@ VIEWS: frozenset[type] = frozenset(
         "Identity Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D "
         "SpatialDropout3D ActivityRegularization Flatten Reshape"
     )
-    | {layers.DropPath}
+    | {layers.CropLike, layers.DropPath, layers.PadToMultiple}  # the first and last where the map is whole windows
 )
 
 # Layers that take no multiply-add by the convention above.
@@ -329,11 +342,13 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.FractalPath,
         layers.LocalResponseNormalization,
         layers.MaxPooling2D,
+        layers.PatchMerging,
         layers.PositionEmbedding,
         layers.RBFCodes,  # its fixed codes are +1 and -1
         layers.SAFPooling2D,
         layers.ShakeShake,
         layers.Subsampling2D,
+        layers.Unfold2D,  # a convolution with ones is how it is computed
         layers.ZeroPadShortcut,
     }
 )

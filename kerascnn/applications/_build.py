@@ -335,7 +335,5 @@ def feature_strides(model: keras.Model) -> list[int]:
     finally:
         model.input_spec = fixed
     shapes = shapes if isinstance(shapes, list) else [shapes]
-    return [
-        size // shape[1] if exact and size % shape[1] == 0 else 1 << round(math.log2(size / shape[1]))
-        for shape in shapes
-    ]
+    ratios = [size / shape[1] for shape in shapes]
+    return [round(ratio) if exact else 1 << round(math.log2(ratio)) for ratio in ratios]

@@ -27,6 +27,8 @@ class Encoder:
     epsilon: float = 1e-6  # of the layer norms
     activation: str | Callable = "gelu"  # of the MLP: exact GELU, or `kerascnn.layers.tanh_gelu`
     dropout_rate: float = 0.0  # after every dense layer but the one for queries, keys and values (appendix B.1)
+    scale: float | None = None  # of the attention's scores; None: 1 / sqrt(d / heads)
+    initializer: keras.initializers.Initializer | None = None  # of kernels, biases then zero; None: the authors' of ViT
 
 
 def layer_norm(x, epsilon: float = 1e-6, *, name: str):
@@ -37,6 +39,13 @@ def layer_norm(x, epsilon: float = 1e-6, *, name: str):
 def dropout(x, rate: float, *, name: str):
     """Dropout, where the rate is not 0."""
     return keras.layers.Dropout(rate, name=name)(x) if rate else x
+
+
+def _dense(x, units, initializer, default, *, use_bias=True, name):
+    """A dense layer with the kernel's initial values, and zeros as biases; or with the default and biases near zero."""
+    bias = keras.initializers.Zeros() if initializer else _BIAS.clone()
+    options = {"kernel_initializer": (initializer or default).clone(), "bias_initializer": bias}
+    return keras.layers.Dense(units, use_bias=use_bias, **options, name=name)(x)
 
 
 def patch_embedding(x, patch: int, width: int, *, name: str = "patch_embedding"):
@@ -64,7 +73,8 @@ def token(x, index: int = 0, *, name: str):
     return keras.layers.Reshape((x.shape[2],), name=name)(x)
 
 
-def self_attention(x, heads: int, *, width: int | None = None, qkv_bias: bool = True, name: str):
+def self_attention(x, heads: int, *, width: int | None = None, qkv_bias: bool = True, scale: float | None = None,
+                   initializer=None, name: str):  # fmt: skip
     """Dense to 3 * width (`name`_qkv), attention, dense to `width` (`name`_proj): [b, n, c] -> [b, n, width or c].
 
     Args:
@@ -72,22 +82,21 @@ def self_attention(x, heads: int, *, width: int | None = None, qkv_bias: bool = 
         heads: number of heads, which divides the width.
         width: of queries, keys and values together and of the output; None: as the input.
         qkv_bias: False: the first dense layer has no bias.
+        scale: of the scores; None: 1 / sqrt(width / heads).
+        initializer: of the kernels, see `Encoder`.
         name: of the block.
     """
     width = width or x.shape[-1]
-    options = {"kernel_initializer": _SQUARE.clone(), "bias_initializer": _BIAS.clone()}
-    y = keras.layers.Dense(3 * width, use_bias=qkv_bias, **options, name=f"{name}_qkv")(x)
-    y = SelfAttention(heads, name=f"{name}_attention")(y)
-    options = {"kernel_initializer": _SQUARE.clone(), "bias_initializer": _BIAS.clone()}
-    return keras.layers.Dense(width, **options, name=f"{name}_proj")(y)
+    y = _dense(x, 3 * width, initializer, _SQUARE, use_bias=qkv_bias, name=f"{name}_qkv")
+    y = SelfAttention(heads, scale, name=f"{name}_attention")(y)
+    return _dense(y, width, initializer, _SQUARE, name=f"{name}_proj")
 
 
-def mlp(x, hidden: int, activation: str | Callable = "gelu", dropout_rate: float = 0.0, *, name: str):
+def mlp(x, hidden: int, activation: str | Callable = "gelu", dropout_rate: float = 0.0, *, initializer=None, name: str):
     """Dense to `hidden` (`name`1), activation, dropout, dense to d (`name`2), dropout: [..., d] -> [..., d]."""
     y = x
     for layer, width in (("1", hidden), ("2", x.shape[-1])):
-        options = {"kernel_initializer": _GLOROT.clone(), "bias_initializer": _BIAS.clone()}
-        y = keras.layers.Dense(width, **options, name=f"{name}{layer}")(y)
+        y = _dense(y, width, initializer, _GLOROT, name=f"{name}{layer}")
         if layer == "1":
             y = keras.layers.Activation(activation, name=f"{name}_activation")(y)
         y = dropout(y, dropout_rate, name=f"{name}_dropout{layer}")
@@ -108,10 +117,12 @@ def encoder_block(x, encoder: Encoder, rate: float = 0.0, *, name: str):
         rate: probability of dropping each of the two branches of a sample in training.
         name: of the block; its layers are `name`_norm1, _qkv, _attention, _proj, _norm2, _mlp1, _mlp2, ...
     """
+    options = {"initializer": encoder.initializer}
     y = layer_norm(x, encoder.epsilon, name=f"{name}_norm1")
-    y = self_attention(y, encoder.heads, qkv_bias=encoder.qkv_bias, name=name)
+    y = self_attention(y, encoder.heads, qkv_bias=encoder.qkv_bias, scale=encoder.scale, **options, name=name)
     y = dropout(y, encoder.dropout_rate, name=f"{name}_proj_dropout")
     x = residual(x, y, rate, name=f"{name}_attention")
     y = layer_norm(x, encoder.epsilon, name=f"{name}_norm2")
-    y = mlp(y, int(x.shape[-1] * encoder.mlp_ratio), encoder.activation, encoder.dropout_rate, name=f"{name}_mlp")
+    hidden = int(x.shape[-1] * encoder.mlp_ratio)
+    y = mlp(y, hidden, encoder.activation, encoder.dropout_rate, **options, name=f"{name}_mlp")
     return residual(x, y, rate, name=f"{name}_mlp")

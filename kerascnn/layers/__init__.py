@@ -14,15 +14,21 @@ from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.fractal_join import FractalJoin, FractalPath
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.max_pooling2d import MaxPooling2D
+from kerascnn.layers.pad_to_multiple import CropLike, PadToMultiple
+from kerascnn.layers.patch_merging import PatchMerging
+from kerascnn.layers.performer_attention import PerformerAttention
 from kerascnn.layers.position_embedding import PositionEmbedding
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.layers.scaled_tanh import scaled_tanh
 from kerascnn.layers.self_attention import SelfAttention
 from kerascnn.layers.shake_shake import ShakeShake
+from kerascnn.layers.sinusoid_embedding import SinusoidEmbedding
 from kerascnn.layers.subsampling2d import Subsampling2D
 from kerascnn.layers.tanh_gelu import tanh_gelu
+from kerascnn.layers.unfold2d import Unfold2D
 from kerascnn.layers.weight_standardized_conv2d import WeightStandardizedConv2D
+from kerascnn.layers.window_attention import WindowAttention
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     "ClassToken",
     "ConnectionTableConv2D",
     "Conv2D",
+    "CropLike",
     "DeepModel",
     "DeformableConv2D",
     "DepthwiseConv2D",
@@ -41,13 +48,19 @@ __all__ = [
     "FractalPath",
     "LocalResponseNormalization",
     "MaxPooling2D",
+    "PadToMultiple",
+    "PatchMerging",
+    "PerformerAttention",
     "PositionEmbedding",
     "RBFCodes",
     "SAFPooling2D",
     "SelfAttention",
     "ShakeShake",
+    "SinusoidEmbedding",
     "Subsampling2D",
+    "Unfold2D",
     "WeightStandardizedConv2D",
+    "WindowAttention",
     "ZeroPadShortcut",
     "scaled_tanh",
     "tanh_gelu",

@@ -57,6 +57,7 @@ CASES = {
         64 * 9 * 6 * (4 + 36),
     ),
     "connection table": (layers.ConnectionTableConv2D(((0, 1), (1,)), 3), [(5, 5, 2)], 9 * 9 * 3),
+    "windows": (layers.WindowAttention(2, 4, 1), [(8, 12, 18)], 8 * 12 * 16 * (6 + 6)),
     "embedding": (L.Embedding(50, 8), [(6,)], 0),
     "dot": (L.Dot(axes=(2, 1)), [(7, 5), (5, 3)], 7 * 5 * 3),
     "dot of vectors": (L.Dot(axes=1), [(5,), (5,)], 5),
