@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 _MODULES = ("analysis", "applications", "data", "evaluation", "layers", "ops", "serving", "training")
 _FUNCTIONS = {
     "create_model": "applications",
+    "fully_convolutional": "analysis",
     "list_models": "applications",
     "model_info": "applications",
 }

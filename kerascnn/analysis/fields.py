@@ -26,6 +26,7 @@ class ReceptiveField:
 
     size: tuple[int, ...]  # pixels from the first to the last that count, over all paths; may exceed the image
     stride: tuple[float, ...]  # pixels between the fields of neighbouring positions
+    origin: tuple[float, ...]  # the pixel in the middle of the field of position 0, counted from 0
     layer: str  # whose output the feature map is
     left_out: tuple[str, ...]  # layers that merge a branch which has seen the whole image, and so is not counted
     unknown: tuple[str, ...]  # layers whose windows are not known, as "name (Class)"; counted as one pixel
@@ -56,13 +57,19 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
     found = _trace(graph, axes, index, target, centre)
     far = _trace(graph, axes, index, target, [position + _FAR for position in centre])
     steps = [Fraction(b[0] - a[0], _FAR) for a, b in zip(found.hull, far.hull, strict=True)]
+    middles = [Fraction(first + last, 2) for first, last in found.hull]
     return ReceptiveField(
         size=tuple(last - first + 1 for first, last in found.hull),
-        stride=tuple(int(step) if step.denominator == 1 else float(step) for step in steps),
+        stride=_numbers(steps),
+        origin=_numbers(middle - step * place for middle, step, place in zip(middles, steps, centre, strict=True)),
         layer=graph.calls[index].name,
         left_out=found.left_out,
         unknown=tuple(dict.fromkeys(found.unknown + unknown)),
     )
+
+
+def _numbers(fractions) -> tuple[float, ...]:
+    return tuple(int(x) if x.denominator == 1 else float(x) for x in fractions)
 
 
 _FAR = 64  # positions, over which up-sampling by powers of two averages out
@@ -261,7 +268,7 @@ def _interpolated(step: Fraction) -> Axis:
 
     def needed(first, last):
         half = Fraction(1, 2)
-        return math.floor((first + half) * step - half), math.floor((last + half) * step - half) + 1
+        return math.floor((first + half) * step - half), math.ceil((last + half) * step - half)
 
     return needed
 

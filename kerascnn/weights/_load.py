@@ -167,10 +167,18 @@ def _listed(names: list[str]) -> str:
 
 
 def _other_classes(found: list[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> bool:
-    """The two differ in the number of classes alone, which is the last axis of every variable of a head."""
+    """The two differ in the number of classes alone, the last axis of every variable of a head.
+
+    A kernel from scores to scores, as in fixed up-sampling, has it twice.
+    """
     return (
         found != wanted
-        and [shape[:-1] for shape in found] == [shape[:-1] for shape in wanted]
+        and len(found) == len(wanted)
+        and all(
+            ours[:-1] == theirs[:-1]
+            or (ours[:-2] == theirs[:-2] and ours[-2:] == 2 * ours[-1:] and theirs[-2:] == 2 * theirs[-1:])
+            for ours, theirs in zip(wanted, found, strict=True)
+        )
         and len({shape[-1] for shape in found}) == 1
     )
 

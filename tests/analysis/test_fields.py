@@ -81,6 +81,9 @@ NETWORKS = {
     "transposed": _chain(L.Conv2D(2, 3, 2, "same"), L.Conv2DTranspose(2, 4, 2, "same"), L.Conv2D(2, 3)),
     "transposed without padding": _chain(L.Conv2D(2, 3, 3), L.Conv2DTranspose(2, 5, 3), L.Conv2D(2, 2)),
     "up-sampling": _encoder_decoder,
+    "cropped to another map": lambda x: layers.CropLike(2)([L.Conv2D(2, 3, 2)(x), L.Conv2D(2, 9, 3)(x)]),
+    "resized to another map": lambda x: layers.ResizeLike()([L.Conv2D(2, 3, 3)(x), L.Cropping2D(4)(x)]),
+    "fixed up-sampling": _chain(L.Conv2D(2, 3, 3), layers.BilinearUpsampling2D(2, 4, "valid")),
     "bilinear up-sampling": _chain(
         L.Conv2D(2, 3, 2, "same"), L.UpSampling2D(interpolation="bilinear"), L.Conv2D(2, 2, padding="same")
     ),
@@ -99,6 +102,21 @@ def test_as_gradients_tell(name, size):
     found = analysis.receptive_field(model)
     assert found.size == measured(model)
     assert found.unknown == () and found.left_out == ()
+
+
+def test_where_units_lie():
+    image = keras.Input((40, 44, 1))
+    field = analysis.receptive_field(keras.Model(image, L.Conv2D(1, 4, 3)(L.Conv2D(1, 3, 2, padding="valid")(image))))
+    assert field.size == (9, 9) and field.stride == (6, 6) and field.origin == (4, 4)
+    padded = keras.Model(image, layers.Conv2D(1, 4, 2, ((1, 2), (3, 0)))(image))
+    assert analysis.receptive_field(padded).origin == (0.5, -1.5)
+
+
+def test_a_resized_map_of_the_whole_image_is_left_out():
+    image = keras.Input((24, 24, 2))
+    whole = layers.ResizeLike(name="resized")([L.GlobalAveragePooling2D(keepdims=True)(image), image])
+    field = analysis.receptive_field(keras.Model(image, L.concatenate([L.Conv2D(2, 3, padding="same")(image), whole])))
+    assert field.size == (3, 3) and len(field.left_out) == 1
 
 
 def test_every_layer_of_this_package_has_its_place():
