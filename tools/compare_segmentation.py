@@ -131,7 +131,9 @@ def pictures(results: dict[str, dict[int, dict]], out: Path):
             rows, columns = np.nonzero(mask == np.bincount(mask[mask > 0]).argmax())
             position = (int(rows.mean()), int(columns.mean()))
             points = analysis.sampling_locations(loaded.model, images[index].numpy(), position)
-            analysis.plot_sampling(split.pixels[index], points, out / f"sampling_{index + 1}.png")
+            title = f"{name}: where one unit looks"
+            path = out / f"sampling_{index + 1}.png"
+            analysis.plot_sampling(split.pixels[index], points, path, position=position, title=title)
     evaluation.plot_segmentation(split.pixels, split.masks, predictions, source.class_names, out / "predictions.png")
 
 
