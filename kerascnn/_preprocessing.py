@@ -54,6 +54,8 @@ class Preprocessing:
 
 # Mean and standard deviation over the ImageNet training set, as used by every published PyTorch recipe.
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+# The same constants for networks that class every pixel, so that none is cut off before.
+SEGMENTATION = dataclasses.replace(IMAGENET, crop_fraction=1.0)
 # To [-1, 1]: the networks that TensorFlow's research models and keras.applications scale so.
 INCEPTION = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 # Over the CIFAR-10 training set.

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 DATA = "shapes"
-TRAIN = ["--data", DATA]  # the rest is the recipe
+TRAIN = ["--data", DATA, "--augment", "none", "--epochs", "5"]  # the rest is the recipe
 ROWS = {  # name -> flags
     "FCN-32s": ["--model", "fcn32s_vgg11_bn_small"],
     "FCN-16s": ["--model", "fcn16s_vgg11_bn_small"],
@@ -131,7 +131,9 @@ def pictures(results: dict[str, dict[int, dict]], out: Path):
             rows, columns = np.nonzero(mask == np.bincount(mask[mask > 0]).argmax())
             position = (int(rows.mean()), int(columns.mean()))
             points = analysis.sampling_locations(loaded.model, images[index].numpy(), position)
-            analysis.plot_sampling(split.pixels[index], points, out / f"sampling_{index + 1}.png")
+            title = f"{name}: where one unit looks"
+            path = out / f"sampling_{index + 1}.png"
+            analysis.plot_sampling(split.pixels[index], points, path, position=position, title=title)
     evaluation.plot_segmentation(split.pixels, split.masks, predictions, source.class_names, out / "predictions.png")
 
 

@@ -40,7 +40,8 @@ def fully_convolutional(model: keras.Model, *, pooled: bool = True) -> keras.Mod
     global pool becomes a pool over a window of the map's size, with stride 1. So the answer for an image of the
     original size is the same, as a map of 1x1, and every place of a larger map is the answer for one window of the
     image, computed once for what the windows share. `receptive_field` of the result tells how large the windows are and
-    how far apart. Zeros that convolutions add around the image are added around the larger image, not each window.
+    how far apart. Zeros that convolutions add around the image are added around the larger image, not each window, and
+    gates that average the whole map, as in squeeze-and-excitation, average the larger one.
 
     Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, 2014, arXiv:1411.4038, section
     3.1; Sermanet et al.: OverFeat, 2013, arXiv:1312.6229, section 3.5.

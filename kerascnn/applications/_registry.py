@@ -5,6 +5,7 @@ import difflib
 import fnmatch
 import functools
 import importlib
+import inspect
 import json
 import pkgutil
 from collections.abc import Callable
@@ -137,8 +138,16 @@ def backbone(name: str, x, **options) -> list:
 
     Returns:
         Keras tensors [batch, h, w, c], one a stage, as the layers of the network put them out.
+
+    Raises:
+        InputError: unknown name, or an option that the network does not have.
     """
-    made = _row(name)[1].features(x, **options)
+    features = _row(name)[1].features
+    known = inspect.signature(features).parameters
+    if not options.keys() <= known.keys():
+        unknown = ", ".join(sorted(options.keys() - known.keys()))
+        raise InputError(f"{name} must have the option {unknown} to be built upon. Received: {sorted(options)}")
+    made = features(x, **options)
     return made[0] if isinstance(made, tuple) else made
 
 

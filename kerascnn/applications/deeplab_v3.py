@@ -21,7 +21,7 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import IMAGENET
+from kerascnn._preprocessing import SEGMENTATION
 from kerascnn.applications import _registry
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_areas
@@ -109,7 +109,7 @@ _shared = {
     "variants": VARIANTS,
     "paper": "Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for Semantic Image Segmentation, 2017, "
     "arXiv:1706.05587",
-    "preprocessing": IMAGENET,
+    "preprocessing": SEGMENTATION,
     "classes": 21,
     "task": "segmentation",
     "auxiliary": auxiliary,
@@ -119,7 +119,7 @@ _shared = {
 _family = Family(__name__, input_shape=(520, 520, 3), **_shared)
 _paper = Family(__name__, input_shape=(513, 513, 3), **_shared)
 _small = Family(__name__, input_shape=(64, 64, 3), **_shared)
-preprocess_input, decode_predictions = pixels_and_areas(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_areas(SEGMENTATION)
 
 
 def _torch(builder, name, error):

@@ -21,7 +21,7 @@ import dataclasses
 import keras
 
 from kerascnn import layers
-from kerascnn._preprocessing import IMAGENET
+from kerascnn._preprocessing import SEGMENTATION
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_areas
 
@@ -127,14 +127,14 @@ _shared = {
     "head": head,
     "variants": VARIANTS,
     "paper": "Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, 2014, arXiv:1411.4038",
-    "preprocessing": IMAGENET,
+    "preprocessing": SEGMENTATION,
     "classes": 21,
     "task": "segmentation",
     "weight_decay": 5e-4,
 }
 _family = Family(__name__, input_shape=(500, 500, 3), min_size=1, **_shared)
 _small = Family(__name__, input_shape=(64, 64, 3), min_size=16, **_shared)
-preprocess_input, decode_predictions = pixels_and_areas(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_areas(SEGMENTATION)
 
 
 def _network(builder, name, error):

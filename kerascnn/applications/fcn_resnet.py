@@ -11,7 +11,7 @@ see `fcn`.
 import dataclasses
 
 from kerascnn import blocks
-from kerascnn._preprocessing import IMAGENET
+from kerascnn._preprocessing import SEGMENTATION
 from kerascnn.applications import _registry
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_areas
@@ -59,7 +59,7 @@ _family = Family(
     head=head,
     variants=VARIANTS,
     paper="Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, 2014, arXiv:1411.4038",
-    preprocessing=IMAGENET,
+    preprocessing=SEGMENTATION,
     input_shape=(520, 520, 3),
     classes=21,
     task="segmentation",
@@ -67,7 +67,7 @@ _family = Family(
     auxiliary_weights=(0.5,),
     names={"torchvision": _torchvision},
 )
-preprocess_input, decode_predictions = pixels_and_areas(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_areas(SEGMENTATION)
 
 
 def _network(builder, name, error):

@@ -1,10 +1,10 @@
 """Generated images of shapes with exact masks, to train and compare networks for segmentation without a download.
 
-Each image has a noisy background of smoothly varying random colour and one to a few shapes of random kind, colour,
-place, angle, aspect ratio and size, later ones in front of earlier ones. Nothing within a shape says what it is: its
-colours are those of the background, and only its outline tells its class. Sizes vary several times over, so that a
-network needs large and small receptive fields. Edges in the image are anti-aliased; a pixel of the mask has the class
-of the shape that holds the pixel's centre.
+Each image has a dark, noisy background of smoothly varying colour and one to a few brighter shapes of random kind,
+colour, place, angle, aspect ratio and size, later ones in front of earlier ones. Colours are drawn alike for all
+classes: brightness tells a shape from the background, and only its outline tells its class. Sizes vary several times
+over, so that a network needs large and small receptive fields. Edges in the image are anti-aliased; a pixel of the mask
+has the class of the shape that holds the pixel's centre.
 """
 
 import re
@@ -20,9 +20,10 @@ SHAPES = ("ellipse", "triangle", "rectangle", "ring", "cross")
 _DIAMETERS = (0.3, 0.75)  # smallest and largest, as parts of the image's shorter side
 _ASPECTS = (0.6, 1.0)
 _MIDDLES = (0.2, 0.8)  # where in the image
-_CONTRAST = 80  # between the mean colours of a shape and the background, of 0 to 255, root of the sum of squares
-_TEXTURE = 0.3  # of the full range: how much a colour varies within a shape or the background
-_NOISE = (25, 5)  # at each pixel and channel of the background and of a shape, at most
+_DARK, _BRIGHT = (20, 110), (110, 235)  # mean colours of the background and of a shape, each channel by itself
+_LIGHTER = 60  # at least, on average over the channels, is a shape than its background
+_TEXTURE = 0.25  # of the full range: how much a colour varies within a shape or the background
+_NOISE = 20  # at each pixel and channel, at most
 
 
 def load_shapes(options: str = "", seed: int = 0) -> Source:
@@ -31,7 +32,7 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
     Args:
         options: a size and named numbers in any order, separated by commas:
             "96x96x3,classes=6,examples=400,test=100,objects=3". Without them: 64x64x3, 3 classes (background, ellipse,
-            triangle; a rectangle, a ring and a cross are the next), 2,048 training examples, an eighth as many for
+            triangle; a rectangle, a ring and a cross are the next), 1,024 training examples, an eighth as many for
             testing, at most 2 shapes in an image.
         seed: any integer from 0 to 2**32 - 1; options and seed determine every pixel.
 
@@ -56,7 +57,7 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
 
 
 def _parse(options):
-    shape, numbers = (64, 64, 3), {"classes": 3, "examples": 2048, "test": None, "objects": 2}
+    shape, numbers = (64, 64, 3), {"classes": 3, "examples": 1024, "test": None, "objects": 2}
     for option in filter(None, options.split(",")):
         size = re.fullmatch(r"(\d+)x(\d+)x([13])", option)
         named = re.fullmatch(r"(\w+)=(\d+)", option)
@@ -76,25 +77,25 @@ def _parse(options):
 
 
 def _scene(random, height, width, channels, numbers):
-    background = random.uniform(40, 215, channels)
-    image = _textured(random, background, height, width, _NOISE[0])
+    background = random.uniform(*_DARK, channels)
+    image = _textured(random, background, height, width)
     mask = np.zeros([height, width], np.uint8)
     y, x = np.mgrid[:height, :width] + 0.5
     for _ in range(random.randint(1, numbers["objects"] + 1)):
         label = random.randint(1, numbers["classes"])
         distance = _distance(random, SHAPES[label - 1], y, x, height, width)
         colour = background
-        while np.linalg.norm(colour - background) < _CONTRAST * np.sqrt(channels / 3):
-            colour = random.uniform(40, 215, channels)
+        while np.mean(colour - background) < _LIGHTER:
+            colour = random.uniform(*_BRIGHT, channels)
         cover = np.clip(0.5 - distance, 0, 1)[..., None]  # the part of each pixel that the shape covers, nearly
-        image = image * (1 - cover) + _textured(random, colour, height, width, _NOISE[1]) * cover
+        image = image * (1 - cover) + _textured(random, colour, height, width) * cover
         mask[distance < 0] = label
+    image += random.randint(-_NOISE, _NOISE + 1, image.shape)
     return np.clip(np.round(image), 0, 255).astype(np.uint8), mask
 
 
-def _textured(random, colour, height, width, noise):
-    varied = colour + _TEXTURE * (smooth_pattern(random, height, width, len(colour)) - 127.5)
-    return varied + random.randint(-noise, noise + 1, varied.shape)
+def _textured(random, colour, height, width):
+    return colour + _TEXTURE * (smooth_pattern(random, height, width, len(colour)) - 127.5)
 
 
 def _distance(random, shape, y, x, height, width):

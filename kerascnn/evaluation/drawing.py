@@ -2,6 +2,7 @@
 
 import colorsys
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from kerascnn.data.masks import IGNORE
 
 _OPACITY = 0.55
 _ROW = 2.0  # inches of an image in a picture of several
+_LABEL = 18  # letters in a line beside a row
 _LISTED = 24  # classes in a legend, at most
 
 
@@ -104,7 +106,7 @@ def plot_segmentation(
             axes.imshow(picture if drawn is None else overlay(images[index], drawn[index], class_names))
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        axes_row[0].set_ylabel(label)
+        axes_row[0].set_ylabel(textwrap.fill(label, _LABEL))
     figure.legend(handles=listed, loc="outside lower center", ncols=min(len(listed), 6), frameon=False)
     figure.suptitle(title)
     _save(figure, path)

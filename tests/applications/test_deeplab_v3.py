@@ -1,5 +1,7 @@
 """What sets DeepLab apart: rates, multi-grid, strides, the auxiliary head beside torchvision's, FCN on ResNet."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import parity
@@ -43,6 +45,14 @@ def test_multi_grid():
 def test_other_strides_are_refused(output_stride):
     with pytest.raises(InputError, match="8, 16 or 32"):
         kerascnn.create_model("deeplabv3_resnet18", output_stride=output_stride)
+
+
+def test_other_backbones():
+    row = dataclasses.replace(kerascnn.model_info("deeplabv3_resnet18").spec, backbone="resnetv2_18")
+    assert shapes_only("deeplabv3_resnet18", spec=row).output_shape == (None, 64, 64, 21)
+    for backbone, message in (("lenet5", "must have the option"), ("nothing", "no network of that name")):
+        with pytest.raises(InputError, match=message):
+            shapes_only("deeplabv3_resnet18", spec=dataclasses.replace(row, backbone=backbone))
 
 
 def test_without_the_head_there_is_the_backbone():

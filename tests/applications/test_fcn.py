@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerascnn
 from kerascnn import analysis
@@ -60,6 +61,50 @@ def test_scores_that_are_added_look_at_the_same_pixels_and_lie_there(border):
         assert (pool_origin + pool_stride * (crop if border else 0), pool_stride) == place
     origin, stride = enlarged(*place, 8, border)
     assert (origin + image_crop[8], stride) == (0, 1)
+
+
+def by_hand(x, w, stride, size):
+    """The authors' net.py of each network in plain TensorFlow: pad 100, pools that round up, fixed crops."""
+
+    def conv(x, name, padding=0):
+        x = tf.pad(x, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+        return tf.nn.conv2d(x, w[f"{name}/kernel"], 1, "VALID") + w[f"{name}/bias"]
+
+    def enlarged(x, factor):
+        taps = 1 - np.abs(np.arange(2 * factor) - (factor - 0.5)) / factor
+        kernel = np.einsum("i,j,cd->ijcd", taps, taps, np.eye(x.shape[3])).astype("float32")
+        shape = (1, factor * (x.shape[1] + 1), factor * (x.shape[2] + 1), x.shape[3])
+        return tf.nn.conv2d_transpose(x, kernel, shape, factor, "VALID")
+
+    pools = []
+    for stage, depth in enumerate((2, 2, 3, 3, 3), 1):
+        for i in range(1, depth + 1):
+            x = tf.nn.relu(conv(x, f"stage{stage}_conv{i}", 100 if stage == i == 1 else 1))
+        edges = [(0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)]
+        x = tf.nn.max_pool2d(tf.pad(x, edges), 2, 2, "VALID")  # of what a ReLU made, so that zeros do not count
+        pools.append(x)
+    x = conv(tf.nn.relu(conv(tf.nn.relu(conv(x, "fc6")), "fc7")), "head")
+    for pool, crop, name in ((pools[3], 5, "pool4"), (pools[2], 9, "pool3"))[: {32: 0, 16: 1, 8: 2}[stride]]:
+        x = enlarged(x, 2)
+        x += conv(pool, f"head_{name}_score")[:, crop : crop + x.shape[1], crop : crop + x.shape[2]]
+    crop = {32: 19, 16: 27, 8: 31}[stride]
+    return enlarged(x, stride)[:, crop : crop + size[0], crop : crop + size[1]]
+
+
+@pytest.mark.parametrize("stride", [32, 16, 8])
+def test_equals_the_authors_network_written_by_hand(stride):
+    """With few channels."""
+    name, size = f"fcn{stride}s_vgg16", (83, 120)
+    row = dataclasses.replace(kerascnn.model_info(name).spec, widths=(4, 6, 8, 10, 12), hidden=16)
+    model = kerascnn.create_model(name, spec=row, classes=5, input_shape=(*size, 3), classifier_activation=None)
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        fan_in = np.prod(variable.shape[:-1]) if len(variable.shape) > 1 else 100
+        variable.assign(rng.normal(0, (2 / fan_in) ** 0.5, variable.shape))
+    weights = {variable.path: variable.numpy() for variable in model.trainable_variables}
+    x = rng.normal(size=(1, *size, 3)).astype("float32")
+    expected = by_hand(x, weights, stride, size).numpy()
+    np.testing.assert_allclose(model(x), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
 def test_scores_start_at_zero():
