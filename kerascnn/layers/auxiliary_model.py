@@ -33,7 +33,7 @@ class AuxiliaryModel(keras.Model):
 
     Args:
         inputs: the input as a Keras tensor.
-        outputs: Keras tensors [batch, classes]: the main output, then at least one auxiliary output.
+        outputs: Keras tensors [batch, ..., classes]: the main output, then at least one auxiliary output.
         auxiliary_weights: one factor, not negative, per auxiliary output.
         name: of the model.
 
