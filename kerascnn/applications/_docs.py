@@ -6,7 +6,8 @@ _OPTIONS = {
     "auxiliary_heads": "with the classifiers in the middle of the network, which add to the loss in training and are\n"
     "            absent from inference; see `kerascnn.layers.AuxiliaryModel`.",
     "drop_path_rate": "probability of skipping the last block's residual branch, per sample, in training; it grows\n"
-    "            linearly from 0 at the first block (at least 0, below 1).",
+    "            linearly from 0 at the first block (at least 0, below 1). In networks of cells, of dropping a path\n"
+    "            of the last cell at the end of training; it grows with time, see `kerascnn.layers.ScheduledDropPath`.",
     "dropout_rate": "probability of dropping a unit, in training (at least 0, below 1).",
     "output_stride": "8, 16 or 32: input size / size of the last map; below 32 the last stages keep their size and\n"
     "            dilate their convolutions instead of striding.",

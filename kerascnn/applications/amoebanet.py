@@ -10,7 +10,13 @@ authors' release for TPUs, with which the published parameters come out; other p
 3x3, 1x3-3x1 and 1x7-7x1 convolutions lie between two 1x1, the first to a quarter of the channels. GPipe's "(18, 512)"
 counts the normal cells of all stages. `kerascnn info` draws the cells; see `kerascnn.cells`.
 
-Departures: in the making.
+Departures: batch norm for ImageNet remembers 0.99 of its averages, as in Keras; the release's 0.9997 needs tens of
+thousands of steps. The drop-path rate of the release, 0.3, is an option, 0 by default, and grows with the cell's depth,
+as NASNet's. The stem and the constants of batch norm for CIFAR-10, which are not in the release, are those of NASNet-A.
+A factorized reduction to an odd number of channels, which the release refuses, makes one less. `amoebanet_a_6_448`
+takes the 104 billion multiply-adds of the paper's table with images of 299 pixels. `amoebanet_c_4_50` is reconstructed:
+it has the paper's 6.4 million parameters, but takes 678 million multiply-adds, where the paper prints 570.
+`amoebanet_d_6_256` is the default of the release, without a published error.
 """
 
 import dataclasses

@@ -10,7 +10,9 @@ third group of N cells have stride 2. `kerascnn info` draws the cell; see `keras
 Departures: batch norm for ImageNet remembers 0.99 of its averages, as in Keras; the release's 0.9997 needs tens of
 thousands of steps. The drop-path rate of the release, 0.4 (large), is an option, 0 by default. The stem and the
 constants of batch norm for CIFAR-10, which the paper does not print, are those of NASNet-A; the parameters are the
-paper's 3.2 million.
+paper's 3.2 million. Of F / 2 = 27 channels a factorized reduction of `pnasnet_5_mobile` makes 26; TF-slim's present
+code makes all, `dataclasses.replace(spec, style=kerascnn.cells.NASNET)`, with 5,064,487 parameters; the paper prints
+5.1 million.
 """
 
 import dataclasses
