@@ -47,6 +47,7 @@ def facts(info) -> Table:
     """
     field = "not recorded" if info.receptive_field is None else f"{info.receptive_field} pixels, of the last stage"
     decay = "" if info.weight_decay is None else f", weight decay {info.weight_decay:g}"
+    multiples = f", multiples of {info.size_multiple}" if info.size_multiple > 1 else ""
     values = {
         "builder": f"kerascnn.applications.{info.builder}",
         "family": info.family,
@@ -57,7 +58,7 @@ def facts(info) -> Table:
         "multiply-adds": count(info.macs),
         "activations": count(info.activations),
         "receptive field": field,
-        "input": f"{shape(info.input_shape)}; at least {info.min_size} x {info.min_size}",
+        "input": f"{shape(info.input_shape)}; at least {info.min_size} x {info.min_size}{multiples}",
         "stages": ", ".join(shape(stage, "x") for stage in info.stages) or "not recorded",
         "classes": str(info.classes),
         "preprocessing": preprocessing(info.preprocessing, info.input_shape[:2]),

@@ -1,7 +1,7 @@
 """Networks against keras.applications, torchvision and timm: random weights and statistics, loaded from a file.
 
 The rows are tests/golden/peers.json: "name library" -> {"peer": the library's name, "size": side of the image,
-"options": of our builder, "peer_options": of Keras'}. The file goes through `weights=`, so that the names which the
+"options": of our builder, "peer_options": of theirs}. The file goes through `weights=`, so that the names which the
 families declare are tested too.
 """
 
@@ -55,7 +55,8 @@ def test_equals_keras_applications(name, library, tmp_path):
 @pytest.mark.parametrize("name, library", rows("torchvision", "timm"))
 def test_equals_torch(name, library, tmp_path):
     row = PEERS[f"{name} {library}"]
-    arrays = parity.peer(library, row["peer"], tmp_path, size=row["size"])
+    options = json.dumps(row.get("peer_options", {}))
+    arrays = parity.peer(library, row["peer"], tmp_path, size=row["size"], options=options)
     ours = build(name, row, parity.save_state(arrays, tmp_path / "peer.safetensors"))
     versions = str(arrays["versions"])
     label = versions if row["peer"] == name else f"{versions} `{row['peer']}`"
