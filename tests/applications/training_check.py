@@ -17,6 +17,8 @@ RATES = {  # of Adam
     "plain34": 1e-4,
     # A hundred units of unit variance add up before its head, whose logits start large.
     "polynet": 1e-4,
+    # All layers move the few, alike tokens of such small images the same way: from ten blocks on a step overshoots.
+    **dict.fromkeys((f"t2t_vit_{size}" for size in (10, 12, 14, 19, 24, "t_14", "t_19", "t_24")), 1e-5),
     # Dense layers see one pixel of such small images 49 times over, so that a step counts as 49.
     **dict.fromkeys(("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "se_vgg16", "cbam_vgg16"), 3e-5),
 }
