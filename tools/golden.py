@@ -52,7 +52,8 @@ def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndar
 
 def seed_weights(model: keras.Model) -> None:
     """Sets every weight of the model by `seeded_values`."""
-    shallow = sum(len(w.shape) > 1 for w in model.weights) < 200
+    moving = any(w.path.endswith("offset_kernel") for w in model.weights)  # large features would move taps far away
+    shallow = sum(len(w.shape) > 1 for w in model.weights) < 200 and not moving
     for i, w in enumerate(model.weights):  # one at a time, as the largest networks fill the memory
         w.assign(seeded_values(i, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow))
 
