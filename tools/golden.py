@@ -52,9 +52,8 @@ def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndar
 def seed_weights(model: keras.Model) -> None:
     """Sets every weight of the model by `seeded_values`."""
     shallow = sum(len(w.shape) > 1 for w in model.weights) < 200
-    model.set_weights(
-        [seeded_values(i, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow) for i, w in enumerate(model.weights)]
-    )
+    for i, w in enumerate(model.weights):  # one by one: the largest networks fill the memory as it is
+        w.assign(seeded_values(i, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow))
 
 
 def fingerprint(model: keras.Model, input_shape: tuple[int, int, int]) -> dict:

@@ -4,10 +4,11 @@ Barret Zoph, Vijay Vasudevan, Jonathon Shlens, Quoc V. Le: Learning Transferable
 Recognition, 2017, arXiv:1707.07012.
 
 "N @ X" in the paper are N normal cells a stage and X = 24 F channels of the last map; F of a node in the first stage.
-`nasnet_a_large` and `nasnet_a_mobile` are the networks of the authors' release (TF-slim) and of timm.
-`nasnet_a_large_keras` and `nasnet_a_mobile_keras` are those of `keras.applications`, whose pools with stride see the
-zeros around the map: means count them, and they may be the maximum. `kerascnn info` draws the cells, and
-`dataclasses.replace(spec, genotype=...)` puts others in their place, see `kerascnn.cells`.
+`nasnet_a_large` and `nasnet_a_mobile` are the networks of the authors' release (TF-slim), whose pools see the map only.
+`nasnet_a_large_keras` and `nasnet_a_mobile_keras` are those of `keras.applications`, whose pools with stride see zeros
+around the map: means count them, and they may be the maximum. In timm's `nasnetalarge` only means see them.
+`kerascnn info` draws the cells, and `dataclasses.replace(spec, genotype=...)` puts others in their place, see
+`kerascnn.cells`.
 
 Departures: batch norm for ImageNet remembers 0.99 of its averages, as in Keras; the release's 0.9997 needs tens of
 thousands of steps. The drop-path rates of the release, 0.3 (large) and 0.4 (CIFAR-10), are an option, 0 by default.
@@ -68,6 +69,7 @@ class Spec:
 VARIANTS = {  # tables 1 and 2 of the paper
     "nasnet_a_large": Spec(6, 168, 96, skip=True),
     "nasnet_a_large_keras": Spec(6, 168, 96, skip=True, style=cells.NASNET_KERAS),
+    "nasnetalarge": Spec(6, 168, 96, skip=True, style=cells.NASNET_TIMM),
     "nasnet_a_mobile": Spec(4, 44, 32),
     "nasnet_a_mobile_keras": Spec(4, 44, 32, style=cells.NASNET_KERAS),
     "nasnet_a_5_1538": Spec(5, 64, 96),
@@ -169,6 +171,7 @@ preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
 
 NASNetLarge = _family("NASNetLarge", "nasnet_a_large", reported="top-1 17.3, top-5 3.8 % (paper)")
 NASNetLargeKeras = _family("NASNetLargeKeras", "nasnet_a_large_keras")
+NASNetALarge = _family("NASNetALarge", "nasnetalarge")
 NASNetMobile = _mobile(
     "NASNetMobile", "nasnet_a_mobile", input_shape=(224, 224, 3), reported="top-1 26.0, top-5 8.4 % (paper)"
 )

@@ -14,6 +14,7 @@ from kerascnn.cells.style import (
     NASNET,
     NASNET_CIFAR,
     NASNET_KERAS,
+    NASNET_TIMM,
     Style,
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "NASNET",
     "NASNET_CIFAR",
     "NASNET_KERAS",
+    "NASNET_TIMM",
     "OPERATIONS",
     "Cell",
     "Genotype",

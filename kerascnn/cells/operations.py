@@ -136,7 +136,7 @@ def _convolutions(value: Value, filters, stride, style, *, sizes, narrow=4, name
 def _pool(value: Value, filters, stride, style, *, size, largest, name):
     """Maximum or mean of the pixels inside the map; 1x1, BN where channels differ."""
     x, padding = value.x, "same"
-    if stride > 1 and style.pool_zeros:
+    if stride > 1 and (style.maximum_zeros if largest else style.average_zeros):
         x, padding = layers.SamePadding2D(size, stride, name=f"{name}_pad")(x), "valid"
     elif not style.tensorflow and size % 2:
         padding = (size - 1) // 2

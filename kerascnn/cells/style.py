@@ -19,7 +19,8 @@ class Style:
     norm_between: bool = True  # batch norm and ReLU between 1x7 and 7x1
     stride_by_axis: bool = False  # 1x7 strides along its own axis, as 7x1 does; False: 1x7 strides along both
     pool_norm: bool = False  # batch norm without factors after pools
-    pool_zeros: bool = False  # strided pools see zeros around the map, which averages count
+    average_zeros: bool = False  # strided averages count the zeros around the map
+    maximum_zeros: bool = False  # strided maxima see zeros around the map
     pool_relu: bool = False  # ReLU before the 1x1 that follows a pool where channels differ
     factorized_identity: bool = False  # a strided identity is a factorized reduction; False: ReLU, 1x1/2, BN
     factorized_relu: bool = False  # the same has a ReLU first
@@ -47,7 +48,8 @@ class Style:
 
 NASNET = Style()  # TF-slim's nasnet.py and pnasnet.py, for ImageNet
 NASNET_CIFAR = Style(momentum=0.9, epsilon=1e-5)
-NASNET_KERAS = Style(pool_zeros=True)  # keras.applications
+NASNET_KERAS = Style(average_zeros=True, maximum_zeros=True)  # keras.applications
+NASNET_TIMM = Style(average_zeros=True)
 AMOEBANET = Style(bottleneck=True, stride_by_axis=True, odd_halves=False)  # the authors' release for TPUs
 AMOEBANET_CIFAR = dataclasses.replace(AMOEBANET, momentum=0.9, epsilon=1e-5)
 ENAS = Style(

@@ -107,5 +107,5 @@ def test_pools_may_have_batch_norm_and_it_may_lack_factors():
 
 def test_a_style_says_what_differs():
     assert str(NASNET) == "as NASNet"
-    assert str(NASNET_KERAS) == "pool_zeros True"
+    assert str(NASNET_KERAS) == "average_zeros True, maximum_zeros True"
     assert hash(cells.Style()) == hash(NASNET)
