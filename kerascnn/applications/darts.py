@@ -15,6 +15,7 @@ import dataclasses
 import functools
 
 from kerascnn import cells
+from kerascnn._errors import InputError
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import CIFARFamily, Family
 from kerascnn.applications._images import pixels_and_labels
@@ -74,6 +75,10 @@ class Spec:
     genotype: cells.Genotype
     filters: int  # C: channels of a node in the first stage
     depth: int  # number of cells
+
+    def __post_init__(self):
+        if self.depth < 3:
+            raise InputError(f"A network of three stages must have at least 3 cells. Received: depth={self.depth}")
 
 
 VARIANTS = {

@@ -17,6 +17,7 @@ import dataclasses
 import keras
 
 from kerascnn import cells
+from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
@@ -62,6 +63,16 @@ class MacroSpec:
 
     layers: tuple[tuple[int, tuple[int, ...]], ...]  # (side of the kernel, earlier layers that are joined; 0: the stem)
     filters: int  # of the first stage's layers
+
+    def __post_init__(self):
+        if len(self.layers) < 3:
+            raise InputError(f"A network of three stages must have at least 3 layers. Received: {len(self.layers)}")
+        for i, (size, skips) in enumerate(self.layers):
+            if size < 1 or not all(0 <= j <= i for j in skips):
+                raise InputError(
+                    f"Layer {i + 1} must have a kernel of at least 1 and join layers of 0 to {i}. "
+                    f"Received: {self.layers[i]}"
+                )
 
 
 MICRO_VARIANTS = {"enas_micro": Spec(5), "enas_micro_n6": Spec(6)}

@@ -15,6 +15,7 @@ import dataclasses
 import keras
 
 from kerascnn import layers
+from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
@@ -27,6 +28,14 @@ class Spec:
     """The layers in order, each (height of the kernel, its width, filters, the layers that it sees; 0 is the image)."""
 
     layers: tuple[tuple[int, int, int, tuple[int, ...]], ...]
+
+    def __post_init__(self):
+        for i, (*sizes, inputs) in enumerate(self.layers):
+            if min(sizes) < 1 or not inputs or not all(0 <= j <= i for j in inputs):
+                raise InputError(
+                    f"Layer {i + 1} must have sizes of at least 1 and see something of 0 to {i}. "
+                    f"Received: {self.layers[i]}"
+                )
 
 
 VARIANTS = {  # figure 7

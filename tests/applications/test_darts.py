@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kerascnn import applications, layers
+from kerascnn._errors import InputError
 from kerascnn.applications import darts
 from kerascnn.weights import translate
 
@@ -34,6 +35,11 @@ def cells_of(model):
 def test_reductions_at_a_third_and_two_thirds(depth, places):
     first, second, third = darts.stages(darts.Spec(darts.V1, 36, depth))
     assert (first, first + second) == places and first + second + third == depth
+
+
+def test_three_cells_at_least():
+    with pytest.raises(InputError, match="at least 3 cells. Received: depth=2"):
+        darts.Spec(darts.V1, 36, 2)
 
 
 def test_cells_of_a_stage():

@@ -10,6 +10,7 @@ import pytest
 from cells_by_hand import ENASByHand
 
 from kerascnn import applications, cells
+from kerascnn._errors import InputError
 from kerascnn.applications import enas
 
 
@@ -99,3 +100,9 @@ def test_the_auxiliary_head():
     parameters = sum(math.prod(w.shape) for layer in more.layers if layer.name.startswith("aux") for w in layer.weights)
     assert parameters == 720 * 128 + 4 * 128 * 768 + 768 * 10 + 4 * (128 + 768)
     assert more.get_layer("aux2_conv").output.shape[1:3] == (2, 2)
+
+
+@pytest.mark.parametrize("layers", [((3, ()), (3, (0,))), ((3, ()), (3, (2,)), (3, ())), ((3, ()), (0, ()), (3, ()))])
+def test_a_macro_network_needs_three_layers_that_join_earlier_ones(layers):
+    with pytest.raises(InputError, match="at least 3 layers|Layer 2 must have"):
+        enas.MacroSpec(layers, 8)

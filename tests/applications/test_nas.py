@@ -3,8 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from kerascnn import applications
+from kerascnn._errors import InputError
+from kerascnn.applications import nas
 
 
 def small(layers):
@@ -36,3 +39,9 @@ def test_the_first_side_of_a_kernel_is_its_height():
 def test_a_map_as_large_as_the_image():
     model = applications.create_model("nas_v1", features_only=True)
     assert model.feature_strides == [1] and model.output_shape == (None, None, None, 48)
+
+
+@pytest.mark.parametrize("layer", [(3, 3, 8, ()), (3, 3, 8, (2,)), (3, 3, 8, (-1,)), (3, 0, 8, (0,))])
+def test_a_layer_sees_earlier_ones(layer):
+    with pytest.raises(InputError, match=r"Layer 2 must have .* Received: \(3,"):
+        nas.Spec(((3, 3, 8, (0,)), layer))
