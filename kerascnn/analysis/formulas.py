@@ -347,6 +347,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.RBFCodes,  # its fixed codes are +1 and -1
         layers.SAFPooling2D,
         layers.ShakeShake,
+        layers.SinusoidEmbedding,
         layers.Subsampling2D,
         layers.Unfold2D,  # a convolution with ones is how it is computed
         layers.ZeroPadShortcut,
