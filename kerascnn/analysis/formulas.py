@@ -353,6 +353,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.SAFPooling2D,
         layers.SamePadding2D,
         layers.ShakeShake,
+        layers.SinusoidEmbedding,
         layers.Subsampling2D,
         layers.Unfold2D,  # a convolution with ones is how it is computed
         layers.ZeroPadShortcut,

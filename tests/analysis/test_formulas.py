@@ -57,6 +57,8 @@ CASES = {
         64 * 9 * 6 * (4 + 36),
     ),
     "connection table": (layers.ConnectionTableConv2D(((0, 1), (1,)), 3), [(5, 5, 2)], 9 * 9 * 3),
+    "performer": (layers.PerformerAttention(5), [(7, 12)], 7 * 5 * (4 * 4 + 1)),
+    "unfolded": (layers.Unfold2D(3), [(8, 8, 2)], 0),
     "windows": (layers.WindowAttention(2, 4, 1), [(8, 12, 18)], 8 * 12 * 16 * (6 + 6)),
     "embedding": (L.Embedding(50, 8), [(6,)], 0),
     "dot": (L.Dot(axes=(2, 1)), [(7, 5), (5, 3)], 7 * 5 * 3),

@@ -17,7 +17,8 @@ RATES = {  # of Adam
     "plain34": 1e-4,
     # A hundred units of unit variance add up before its head, whose logits start large.
     "polynet": 1e-4,
-    # All layers move the few, alike tokens of such small images the same way: from ten blocks on a step overshoots.
+    # All layers move the few, alike tokens of such small images the same way: a step of the deep or wide overshoots.
+    **dict.fromkeys(("pit_s_224", "pit_s_distilled_224", "pit_b_224", "pit_b_distilled_224"), 3e-5),
     **dict.fromkeys((f"t2t_vit_{size}" for size in (10, 12, 14, 19, 24, "t_14", "t_19", "t_24")), 1e-5),
     # Dense layers see one pixel of such small images 49 times over, so that a step counts as 49.
     **dict.fromkeys(("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "se_vgg16", "cbam_vgg16"), 3e-5),
