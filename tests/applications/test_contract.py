@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import selection
 import tensorflow as tf
 from training_check import loss_falls
 
@@ -62,13 +63,13 @@ def test_stage_outputs(network, golden):
 
 
 def with_auxiliary_heads():
-    """The networks whose builders have the option; all but the cheapest of a family for small images are slow tests."""
+    """The networks whose builders have the option; all but the cheapest of a group for small images are slow tests."""
     infos = [applications.model_info(name) for name in applications.list_models()]
     infos = [i for i in infos if "auxiliary_heads" in inspect.signature(getattr(applications, i.builder)).parameters]
     quick = {}
     for info in sorted(infos, key=lambda info: info.macs or 0):
         if info.input_shape[0] <= 64:
-            quick.setdefault(info.family, info.name)
+            quick.setdefault(selection.group(info.family), info.name)
     return [pytest.param(i.name, marks=[pytest.mark.slow] * (i.name not in quick.values())) for i in infos]
 
 
