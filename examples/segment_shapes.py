@@ -2,7 +2,8 @@
 
     python examples/segment_shapes.py
 
-Time: TIME on two cores. Result: RESULT; predictions.png shows images, true masks and predictions.
+Time: a few minutes on two cores. Result: the mean IoU on the 128 test images and the IoU of each class; predictions.png
+shows images, true masks and predictions.
 """
 
 import keras
@@ -11,21 +12,22 @@ import kerascnn
 from kerascnn import data, evaluation
 from kerascnn.training import losses, metrics
 
-source = data.load("shapes")  # images of 64x64 with exact masks, made as they are asked for
+source = data.load("shapes")  # 1,024 images with exact masks, and 128 for testing, made on the spot
 info = kerascnn.model_info("fcn8s_vgg11_bn_small")
 settings = {"image_shape": source.image_shape, "preprocessing": info.preprocessing}
-epochs, classes = 6, len(source.class_names)
+epochs, classes = 5, len(source.class_names)
 train, steps = data.train_pipeline(source, **settings, batch_size=8, epochs=epochs)
 test = data.eval_pipeline(source, "test", **settings, batch_size=32)
 
 model = kerascnn.create_model(info.name, input_shape=source.image_shape, classes=classes)
-rate = keras.optimizers.schedules.PolynomialDecay(0.03, epochs * steps, end_learning_rate=0, power=0.9)
+rate = keras.optimizers.schedules.PolynomialDecay(0.05, epochs * steps, end_learning_rate=0, power=0.9)
 model.compile(
     keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
     losses.PixelCrossentropy(from_logits=False),  # pixels whose mask is 255 do not count
     metrics=[metrics.MeanIoU(classes)],
+    jit_compile=False,  # XLA compiles for minutes on a CPU
 )
-model.fit(train, epochs=epochs, steps_per_epoch=steps, validation_data=test)
+model.fit(train, epochs=epochs, steps_per_epoch=steps, validation_data=test, shuffle=False)
 
 report = evaluation.evaluate_segmentation(model, test, source.class_names)
 print(report.heading)
