@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 
 DATA = "shapes"
-TRAIN = ["--data", DATA, "--augment", "none", "--epochs", "5"]  # the rest is the recipe
+TRAIN = ["--data", DATA, "--augment", "none", "--epochs", "16"]  # the rest is the recipe
 ROWS = {  # name -> flags
     "FCN-32s": ["--model", "fcn32s_vgg11_bn_small"],
     "FCN-16s": ["--model", "fcn16s_vgg11_bn_small"],
     "FCN-8s": ["--model", "fcn8s_vgg11_bn_small"],
-    "DeepLabV3, stride 32": ["--model", "deeplabv3_resnet18", "--output-stride", "32"],
-    "DeepLabV3, stride 16": ["--model", "deeplabv3_resnet18", "--output-stride", "16"],
-    "DeepLabV3, stride 8": ["--model", "deeplabv3_resnet18", "--output-stride", "8"],
-    "DeepLabV3, stride 16, deformable": ["--model", "deeplabv3_deformable_resnet18", "--output-stride", "16"],
+    "DeepLabV3, plain, stride 32": ["--model", "deeplabv3_resnet18_small", "--output-stride", "32"],
+    "DeepLabV3, dilated, stride 16": ["--model", "deeplabv3_resnet18_small", "--output-stride", "16"],
+    "DeepLabV3, dilated, stride 8": ["--model", "deeplabv3_resnet18_small", "--output-stride", "8"],
+    "DeepLabV3, deformable, stride 8": ["--model", "deeplabv3_deformable_resnet18_small", "--output-stride", "8"],
 }
 SHOWN = 8  # test images in predictions.png
 

@@ -118,7 +118,7 @@ def _trunk(model, head: list[Call]):
     except InputError as error:
         raise InputError(f"What comes before the head must be a map of the image. Received: {model.name}") from error
     last = tensor._keras_history.operation.name
-    if field.unknown or field.layer.split("/")[0] != last:
+    if field.unknown or 0 in field.stride or field.layer.split("/")[0] != last:
         raise InputError(
             "Layers before the head must look at windows of the image. "
             f"Received: {', '.join(field.unknown) or f'{last} after {field.layer}'}"

@@ -12,8 +12,9 @@ follow the option `output_stride`: twice as large at 8 as at 16.
 Departures: the paper's networks stand on ResNets of the Torch release, whose bottlenecks stride in the 3x3, where the
 authors' code has a stem of three 3x3 convolutions and strides at the end of a stage; batch norm has Torch's constants
 (the paper: momentum 0.9997); they are marked as reconstructed. `deeplabv3_resnet18` is ours, for small images: a
-pyramid of 128 channels whose rates are a sixth of the paper's. `deeplabv3_deformable_*` are torchvision's head on the
-networks of `deformable_resnet`; the authors of deformable convolutions used the head of DeepLab version 2 instead.
+pyramid of 128 channels whose rates are a sixth of the paper's; `*_small` have half its widths throughout.
+`deeplabv3_deformable_*` are torchvision's head on the networks of `deformable_resnet`; the authors of deformable
+convolutions used the head of DeepLab version 2 instead.
 """
 
 import dataclasses
@@ -39,6 +40,7 @@ class Spec:
     width: int = 256  # channels of each branch and after them
     last_conv: bool = True  # a 3x3 convolution between the pyramid and the scores
     multi_grid: tuple[int, ...] = ()  # factors of the dilations of the last stage's blocks; (): none
+    backbone_width: float = 1.0  # factor on the widths of the backbone, which has a field `width` for it
 
 
 VARIANTS = {
@@ -47,9 +49,11 @@ VARIANTS = {
     "deeplabv3_resnet50_2017": Spec("resnet50", last_conv=False, multi_grid=(1, 2, 4)),
     "deeplabv3_resnet101_2017": Spec("resnet101", last_conv=False, multi_grid=(1, 2, 4)),
     "deeplabv3_resnet18": Spec("resnet18", rates=(1, 2, 3), width=128),
+    "deeplabv3_resnet18_small": Spec("resnet18", rates=(1, 2, 3), width=64, backbone_width=0.5),
     "deeplabv3_deformable_resnet50": Spec("deformable_resnet50"),
     "deeplabv3_deformable_resnet101": Spec("deformable_resnet101"),
     "deeplabv3_deformable_resnet18": Spec("deformable_resnet18", rates=(1, 2, 3), width=128),
+    "deeplabv3_deformable_resnet18_small": Spec("deformable_resnet18", rates=(1, 2, 3), width=64, backbone_width=0.5),
 }
 
 
@@ -71,6 +75,8 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     row = _registry.model_info(spec.backbone).spec
     if spec.multi_grid:
         row = dataclasses.replace(row, multi_grid=spec.multi_grid)
+    if spec.backbone_width != 1:
+        row = dataclasses.replace(row, width=spec.backbone_width)
     options = {"drop_path_rate": drop_path_rate, "output_stride": output_stride}
     stages = _registry.backbone(spec.backbone, x, spec=row, **options)
     rates = tuple(max(1, 16 * rate // output_stride) for rate in spec.rates)
@@ -144,4 +150,10 @@ DeepLabV3DeformableResNet101 = _family(
 )
 DeepLabV3DeformableResNet18 = _small(
     "DeepLabV3DeformableResNet18", "deeplabv3_deformable_resnet18", reconstructed=True, dropout_rate=0.1
+)
+DeepLabV3ResNet18Small = _small(
+    "DeepLabV3ResNet18Small", "deeplabv3_resnet18_small", reconstructed=True, dropout_rate=0.1
+)
+DeepLabV3DeformableResNet18Small = _small(
+    "DeepLabV3DeformableResNet18Small", "deeplabv3_deformable_resnet18_small", reconstructed=True, dropout_rate=0.1
 )

@@ -35,6 +35,7 @@ class Spec:
     bottleneck: bool = True  # 1x1, 3x3, 1x1 with four times the width out; False: 3x3, 3x3
     deformed: int = 1  # how many stages, from the last on, have deformable 3x3 convolutions
     modulated: bool = False  # with masks (version 2)
+    width: float = 1.0  # factor on all widths, rounded to multiples of 8
 
 
 VARIANTS = {
@@ -76,12 +77,12 @@ def bottleneck(x, width, stride, dilation, deformable, spec, *, name):
 def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 32):
     """Stage outputs [b, h/4, w/4, c], [b, h/8, w/8, 2c], [b, h/16, w/16, 4c], [b, h/32, w/32, 8c]; c = 64 or 256."""
     branch, expansion = (bottleneck, 4) if spec.bottleneck else (basic, 1)
-    x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
+    x = blocks.conv_bn(x, blocks.rounded(64 * spec.width), 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
     strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
     rates = blocks.linear_rates(drop_path_rate, spec.depths)
-    stages = []
-    for s, (width, (stride, _, dilation)) in enumerate(zip(_WIDTHS, strides, strict=True)):
+    stages, widths = [], [blocks.rounded(width * spec.width) for width in _WIDTHS]
+    for s, (width, (stride, _, dilation)) in enumerate(zip(widths, strides, strict=True)):
         deformable = s >= len(strides) - spec.deformed
         for b, rate in enumerate(rates[s]):
             name, step = f"stage{s + 1}_block{b + 1}", stride if b == 0 else 1

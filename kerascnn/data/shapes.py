@@ -16,7 +16,7 @@ from kerascnn.data.masks import PairArrays
 from kerascnn.data.source import Source
 from kerascnn.data.synthetic import smooth_pattern
 
-SHAPES = ("ellipse", "triangle", "rectangle", "ring", "cross")
+SHAPES = ("ellipse", "rectangle", "triangle", "ring", "cross")
 _DIAMETERS = (0.3, 0.75)  # smallest and largest, as parts of the image's shorter side
 _ASPECTS = (0.6, 1.0)
 _MIDDLES = (0.2, 0.8)  # where in the image
@@ -32,7 +32,7 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
     Args:
         options: a size and named numbers in any order, separated by commas:
             "96x96x3,classes=6,examples=400,test=100,objects=3". Without them: 64x64x3, 3 classes (background, ellipse,
-            triangle; a rectangle, a ring and a cross are the next), 1,024 training examples, an eighth as many for
+            rectangle; a triangle, a ring and a cross are the next), 1,024 training examples, an eighth as many for
             testing, at most 2 shapes in an image.
         seed: any integer from 0 to 2**32 - 1; options and seed determine every pixel.
 

@@ -74,7 +74,7 @@ def test_what_is_no_mask(tmp_path, contents):
 
 def test_shapes_are_a_function_of_options_and_seed():
     source = data.load("shapes:24x32x1,classes=6,examples=40,test=10,objects=5", seed=7)
-    assert source.class_names == ("background", "ellipse", "triangle", "rectangle", "ring", "cross")
+    assert source.class_names == ("background", "ellipse", "rectangle", "triangle", "ring", "cross")
     assert source.task == "segmentation" and source.sizes == {"train": 40, "test": 10}
     again = data.load("shapes:24x32x1,classes=6,examples=40,test=10,objects=5", seed=7)
     for split in ("train", "test"):

@@ -65,7 +65,7 @@ def test_the_folder_has_everything(whole):
     assert json.loads((whole / "config.json").read_text())["task"] == "segmentation"
     assert (whole / "curves.png").read_bytes().startswith(b"\x89PNG")
     loaded = checkpoint.load(whole)
-    assert loaded.task == "segmentation" and loaded.class_names == ("background", "ellipse", "triangle")
+    assert loaded.task == "segmentation" and loaded.class_names == ("background", "ellipse", "rectangle")
     outputs = loaded.model(np.zeros([1, *SHAPE], np.float32))
     assert outputs.shape == (1, 16, 16, CLASSES)
     np.testing.assert_allclose(np.asarray(outputs).sum(axis=-1), 1, rtol=1e-5)
