@@ -69,7 +69,7 @@ def peer(library: str, name: str, folder: Path, **options: int | str) -> dict[st
     environment = {**os.environ, "LD_LIBRARY_PATH": os.environ.get("KERASCNN_PEERS_LD_LIBRARY_PATH", "")}
     for key in ("PYTHONPATH", "LD_PRELOAD"):
         environment.pop(key, None)
-    subprocess.run([python, str(TOOL), library, name, str(path), *flags], env=environment, check=True, timeout=300)
+    subprocess.run([python, str(TOOL), library, name, str(path), *flags], env=environment, check=True, timeout=900)
     with np.load(path) as arrays:
         return dict(arrays)
 

@@ -157,7 +157,7 @@ def two_outputs():
 
 def feature_map():
     inputs = keras.Input(SHAPE)
-    return keras.Model(inputs, keras.layers.Conv2D(7, 1)(inputs))
+    return keras.Model(inputs, keras.layers.Conv2D(7, 1, 2)(inputs))
 
 
 class Subclassed(keras.Model):
@@ -175,7 +175,7 @@ class Subclassed(keras.Model):
         (small_net, {"input_shape": (12, 12)}, "image_shape"),
         (sigmoid, {}, "logits=True or logits=False"),
         (two_outputs, {}, "one output"),
-        (feature_map, {}, "one output"),
+        (feature_map, {}, "each pixel of its input"),
         (Subclassed, {}, "functional"),
         (lambda: "model.keras", {}, "keras.Model. Received: 'model.keras'"),
     ],
