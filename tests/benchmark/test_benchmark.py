@@ -87,7 +87,7 @@ def test_the_command_writes_everything(tmp_path, capsys, monkeypatch):
     assert list(rows[0]) == ["case", "op", "pass", *times, *ratios, *work]
     for row in rows:
         assert float(row["kerascnn_ms"]) > 0 and float(row["reached"]) > 0
-        # Without oneDNN, which not every processor gets, TensorFlow lacks gradients of grouped and dilated convolutions.
+        # Without oneDNN, which not every processor gets, TensorFlow lacks some gradients of convolutions.
         if (row["op"], row["pass"]) != ("conv2d", "both"):
             assert bool(row["tensorflow_ms"]) == (row["op"] != "deform_conv2d")
         assert row["torch_ms"] == ("1" if row["op"] == "conv2d" else "")
