@@ -56,6 +56,7 @@ def test_drop_path_grows_over_all_blocks():
     np.testing.assert_allclose(rates, np.repeat(np.arange(1, 8) / 10, 2))  # the first block has none
 
 
+@pytest.mark.slow  # XLA compiles for half a minute
 def test_runs_under_xla_and_as_a_served_model(tmp_path, golden):
     shape = (56, 72, 3)  # 14x18 places: zeros, shifts and masks along both axes
     spec = dataclasses.replace(SMALL, depths=(2, 1))
