@@ -15,7 +15,7 @@ from kerascnn.training import losses, metrics
 source = data.load("shapes")  # 1,024 images with exact masks, and 128 for testing, made on the spot
 info = kerascnn.model_info("fcn8s_vgg11_bn_small")
 settings = {"image_shape": source.image_shape, "preprocessing": info.preprocessing}
-epochs, classes = 5, len(source.class_names)
+epochs, classes = 8, len(source.class_names)
 train, steps = data.train_pipeline(source, **settings, batch_size=8, epochs=epochs)
 test = data.eval_pipeline(source, "test", **settings, batch_size=32)
 
