@@ -7,12 +7,11 @@ over, so that a network needs large and small receptive fields. Edges in the ima
 has the class of the shape that holds the pixel's centre.
 """
 
-import re
-
 import numpy as np
 
 from kerascnn._errors import InputError
 from kerascnn.data.masks import PairArrays
+from kerascnn.data.options import parse
 from kerascnn.data.source import Source
 from kerascnn.data.synthetic import smooth_pattern
 
@@ -57,17 +56,7 @@ def load_shapes(options: str = "", seed: int = 0) -> Source:
 
 
 def _parse(options):
-    shape, numbers = (64, 64, 3), {"classes": 3, "examples": 1024, "test": None, "objects": 2}
-    for option in filter(None, options.split(",")):
-        size = re.fullmatch(r"(\d+)x(\d+)x([13])", option)
-        named = re.fullmatch(r"(\w+)=(\d+)", option)
-        if size:
-            shape = tuple(int(number) for number in size.groups())
-        elif named and named[1] in numbers:
-            numbers[named[1]] = int(named[2])
-        else:
-            rule = "Options of shapes are HEIGHTxWIDTHx1 or x3, classes=, examples=, test= and objects="
-            raise InputError(f"{rule}. Received: {option!r}")
+    shape, numbers = parse("shapes", options, (64, 64, 3), {"classes": 3, "examples": 1024, "objects": 2, "test": None})
     if numbers["test"] is None:
         numbers["test"] = max(numbers["examples"] // 8, 1)
     if min(shape[:2]) < 8 or min(numbers.values()) < 1 or not 2 <= numbers["classes"] <= len(SHAPES) + 1:

@@ -4,11 +4,10 @@ A class is a fixed smooth pattern; an image is the pattern of its class, shifted
 noise. A small network learns them within an epoch or two, and a wrong pipeline or training loop shows.
 """
 
-import re
-
 import numpy as np
 
 from kerascnn._errors import InputError
+from kerascnn.data.options import parse
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays
 
@@ -47,17 +46,7 @@ def load_synthetic(options: str = "", seed: int = 0) -> Source:
 
 
 def _parse(options):
-    shape, numbers = (32, 32, 3), {"classes": 10, "examples": 1024, "test": None}
-    for option in filter(None, options.split(",")):
-        size = re.fullmatch(r"(\d+)x(\d+)x([13])", option)
-        named = re.fullmatch(r"(\w+)=(\d+)", option)
-        if size:
-            shape = tuple(int(number) for number in size.groups())
-        elif named and named[1] in numbers:
-            numbers[named[1]] = int(named[2])
-        else:
-            rule = "Options of synthetic are HEIGHTxWIDTHx1 or x3, classes=, examples= and test="
-            raise InputError(f"{rule}. Received: {option!r}")
+    shape, numbers = parse("synthetic", options, (32, 32, 3), {"classes": 10, "examples": 1024, "test": None})
     if numbers["test"] is None:
         numbers["test"] = max(numbers["examples"] // 4, 1)
     if min(*shape, *numbers.values()) < 1:
