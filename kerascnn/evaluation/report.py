@@ -69,6 +69,31 @@ def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int
     return [(int(i), int(j), int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
 
+def probabilities(outputs: np.ndarray, logits: bool) -> np.ndarray:
+    """Outputs of a network as probabilities.
+
+    Args:
+        outputs: finite numbers [..., classes].
+        logits: they are logits, of which the softmax is taken.
+
+    Returns:
+        Probabilities [..., classes].
+
+    Raises:
+        InputError: they are neither; the message names the sum that is farthest from 1.
+    """
+    if logits:
+        outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        return outputs / outputs.sum(axis=-1, keepdims=True)
+    sums = outputs.sum(axis=-1).ravel()
+    if outputs.size and (outputs.min() < -1e-3 or np.abs(sums - 1).max() > 1e-2):
+        raise InputError(
+            "The model's outputs must be probabilities, or logits=True be given. Received: a row with the sum "
+            f"{sums[np.argmax(np.abs(sums - 1))]:.4g}"
+        )
+    return outputs
+
+
 def evaluate(
     model: keras.Model,
     dataset: tf.data.Dataset,
@@ -105,14 +130,7 @@ def evaluate(
         broken += int((~finite).sum())
         examples += len(labels)
         outputs, labels = outputs[finite], labels[finite]
-        if logits:
-            outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-            outputs /= outputs.sum(axis=1, keepdims=True)
-        elif len(outputs) and (outputs.min() < -1e-3 or np.abs(outputs.sum(axis=1) - 1).max() > 1e-2):
-            raise InputError(
-                "The model's outputs must be probabilities, or logits=True be given. Received: a row with the sum "
-                f"{outputs.sum(axis=1)[np.argmax(np.abs(outputs.sum(axis=1) - 1))]:.4g}"
-            )
+        outputs = probabilities(outputs, logits)
         own = outputs[np.arange(len(labels)), labels]
         nats -= float(np.log(np.maximum(own, TINY)).sum())
         # Ties count against the model: a constant output is not five times right.

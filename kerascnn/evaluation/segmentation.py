@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.data.masks import IGNORE
-from kerascnn.evaluation.report import TINY, check_input, most_confused
+from kerascnn.evaluation.report import TINY, check_input, most_confused, probabilities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +117,7 @@ def evaluate_segmentation(
             raise InputError(f"Masks must hold numbers in [0, {classes}) or {IGNORE}. Received: {wrong}")
         if not np.isfinite(outputs).all():
             raise InputError("The model's outputs must be finite. Received: NaN or infinity")
-        if logits:
-            outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-            outputs /= outputs.sum(axis=-1, keepdims=True)
-        elif outputs.min() < -1e-3 or np.abs(outputs.sum(axis=-1) - 1).max() > 1e-2:
-            raise InputError("The model's outputs must be probabilities, or logits=True be given. Received: others")
+        outputs = probabilities(outputs, logits)
         own = np.take_along_axis(outputs, np.where(known, masks, 0)[..., None], axis=-1)[..., 0]
         each = np.where(known, -np.log(np.maximum(own, TINY)), 0.0)
         nats += float((each.sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)).sum())
