@@ -135,11 +135,6 @@ def head(x, classes, activation, *, dropout_rate: float = 0.5):
     return pooled_head(x, classes, activation, dropout_rate=dropout_rate)
 
 
-def auxiliary(stage, style):
-    """The classifier before the last reduction cell, on the output of a stage."""
-    return lambda output_of, *arguments: [cells.auxiliary_head(output_of(stage), *arguments, style)]
-
-
 _family = Family(
     __name__,
     features=features,
@@ -149,7 +144,7 @@ _family = Family(
     preprocessing=INCEPTION,
     input_shape=(331, 331, 3),
     weight_decay=4e-5,
-    auxiliary=auxiliary("stage3", cells.AMOEBANET),
+    auxiliary=cells.auxiliary_on("stage3", cells.AMOEBANET),
     auxiliary_weights=(0.4,),
 )
 _cifar = CIFARFamily(
@@ -160,7 +155,7 @@ _cifar = CIFARFamily(
     paper=_PAPER,
     min_size=8,
     weight_decay=5e-4,
-    auxiliary=auxiliary("stage2", cells.AMOEBANET_CIFAR),
+    auxiliary=cells.auxiliary_on("stage2", cells.AMOEBANET_CIFAR),
     auxiliary_weights=(0.5,),
 )
 preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)

@@ -102,11 +102,6 @@ def head(x, classes, activation, *, dropout_rate: float = 0.5):
     return pooled_head(x, classes, activation, dropout_rate=dropout_rate)
 
 
-def auxiliary(stage, style):
-    """The classifier before the last reduction cell, on the output of a stage."""
-    return lambda output_of, *arguments: [cells.auxiliary_head(output_of(stage), *arguments, style)]
-
-
 def _cells(n):
     """(number in timm, number in Keras, which leaves one out after the first stage, name here) of the normal cells."""
     for stage in range(3):
@@ -147,7 +142,7 @@ _family = Family(
     __name__,
     preprocessing=_LARGE,
     weight_decay=5e-5,
-    auxiliary=auxiliary("stage3", cells.NASNET),
+    auxiliary=cells.auxiliary_on("stage3", cells.NASNET),
     names={"timm": _timm_names, "keras": _keras_names},
     **_imagenet,
 )
@@ -155,7 +150,7 @@ _mobile = Family(
     __name__,
     preprocessing=INCEPTION,
     weight_decay=4e-5,
-    auxiliary=auxiliary("stage3", cells.NASNET),
+    auxiliary=cells.auxiliary_on("stage3", cells.NASNET),
     names={"keras": _keras_names},
     **_imagenet,
 )
@@ -164,7 +159,7 @@ _cifar = CIFARFamily(
     features=small_features,
     min_size=8,
     weight_decay=5e-4,
-    auxiliary=auxiliary("stage2", cells.NASNET_CIFAR),
+    auxiliary=cells.auxiliary_on("stage2", cells.NASNET_CIFAR),
     **_shared,
 )
 preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)

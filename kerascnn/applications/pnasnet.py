@@ -78,11 +78,6 @@ def head(x, classes, activation, *, dropout_rate: float = 0.5):
     return pooled_head(x, classes, activation, dropout_rate=dropout_rate)
 
 
-def auxiliary(stage, style):
-    """The classifier before the last cell with stride, on the output of a stage."""
-    return lambda output_of, *arguments: [cells.auxiliary_head(output_of(stage), *arguments, style)]
-
-
 def _timm_names(spec: Spec):
     """timm counts the cells after the stem; the second of the stem is the first of stage 2 here."""
     rules = [(r"conv_0\.(conv|bn)", "stem_{1}"), ("last_linear", "head")]
@@ -105,7 +100,7 @@ _family = Family(
     features=features,
     preprocessing=INCEPTION,
     weight_decay=4e-5,
-    auxiliary=auxiliary("stage3", cells.NASNET),
+    auxiliary=cells.auxiliary_on("stage3", cells.NASNET),
     names={"timm": _timm_names},
     **_shared,
 )
@@ -114,7 +109,7 @@ _cifar = CIFARFamily(
     features=small_features,
     min_size=8,
     weight_decay=5e-4,
-    auxiliary=auxiliary("stage2", cells.NASNET_CIFAR),
+    auxiliary=cells.auxiliary_on("stage2", cells.NASNET_CIFAR),
     **_shared,
 )
 preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)

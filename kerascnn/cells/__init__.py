@@ -1,6 +1,6 @@
 """Cells of searched networks as data: written, checked, printed, drawn, saved, and built into networks."""
 
-from kerascnn.cells.build import Stack, auxiliary_head, large_features, small_features, stem
+from kerascnn.cells.build import Stack, auxiliary_head, auxiliary_on, large_features, small_features, stem
 from kerascnn.cells.drawing import plot_cell, plot_genotype, text_graph
 from kerascnn.cells.genotype import OPERATIONS, Cell, Genotype, Term
 from kerascnn.cells.network import network
@@ -36,6 +36,7 @@ __all__ = [
     "Term",
     "Value",
     "auxiliary_head",
+    "auxiliary_on",
     "large_features",
     "network",
     "plot_cell",

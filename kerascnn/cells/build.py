@@ -252,3 +252,16 @@ def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="aux_global_pool")(x)
     return keras.layers.Dense(classes, activation, use_bias=use_bias, dtype=dtype, name="aux_head")(x)
+
+
+def auxiliary_on(stage: str, style: Style) -> Callable:
+    """The classifier in the middle on the output of a stage, for `Family(auxiliary=)`.
+
+    Args:
+        stage: name of the layer, such as "stage3"; the next stage begins with a reduction cell.
+        style: conventions of the paper.
+
+    Returns:
+        `auxiliary(output_of, classes, activation) -> [outputs]`.
+    """
+    return lambda output_of, *arguments: [auxiliary_head(output_of(stage), *arguments, style)]

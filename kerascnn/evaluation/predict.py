@@ -128,22 +128,40 @@ def to_json(predictions: Sequence[Prediction]) -> str:
     return "[\n " + ",\n ".join(lines) + "\n]" if predictions else "[]"
 
 
-def _runner(model: keras.Model, classes: int, shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """The model as one graph for all batch sizes; logits become probabilities."""
-    if len(model.outputs) != 1 or tuple(model.outputs[0].shape)[1:] != (classes,):
-        raise InputError(
-            f"The model must have one output per class name. Received: {classes} names, outputs "
-            f"{[tuple(output.shape) for output in model.outputs]}"
-        )
+def compiled(model: keras.Model, outputs: tuple[int, ...], shape: tuple[int, int, int]) -> Callable:
+    """A model as one graph for all batch sizes.
 
+    Args:
+        model: functional.
+        outputs: the shape that its output must have for one image: (classes,) or (height, width, classes).
+        shape: (height, width, channels) of an image.
+
+    Returns:
+        float32 [n, height, width, channels] -> float32 [n, *outputs], of NumPy.
+
+    Raises:
+        InputError: the model has other outputs.
+    """
+    if len(model.outputs) != 1 or tuple(model.outputs[0].shape)[1:] != outputs:
+        raise InputError(
+            f"The model must have one output [n, {', '.join(map(str, outputs))}], one number per class name. "
+            f"Received: {[tuple(output.shape) for output in model.outputs]}"
+        )
     model = keras.Model(model.inputs[0], model.outputs[0])  # the same layers, inputs not in a list
 
     @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], autograph=False)
     def run(images):
         return tf.cast(model(images, training=False), tf.float32)
 
+    return lambda images: run(images).numpy()
+
+
+def _runner(model: keras.Model, classes: int, shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """The model as one graph for all batch sizes; logits become probabilities."""
+    run = compiled(model, (classes,), shape)
+
     def probabilities(images: np.ndarray) -> np.ndarray:
-        outputs = run(images).numpy()
+        outputs = run(images)
         logits = outputs.min() < 0 or np.abs(outputs.sum(axis=-1) - 1).max() > 1e-3
         return tf.nn.softmax(outputs).numpy() if logits else outputs
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -18,7 +18,7 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn.data.letterbox import fit_whole_image, restore
 from kerascnn.data.preprocessing import check_image_shape, read_image
 from kerascnn.evaluation.drawing import plot_overlay
-from kerascnn.evaluation.predict import expand
+from kerascnn.evaluation.predict import compiled, expand
 from kerascnn.serving import loading
 
 
@@ -80,7 +80,7 @@ def predict_masks(
         run, names, constants, shape = model.predict, model.class_names, model.preprocessing, model.input_shape
     else:
         names, constants, shape = tuple(class_names), preprocessing, check_image_shape(input_shape)
-        run = _runner(checkpoint_model, len(names), shape)
+        run = compiled(checkpoint_model, (*shape[:2], len(names)), shape)
     folder = ensure_folder(out)
     predictions = []
     for path in files:  # one at a time: maps of probabilities are large, and the network takes most of the time
@@ -132,18 +132,3 @@ def _write(path, image, mask, names, folder) -> MaskPrediction:
         mask=str(mask_path),
         overlay=str(overlay_path),
     )
-
-
-def _runner(model: keras.Model, classes: int, shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    if len(model.outputs) != 1 or tuple(model.outputs[0].shape)[1:] != (*shape[:2], classes):
-        raise InputError(
-            f"The model must have one output per class name and pixel. Received: {classes} names, outputs "
-            f"{[tuple(output.shape) for output in model.outputs]}"
-        )
-    model = keras.Model(model.inputs[0], model.outputs[0])  # the same layers, inputs not in a list
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], autograph=False)
-    def run(images):
-        return model(images, training=False)
-
-    return lambda images: run(images).numpy()

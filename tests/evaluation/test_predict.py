@@ -99,7 +99,7 @@ def test_arguments_that_do_not_fit_together_are_refused(model, saved_model, fold
         ({"saved_model": saved_model, "checkpoint_model": model}, "either"),
         ({"saved_model": saved_model, "class_names": NAMES}, "brings class_names"),
         ({"checkpoint_model": model, "class_names": NAMES}, "needs class_names"),
-        ({"checkpoint_model": model, **DESCRIBED, "class_names": NAMES[:2]}, "one output per class name"),
+        ({"checkpoint_model": model, **DESCRIBED, "class_names": NAMES[:2]}, "one number per class name"),
         ({"saved_model": saved_model, "top": 0}, "top must be"),
         ({"saved_model": folder}, "must be a SavedModel"),
     ):

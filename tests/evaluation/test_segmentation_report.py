@@ -148,7 +148,7 @@ def test_predictions_that_are_refused(tmp_path, picture):
         (dict(), "either saved_model or checkpoint_model"),
         (dict(checkpoint_model=model), "needs class_names"),
         (dict(saved_model="a", **described), "brings class_names"),
-        (dict(checkpoint_model=model, **{**described, "class_names": ("a",)}), "one output per class name and pixel"),
+        (dict(checkpoint_model=model, **{**described, "class_names": ("a",)}), "one number per class name"),
     ):
         with pytest.raises(InputError, match=message):
             evaluation.predict_masks([picture], tmp_path / "out", **arguments)
