@@ -62,7 +62,7 @@ def measure(threads: int, dtype: str, *, quick: bool = False) -> Machine:
         The `Machine`, with the best rate of several runs: a limit is not a median.
     """
     copies = tuple((size, _copy_rate(size, threads)) for size in (_SIZES[:2] if quick else _SIZES))
-    return Machine(_processor(), threads, copies, _gemm_rate(128 if quick else 1536, dtype))
+    return Machine(processor(), threads, copies, _gemm_rate(128 if quick else 1536, dtype))
 
 
 def _best(function, runs: int) -> float:
@@ -88,7 +88,8 @@ def _gemm_rate(size: int, dtype: str) -> float:
     return 2 * size**3 / _best(lambda: multiply(a, a).numpy(), 5)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor and number of its cores."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
