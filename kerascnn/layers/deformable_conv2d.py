@@ -14,8 +14,8 @@ class DeformableConv2D(Conv2D):
 
     That second convolution has the same window (kernel, strides, padding, dilation), all input channels and a bias. It
     starts at zero, so that the layer starts as an ordinary convolution: offsets are 0, and masks, which are the sigmoid
-    of its result, are 1/2, as in the paper of version 2. The paper trains it at a tenth of the learning rate; that is
-    left to the optimizer. See `kerascnn.ops.deform_conv2d` for the sampling and its conventions.
+    of its result, are 1/2, as in the paper of version 2, which trains it at a tenth of the learning rate
+    (`offset_learning_rate=0.1`). See `kerascnn.ops.deform_conv2d` for the sampling and its conventions.
 
     Args:
         filters: output channels; a multiple of `groups`.
@@ -31,6 +31,8 @@ class DeformableConv2D(Conv2D):
         offset_regularizer, offset_constraint: of the second convolution's kernel.
         offset_dilation_rate: step between the second convolution's taps, one int or (vertical, horizontal), at most
             `dilation_rate`, with that much less padding; None: `dilation_rate`.
+        offset_learning_rate: factor on the gradients of the second convolution's weights, in (0, 1]. With SGD, momentum
+            or not, it is one on their learning rate; rules that divide by the gradients' size, as Adam does, undo it.
         **kwargs: everything else that `keras.layers.Conv2D` takes (activation, use_bias, kernel_initializer, ...).
 
     Input: [batch, height, width, channels]; output: [batch, new height, new width, filters]. Weights: `kernel`, `bias`,
@@ -59,6 +61,7 @@ class DeformableConv2D(Conv2D):
         offset_regularizer=None,
         offset_constraint=None,
         offset_dilation_rate=None,
+        offset_learning_rate: float = 1.0,
         **kwargs,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, groups, **kwargs)
@@ -71,6 +74,9 @@ class DeformableConv2D(Conv2D):
         given = dilation_rate if offset_dilation_rate is None else offset_dilation_rate
         self.offset_dilation_rate = pair(given, "offset_dilation_rate")
         self.offset_padding = self._second_padding()
+        if not isinstance(offset_learning_rate, int | float) or not 0 < offset_learning_rate <= 1:
+            raise InputError(f"`offset_learning_rate` must be in (0, 1]. Received: {offset_learning_rate!r}")
+        self.offset_learning_rate = float(offset_learning_rate)
         self.supports_jit = True  # the op traces its plain form for XLA
 
     def _second_padding(self):
@@ -120,10 +126,17 @@ class DeformableConv2D(Conv2D):
             width, offset_groups * taps], or None where the layer has no masks.
         """
         window = (self.strides, self.offset_padding, self.offset_dilation_rate)
-        moves = ops.conv2d(inputs, keras.ops.convert_to_tensor(self.offset_kernel), *window)
-        moves += keras.ops.convert_to_tensor(self.offset_bias)
+        moves = ops.conv2d(inputs, self._slowed(self.offset_kernel), *window) + self._slowed(self.offset_bias)
         mask = keras.ops.sigmoid(moves[..., self._offset_channels :]) if self.modulated else None
         return moves[..., : self._offset_channels], mask
+
+    def _slowed(self, weight):
+        """The weight, whose gradient is multiplied by `offset_learning_rate`."""
+        value = keras.ops.convert_to_tensor(weight)
+        if self.offset_learning_rate == 1:
+            return value
+        fixed = keras.ops.stop_gradient(value)
+        return fixed + self.offset_learning_rate * (value - fixed)  # the difference is exactly 0
 
     def convolution_op(self, inputs, kernel):
         window = (self.strides, self.padding, self.dilation_rate)
@@ -151,4 +164,5 @@ class DeformableConv2D(Conv2D):
             "offset_regularizer": keras.regularizers.serialize(self.offset_regularizer),
             "offset_constraint": keras.constraints.serialize(self.offset_constraint),
             "offset_dilation_rate": self.offset_dilation_rate,
+            "offset_learning_rate": self.offset_learning_rate,
         }

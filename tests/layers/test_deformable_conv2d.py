@@ -68,6 +68,23 @@ def test_a_second_convolution_that_does_not_fit_is_refused(padding, dilation, se
         DeformableConv2D(4, 3, 1, padding, dilation_rate=dilation, offset_dilation_rate=second)
 
 
+def test_the_second_convolution_may_learn_more_slowly():
+    x, gradients = images(2, 6, 6, 3), {}
+    for factor in (1, 0.1):
+        keras.utils.set_random_seed(0)
+        options = {"offset_initializer": "glorot_uniform", "offset_learning_rate": factor}
+        layer = DeformableConv2D(4, 3, padding=1, **options)
+        with tf.GradientTape() as tape:
+            y = layer(x)
+            loss = tf.reduce_sum(y**2)
+        weights = layer.offset_kernel, layer.offset_bias, layer.kernel
+        gradients[factor] = [y, *tape.gradient(loss, [weight.value for weight in weights])]
+    scales = [1, 0.1, 0.1, 1]  # of output, offset kernel and bias, kernel
+    for scale, plain, slow in zip(scales, gradients[1], gradients[0.1], strict=True):
+        assert np.any(plain)
+        np.testing.assert_allclose(slow, scale * plain, rtol=1e-5, atol=1e-6)
+
+
 def test_round_trip(tmp_path):
     layer = DeformableConv2D(
         6, (3, 2), 2, 1, dilation_rate=2, groups=2, offset_groups=4, modulated=False, use_bias=False,
@@ -99,5 +116,7 @@ def test_refusals():
         DeformableConv2D(4, 3, offset_groups=0)
     with pytest.raises(InputError, match="`offset_groups` must divide the input channels"):
         DeformableConv2D(4, 3, offset_groups=3).build((None, 8, 8, 4))
+    with pytest.raises(InputError, match=r"`offset_learning_rate` must be in \(0, 1\]. Received: 0"):
+        DeformableConv2D(4, 3, offset_learning_rate=0)
     with pytest.raises(InputError, match='must be "channels_last"'):
         DeformableConv2D(4, 3, data_format="channels_first")
