@@ -50,12 +50,12 @@ def seeded_values(index: int, shape: tuple, name: str, shallow: bool) -> np.ndar
     return (scale * rng.uniform(0.5, 1.5, shape)).astype("float32")
 
 
-def seed_weights(model: keras.Model) -> None:
-    """Sets every weight of the model by `seeded_values`."""
+def seed_weights(model: keras.Model, draw: int = 0) -> None:
+    """Sets every weight of the model by `seeded_values`, anew for each `draw`."""
     moving = any(w.path.endswith("offset_kernel") for w in model.weights)  # large features would move taps far away
     shallow = sum(len(w.shape) > 1 for w in model.weights) < 200 and not moving
     for i, w in enumerate(model.weights):  # one at a time, as the largest networks fill the memory
-        w.assign(seeded_values(i, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow))
+        w.assign(seeded_values(i + 100_000 * draw, tuple(w.shape), w.path.rsplit("/", 1)[-1], shallow))
 
 
 def fingerprint(model: keras.Model, input_shape: tuple[int, int, int]) -> dict:

@@ -1,6 +1,7 @@
 """The benchmark of ops: what it counts, what it refuses, and the command end to end on tiny shapes."""
 
 import csv
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,15 @@ def test_slow_calls_are_not_repeated(monkeypatch):
     assert timing.timed(lambda: None, 5) == [3]
 
 
-def test_the_command_writes_everything(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def little_garbage():
+    """Keeps what earlier tests left out of the collections before each timing, which took a minute together."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def test_the_command_writes_everything(tmp_path, capsys, monkeypatch, little_garbage):
     script = tmp_path / "peer.py"  # the peers' side without PyTorch: an answer for convolutions only
     script.write_text(
         "import json, sys\n"
