@@ -1,4 +1,4 @@
-"""`network`: every registered name; `golden`: tools/golden.py as a module."""
+"""`network`: every registered name; `golden`: tools/golden.py as a module; `without_values`: a scope for networks."""
 
 import importlib.util
 from pathlib import Path
@@ -49,3 +49,11 @@ def pytest_generate_tests(metafunc):
 def golden():
     """The recorder, for its functions."""
     return _load_tool()
+
+
+@pytest.fixture
+def without_values():
+    """A scope in which weights have shapes and types, but no values: networks take half the time."""
+    import keras
+
+    return keras.StatelessScope(initialize_variables=False)
