@@ -11,7 +11,7 @@ class SelfAttention(keras.layers.Layer):
 
     The last axis is [query, key, value], each [head, d / heads]. Scores are multiplied by `scale`; their softmax is
     float32 under mixed precision. The dense layers before and after it are layers of their own, by
-    `kerascnn.blocks.self_attention`: one product for all three projections takes an eighth less time on a CPU than the
+    `kerascnn.blocks.self_attention`: one product for all three projections takes a tenth less time on a CPU than the
     three of `keras.layers.MultiHeadAttention`, and may lack biases where the last projection has some.
 
     Args:
