@@ -19,7 +19,7 @@ def _load_tool():
 def pytest_generate_tests(metafunc):
     """Runs a test that takes `network` for each one; all but the cheapest of each group are slow, as are the huge.
 
-    Of the tests of a huge network only that of learning is not slow. Rebuilding is tested by family, not by group.
+    Rebuilding is tested by family, not by group.
     """
     if "network" not in metafunc.fixturenames:
         return
@@ -37,8 +37,7 @@ def pytest_generate_tests(metafunc):
     for name in sorted(names, key=cost):
         family = applications.model_info(name).family
         cheapest.setdefault(family if by_family else selection.group(family), name)
-    huge = float("inf") if metafunc.function.__name__ == "test_the_loss_falls" else HUGE
-    quick = {name for name in cheapest.values() if facts.get(name, {}).get("macs", 0) < huge}
+    quick = {name for name in cheapest.values() if facts.get(name, {}).get("macs", 0) < HUGE}
     largest = metafunc.config.getoption("networks_up_to")
     names = [name for name in names if name in quick or facts.get(name, {}).get("params", 0) <= largest]
     marks = [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
