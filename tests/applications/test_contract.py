@@ -41,7 +41,7 @@ def gradients_reach_every_weight(model, golden, x, weigh, family):
                 dead.discard(weight.path)
         if not dead:
             break
-    assert [path for path in dead if not path.endswith(INVISIBLE.get(family, " "))] == []
+    assert [path for path in dead if not path.endswith(INVISIBLE.get(family, ()))] == []
     return outputs
 
 
