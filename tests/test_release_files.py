@@ -1,0 +1,49 @@
+"""Files written by release 0.1.0 still load and give the numbers that they gave then (tests/golden/release_0_1)."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import serving
+from kerascnn.training import checkpoint
+
+FILES = Path(__file__).parent / "golden" / "release_0_1"
+LAYERS = json.loads((FILES / "layers.json").read_text())
+INPUTS = {  # what the recorded outputs were computed from
+    "ops": ((16, 16, 4), 1, -1, 1),
+    "auxiliary": ((16, 16, 3), 1, -1, 1),
+    "lenet5_1998": ((32, 32, 1), 2, -0.1, 1.2),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LAYERS))
+def test_a_layer_is_read(name):
+    layer = keras.saving.deserialize_keras_object(LAYERS[name])
+    assert layer.name == LAYERS[name]["config"]["name"]
+    assert keras.saving.get_registered_object(name) is type(layer)
+
+
+@pytest.mark.parametrize("name", sorted(INPUTS))
+def test_a_model_is_read_and_gives_its_numbers(name):
+    shape, seed, low, high = INPUTS[name]
+    if name == "auxiliary":  # was drawn with four channels, of which three were used
+        x = np.random.default_rng(seed).uniform(low, high, (2, 16, 16, 4))[..., :3]
+    else:
+        x = np.random.default_rng(seed).uniform(low, high, (2, *shape))
+    model = keras.models.load_model(FILES / f"{name}.keras")
+    with np.load(FILES / "expected.npz") as expected:
+        np.testing.assert_allclose(model(x.astype("float32"), training=False), expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_is_read():
+    loaded = checkpoint.load(FILES / "run")
+    assert loaded.class_names == tuple("0123456789") and loaded.task == "classification"
+    assert loaded.model.output_shape == (None, 10)
+
+
+@pytest.mark.parametrize("name", ["stock", "native"])
+def test_an_export_answers_its_warm_up_requests(name):
+    serving.check(FILES / name)
