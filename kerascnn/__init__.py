@@ -1,7 +1,7 @@
 """kerascnn: the CNN canon for Keras 3, exact to the parameter, with native ops, training and serving.
 
-Importing this package imports neither TensorFlow nor Keras; the first use of a name below does. Where Keras is there
-already, its `load_model` learns our layers at once, so that
+Importing this package imports neither TensorFlow nor Keras; the first use of a name below does. Once Keras is imported,
+before this package or after it, its `load_model` knows our layers, losses and schedules, so that
 
     import keras
     import kerascnn
@@ -13,47 +13,52 @@ works in a process that has built nothing before.
 
 import importlib
 import importlib.util
-import sys
+
+from kerascnn import _lazy
 
 __version__ = "0.1.0"
 
 _MODULES = (
     "analysis",
     "applications",
+    "benchmark",
     "cells",
     "data",
     "evaluation",
+    "inference",
     "layers",
+    "models",
     "ops",
     "search",
     "serving",
+    "surgery",
+    "tasks",
     "training",
+    "weights",
 )
 _FUNCTIONS = {
-    "create_model": "applications",
-    "fully_convolutional": "analysis",
-    "list_models": "applications",
-    "model_info": "applications",
+    "applications": ("create_model", "list_models", "model_info"),
+    "surgery": ("fully_convolutional",),
 }
-__all__ = ["__version__", *_MODULES, *_FUNCTIONS]
+_REGISTERED = ("layers", "models", "tasks", "training.schedules")  # modules whose classes a .keras file may name
+__all__ = ["__version__", *_MODULES, *(name for names in _FUNCTIONS.values() for name in names)]
+
+_find, __dir__ = _lazy.attach(__name__, _FUNCTIONS, _MODULES)
 
 
 def __getattr__(name: str):
     """Imports a public name at its first use (PEP 562)."""
-    if name not in _MODULES and name not in _FUNCTIONS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if importlib.util.find_spec("tensorflow") is None:
+    if name in __all__ and importlib.util.find_spec("tensorflow") is None:
         raise ModuleNotFoundError(
             "kerascnn needs TensorFlow 2.21: pip install 'kerascnn[cpu]', or 'kerascnn[gpu]' for NVIDIA GPUs.",
             name="tensorflow",
         )
-    module = importlib.import_module(f"{__name__}.{_FUNCTIONS.get(name, name)}")
-    return getattr(module, name) if name in _FUNCTIONS else module
+    return _find(name)
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+def _register() -> None:
+    for module in _REGISTERED:
+        importlib.import_module(f"{__name__}.{module}")
 
 
-if "keras" in sys.modules:
-    importlib.import_module(f"{__name__}.layers")
+_lazy.when_imported("keras", _register)

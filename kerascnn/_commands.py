@@ -135,9 +135,9 @@ def run_predict(values: Values, arguments: list[str], console: Console) -> None:
         raise InputError("kerascnn predict needs either --checkpoint or --saved_model. Received: both or neither")
     load_tensorflow()
     if values["saved_model"]:
-        from kerascnn.serving import loading
+        from kerascnn.inference import saved_model as saved_models
 
-        task = loading.task_of(values["saved_model"])
+        task = saved_models.task_of(values["saved_model"])
         described: Values = {"saved_model": values["saved_model"]}
     else:
         loaded = _load_checkpoint(values["checkpoint"])
@@ -152,12 +152,12 @@ def run_predict(values: Values, arguments: list[str], console: Console) -> None:
         rule = "--out is the folder for the masks of a network for segmentation, and only of one"
         raise InputError(f"{rule}. Received: out={values['out']} for {task}")
     if task == "segmentation":
-        from kerascnn.evaluation.predict_masks import masks_to_json, masks_to_table, predict_masks
+        from kerascnn.inference.predict_masks import masks_to_json, masks_to_table, predict_masks
 
         found = predict_masks(arguments, values["out"], **described)
         shown = masks_to_json(found) if values["json"] else masks_to_table(found)
     else:
-        from kerascnn.evaluation.predict import predict, to_json, to_table
+        from kerascnn.inference.predict import predict, to_json, to_table
 
         predictions = predict(arguments, top=values["top"], **described)
         shown = to_json(predictions) if values["json"] else to_table(predictions)
@@ -212,7 +212,7 @@ def run_benchmark(values: Values, arguments: list[str], console: Console) -> Non
 
 
 def _load_checkpoint(path: str):
-    from kerascnn.training import checkpoint
+    from kerascnn.inference import checkpoint
 
     return checkpoint.load(path)
 

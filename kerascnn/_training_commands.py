@@ -63,8 +63,8 @@ def run_train(values: Values, arguments: list[str], console: Console) -> None:
     load_tensorflow()
     import kerascnn
     from kerascnn import training, weights
+    from kerascnn.tasks.task import TITLES
     from kerascnn.training import recipes
-    from kerascnn.training.tasks import TITLES
 
     info, source, shape, recipe, config = _training_setup(values, overrides)
     preprocessing = info.preprocessing.for_channels(shape[2])

@@ -7,6 +7,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
+pytest_plugins = ["tiny_runs"]
+
 LOGICAL_CPUS = 2  # so that MirroredStrategy is exercised on machines without a GPU
 
 

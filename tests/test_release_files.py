@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kerascnn import serving
-from kerascnn.training import checkpoint
+from kerascnn.inference import checkpoint
 
 FILES = Path(__file__).parent / "golden" / "release_0_1"
 LAYERS = json.loads((FILES / "layers.json").read_text())

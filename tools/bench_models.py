@@ -70,7 +70,7 @@ def keras_subject(args) -> dict:
     if args.subject == "keras":
         model = with_keras_convolutions(model)
     if args.subject == "served":
-        model, _ = kerascnn.serving.fold_batch_norm(model)
+        model, _ = kerascnn.surgery.fold_batch_norm(model)
     model.compile(
         optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -69,7 +69,7 @@ def measured(folder: Path) -> dict:
 def table(results: dict[str, dict[int, dict]], out: Path):
     """Writes table.md; where there are several seeds, their mean and, after ±, half of what lies between them."""
     from kerascnn import analysis
-    from kerascnn.training import checkpoint
+    from kerascnn.inference import checkpoint
 
     names = next(iter(next(iter(results.values())).values()))["class_names"]
     head = ["network", "mean IoU", *names, "pixel accuracy", "parameters", "MACs", "time an epoch", "processor time"]
@@ -112,8 +112,8 @@ def curves(results: dict[str, dict[int, dict]], out: Path):
 
 def pictures(results: dict[str, dict[int, dict]], out: Path):
     """Draws what the networks find in the first test images, and where the deformable ones look."""
-    from kerascnn import analysis, data, evaluation
-    from kerascnn.training import checkpoint
+    from kerascnn import analysis, data, inference
+    from kerascnn.inference import checkpoint
 
     predictions = {}
     for name, runs in results.items():
@@ -134,7 +134,7 @@ def pictures(results: dict[str, dict[int, dict]], out: Path):
             title = f"{name}: where one unit looks"
             path = out / f"sampling_{index + 1}.png"
             analysis.plot_sampling(split.pixels[index], points, path, position=position, title=title)
-    evaluation.plot_segmentation(split.pixels, split.masks, predictions, source.class_names, out / "predictions.png")
+    inference.plot_segmentation(split.pixels, split.masks, predictions, source.class_names, out / "predictions.png")
 
 
 def main():

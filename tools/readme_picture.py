@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from kerascnn.evaluation.predict import predict
+from kerascnn.inference.predict import predict
 
 ROOT = Path(__file__).parents[1]
 LABELS = {"kerascnn": "kerascnn", "torch": "PyTorch", "keras": "Keras 3 Conv2D(groups=32)"}

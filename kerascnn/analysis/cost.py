@@ -13,7 +13,7 @@ from rich.table import Table
 
 from kerascnn._errors import InputError
 from kerascnn.analysis import formulas
-from kerascnn.analysis.graph import Call, Graph, walk
+from kerascnn.surgery.graph import Call, Graph, walk
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import keras
 
 from kerascnn import layers
-from kerascnn.analysis.graph import Call, Value, has_graph, walk
+from kerascnn.surgery.graph import Call, Value, has_graph, walk
 
 Formula = Callable[[Call], int]
 

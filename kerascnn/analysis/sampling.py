@@ -8,8 +8,8 @@ import numpy as np
 
 from kerascnn._errors import InputError
 from kerascnn._files import replace_with
-from kerascnn.analysis.fields import receptive_field
 from kerascnn.layers import DeformableConv2D
+from kerascnn.surgery.fields import receptive_field
 
 _INCHES = 5  # of the longer side of a picture
 

@@ -9,7 +9,7 @@ import keras
 
 from kerascnn.analysis.cost import count
 from kerascnn.analysis.formulas import FREE
-from kerascnn.analysis.graph import walk
+from kerascnn.surgery.graph import walk
 
 # "stage2_block3_conv1" is in block "stage2_block3"; names of networks that call their blocks otherwise fit too.
 _BLOCK = re.compile(r"^(?:.*_)?(?:block|unit|cell|module|fire|inception|mixed)_?\d*[a-z]?\d*(?=_|$)")

@@ -16,8 +16,8 @@ import keras
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
 from kerascnn.applications import _docs, _registry
-from kerascnn.layers.auxiliary_model import AuxiliaryModel
-from kerascnn.layers.deep_model import DeepModel
+from kerascnn.models.auxiliary import AuxiliaryModel
+from kerascnn.models.deep import DeepModel
 from kerascnn.weights import load_weights
 
 _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights=None is the default
@@ -120,7 +120,7 @@ class Family:
             name: its registry name, a key of `variants`.
             reported: the published error, as text with its conditions.
             reconstructed: the source leaves a detail open which was filled in.
-            deep: more than about 700 layers lie between input and output; see `kerascnn.layers.deep_model`.
+            deep: more than about 700 layers lie between input and output; see `kerascnn.models.deep`.
             input_shape, classes, min_size, size_multiple, preprocessing: those of this network, where they are not
                 the family's.
             **defaults: defaults of the family's options that differ for this network.

@@ -4,7 +4,7 @@ from kerascnn.applications._registry import ModelInfo
 
 _OPTIONS = {
     "auxiliary_heads": "with the classifiers in the middle of the network, which add to the loss in training and are\n"
-    "            absent from inference; see `kerascnn.layers.AuxiliaryModel`.",
+    "            absent from inference; see `kerascnn.models.AuxiliaryModel`.",
     "drop_path_rate": "probability of skipping the last block's residual branch, per sample, in training; it grows\n"
     "            linearly from 0 at the first block (at least 0, below 1). In networks of cells, of dropping a path\n"
     "            of the last cell at the end of training; it grows with time, see `kerascnn.layers.ScheduledDropPath`.",

@@ -6,7 +6,7 @@ from kerascnn._errors import InputError
 from kerascnn.cells.build import large_features, small_features
 from kerascnn.cells.genotype import Genotype
 from kerascnn.cells.style import NASNET, NASNET_CIFAR, Style
-from kerascnn.layers.deep_model import DeepModel
+from kerascnn.models.deep import DeepModel
 
 
 def network(genotype: Genotype, *, cells: int = 2, filters: int = 16, input_shape=(32, 32, 3), classes: int = 10,

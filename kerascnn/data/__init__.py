@@ -1,10 +1,10 @@
 """Data sets, the tf.data pipeline, augmentation and preprocessing. Nothing in here knows Keras."""
 
-from kerascnn.data.augmentation import pad_and_crop as pad_and_crop
-from kerascnn.data.augmentation import pca_colour_shift as pca_colour_shift
-from kerascnn.data.augmentation import random_crop as random_crop
-from kerascnn.data.augmentation import random_flip as random_flip
-from kerascnn.data.augmentation import random_resized_crop as random_resized_crop
+from kerascnn.data.augment.images import pad_and_crop as pad_and_crop
+from kerascnn.data.augment.images import pca_colour_shift as pca_colour_shift
+from kerascnn.data.augment.images import random_crop as random_crop
+from kerascnn.data.augment.images import random_flip as random_flip
+from kerascnn.data.augment.images import random_resized_crop as random_resized_crop
 from kerascnn.data.loading import load as load
 from kerascnn.data.pipeline import AUGMENTATIONS as AUGMENTATIONS
 from kerascnn.data.pipeline import eval_pipeline as eval_pipeline

@@ -6,7 +6,7 @@ import functools
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.data import augmentation
+from kerascnn.data.augment import images as changes
 
 SHUFFLE_BUFFER = 10_000  # encoded images; only for streams that are too large to be kept
 
@@ -53,7 +53,7 @@ class Epochs:
     def draws(self, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The order of an epoch [steps * batch_size] and one seed per example [steps * batch_size, 2]."""
         used = self.steps * self.batch_size
-        order_seed, example_seed = augmentation.split_seed(tf.random.fold_in(self._base, epoch), 2)
+        order_seed, example_seed = changes.split_seed(tf.random.fold_in(self._base, epoch), 2)
         order = tf.random.experimental.stateless_shuffle(tf.range(self.size, dtype=tf.int64), order_seed)
         seeds = tf.random.stateless_uniform([used, 2], example_seed, None, None, tf.int64)
         return order[:used], seeds

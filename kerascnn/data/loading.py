@@ -5,14 +5,14 @@ import os
 from pathlib import Path
 
 from kerascnn._errors import InputError
-from kerascnn.data import tfds
-from kerascnn.data.digits import load_digits
-from kerascnn.data.folder import load_folder
-from kerascnn.data.idx import find_idx, load_idx
-from kerascnn.data.mask_folder import has_masks, load_mask_folder
-from kerascnn.data.shapes import load_shapes
+from kerascnn.data.sets import tfds
+from kerascnn.data.sets.digits import load_digits
+from kerascnn.data.sets.folder import load_folder
+from kerascnn.data.sets.idx import find_idx, load_idx
+from kerascnn.data.sets.mask_folder import has_masks, load_mask_folder
+from kerascnn.data.sets.shapes import load_shapes
+from kerascnn.data.sets.synthetic import load_synthetic
 from kerascnn.data.source import Source
-from kerascnn.data.synthetic import load_synthetic
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")  # where Debian's packages put data sets
 _FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -39,8 +39,8 @@ def load(
             a path: a folder of IDX files or of class sub-folders, perhaps below train/ and test/ (or val/);
             any image classification set that TFDS knows, "name", "name/config" or "name:version";
             with masks, for segmentation: "shapes", or with options "shapes:96x96x3,classes=6,examples=400": generated
-            images of shapes; a path to images/ and masks/ (see `kerascnn.data.mask_folder`), perhaps below train/ and
-            test/; with task="segmentation" a TFDS set with masks, such as "oxford_iiit_pet".
+            images of shapes; a path to images/ and masks/ (see `kerascnn.data.sets.mask_folder`), perhaps
+            below train/ and test/; with task="segmentation" a TFDS set with masks, such as "oxford_iiit_pet".
         data_dir: an existing folder: where IDX files are looked for, or where TFDS keeps its sets (by default in
             ~/tensorflow_datasets, to which they are downloaded at first use).
         seed: makes the synthetic images and shapes, and chooses the test images of a folder that is not divided.

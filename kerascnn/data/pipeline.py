@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.data import augmentation, mask_pipeline
+from kerascnn.data import mask_pipeline
+from kerascnn.data.augment import images as changes
 from kerascnn.data.epochs import Epochs, finished, shuffled_stream
 from kerascnn.data.preprocessing import change_channels, check_image_shape, fit_image, normalise_image
 from kerascnn.data.source import Source, explain
@@ -169,17 +170,17 @@ def _fitted_shape(image_shape, augment):
 def _augment(image, seed, image_shape, augment, preprocessing):
     """Images of `_fitted_shape` (or any, for random_resized_crop) -> `image_shape`, values 0 to 255."""
     height, width, channels = image_shape
-    first, second, third = augmentation.split_seed(seed, 3)
+    first, second, third = changes.split_seed(seed, 3)
     if augment == "pad_crop_flip":
-        image = augmentation.pad_and_crop(image, first, padding=max(1, round(min(height, width) / 8)))
-        return augmentation.random_flip(image, second)
+        image = changes.pad_and_crop(image, first, padding=max(1, round(min(height, width) / 8)))
+        return changes.random_flip(image, second)
     if augment == "random_resized_crop":
         image = change_channels(image, channels)
-        image = augmentation.random_resized_crop(image, first, height, width, interpolation=preprocessing.interpolation)
-        return augmentation.random_flip(image, second)
+        image = changes.random_resized_crop(image, first, height, width, interpolation=preprocessing.interpolation)
+        return changes.random_flip(image, second)
     if augment == "alexnet":
-        image = augmentation.random_crop(image, first, height, width)
-        return augmentation.pca_colour_shift(augmentation.random_flip(image, second), third)
+        image = changes.random_crop(image, first, height, width)
+        return changes.pca_colour_shift(changes.random_flip(image, second), third)
     return image
 
 

@@ -1,6 +1,5 @@
 """Keras layers: each wraps one idea, most of them one op of `kerascnn.ops`."""
 
-from kerascnn.layers.auxiliary_model import AuxiliaryModel
 from kerascnn.layers.average_pooling2d import AveragePooling2D
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.bilinear_upsampling2d import BilinearInitializer, BilinearUpsampling2D
@@ -10,7 +9,6 @@ from kerascnn.layers.class_token import ClassToken
 from kerascnn.layers.connection_table_conv2d import ConnectionTableConv2D
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.crop_like import CropLike
-from kerascnn.layers.deep_model import DeepModel
 from kerascnn.layers.deformable_conv2d import DeformableConv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 from kerascnn.layers.drop_path import DropPath
@@ -38,7 +36,6 @@ from kerascnn.layers.window_attention import WindowAttention
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 
 __all__ = [
-    "AuxiliaryModel",
     "AveragePooling2D",
     "BatchNormalization",
     "BilinearInitializer",
@@ -49,7 +46,6 @@ __all__ = [
     "ConnectionTableConv2D",
     "Conv2D",
     "CropLike",
-    "DeepModel",
     "DeformableConv2D",
     "DepthwiseConv2D",
     "DropPath",

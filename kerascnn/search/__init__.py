@@ -3,8 +3,7 @@
 `candidates` and `Journal` import neither TensorFlow nor Keras; `grid_search` does, at its first use.
 """
 
-import importlib
-
+from kerascnn import _lazy
 from kerascnn.search.candidates import Candidate, candidates
 from kerascnn.search.journal import Journal
 
@@ -13,7 +12,4 @@ __all__ = ["EPOCHS", "Candidate", "Journal", "candidates", "grid_search", "ranki
 EPOCHS = 5  # of a candidate, unless told otherwise
 
 
-def __getattr__(name: str):
-    if name in ("grid_search", "ranking", "table"):
-        return getattr(importlib.import_module(f"{__name__}.compound"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = _lazy.attach(__name__, {"compound": ["grid_search", "ranking", "table"]})

@@ -3,27 +3,16 @@
 `kerascnn.serving.client` needs the standard library and NumPy only, so names are imported at their first use.
 """
 
-import importlib
+from kerascnn import _lazy
 
-_HOMES = {
-    "CheckReport": "checking",
-    "Client": "client",
-    "SavedModel": "loading",
-    "check": "checking",
-    "export": "exporting",
-    "fold_batch_norm": "folding",
-    "load": "loading",
-    "read_report": "checking",
-}
-__all__ = ["CheckReport", "Client", "SavedModel", "check", "export", "fold_batch_norm", "load", "read_report"]
+__all__ = ["CheckReport", "Client", "check", "export", "load", "read_report"]
 
-
-def __getattr__(name: str):
-    """Imports a public name at its first use (PEP 562)."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = _lazy.attach(
+    __name__,
+    {
+        "checking": ["CheckReport", "check", "read_report"],
+        "client": ["Client"],
+        "exporting": ["export"],
+        "kerascnn.inference.saved_model": ["load"],
+    },
+)

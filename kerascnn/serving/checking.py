@@ -14,7 +14,8 @@ import numpy as np
 from kerascnn._errors import InputError
 from kerascnn.data.letterbox import fit_whole_image
 from kerascnn.data.preprocessing import preprocess_image, read_image
-from kerascnn.serving import loading, warmup
+from kerascnn.inference import saved_model as saved_models
+from kerascnn.serving import warmup
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
 
 REPORT = Path("assets.extra") / "check.json"
@@ -64,13 +65,13 @@ def check(path: str | os.PathLike, images: Sequence[str | os.PathLike] | None = 
         InputError: the model is missing or damaged, an image cannot be read, a process could not load or run the model,
             or a number differs by more than 1e-5 + 1e-4 of its size.
     """
-    folder = loading.locate(path)
-    native = loading.custom_ops(loading.meta_graph(folder).graph_def)
-    library = loading.require_library(folder) if native else None
+    folder = saved_models.locate(path)
+    native = saved_models.custom_ops(saved_models.meta_graph(folder).graph_def)
+    library = saved_models.require_library(folder) if native else None
     if images is None:
         requests, reference = warmup.read_requests(folder), "the model in memory"
     else:
-        requests, reference = _requests(loading.load(folder), images), "this process"
+        requests, reference = _requests(saved_models.load(folder), images), "this process"
     with tempfile.TemporaryDirectory() as scratch:
         calls, targets = [], []
         for index, request in enumerate(requests):
@@ -98,14 +99,14 @@ def write_report(report: CheckReport) -> None:
 
 def read_report(path: str | os.PathLike) -> CheckReport | None:
     """The report of the check made at export; None where there was none."""
-    folder = loading.locate(path)
+    folder = saved_models.locate(path)
     try:
         return CheckReport(path=str(folder), **json.loads((folder / REPORT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _requests(model: loading.SavedModel, paths) -> list[warmup.Request]:
+def _requests(model: saved_models.SavedModel, paths) -> list[warmup.Request]:
     requests = []
     for path in paths:
         pixels = read_image(path, model.input_shape[-1])  # refuses a missing or damaged file
@@ -113,7 +114,10 @@ def _requests(model: loading.SavedModel, paths) -> list[warmup.Request]:
         prepare = fit_whole_image if model.task == "segmentation" else preprocess_image
         tensor = prepare(pixels, model.input_shape, model.preprocessing).numpy()[None]
         classes, best = model.classify([contents])
-        encoded, said = np.array([contents], object), {loading.outputs_of(model.task): classes, "probabilities": best}
+        encoded, said = (
+            np.array([contents], object),
+            {saved_models.outputs_of(model.task): classes, "probabilities": best},
+        )
         requests += [
             warmup.Request("serving_default", {"image_bytes": encoded}, said),
             warmup.Request("tensors", {"images": tensor}, {"probabilities": model.predict(tensor)}),

@@ -20,7 +20,9 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn.data.letterbox import fit_whole_image
 from kerascnn.data.masks import IGNORE
 from kerascnn.data.preprocessing import check_image_shape, decode_image, preprocess_image
-from kerascnn.serving import checking, folding, loading, warmup
+from kerascnn.inference import saved_model as saved_models
+from kerascnn.serving import checking, warmup
+from kerascnn.surgery import folding
 
 TOP = 5  # classes that serving_default returns, where there are as many
 
@@ -191,8 +193,8 @@ class _Served(tf.Module):
     ):
         super().__init__()
         self._texts = {
-            loading.CLASS_NAMES: "".join(f"{name}\n" for name in names),
-            loading.PREPROCESSING: json.dumps(preprocessing.to_dict(), indent=1) + "\n",
+            saved_models.CLASS_NAMES: "".join(f"{name}\n" for name in names),
+            saved_models.PREPROCESSING: json.dumps(preprocessing.to_dict(), indent=1) + "\n",
         }
         images_spec = tf.TensorSpec([None, *shape], tf.float32, name="images")
         network = tf.function(probabilities, input_signature=[images_spec], autograph=False)
@@ -229,7 +231,7 @@ class _Served(tf.Module):
             (texts / name).write_text(text, encoding="utf-8")
         self.assets = [tf.saved_model.Asset(str(texts / name)) for name in self._texts]
         options = tf.saved_model.SaveOptions(
-            namespace_whitelist=[loading.NAMESPACE] if native else [], experimental_custom_gradients=False
+            namespace_whitelist=[saved_models.NAMESPACE] if native else [], experimental_custom_gradients=False
         )
         tf.saved_model.save(self, str(folder), signatures=self._signatures, options=options)
         shutil.rmtree(texts)
@@ -246,7 +248,7 @@ def _refuse_unservable(module: _Served, model: keras.Model, native: bool) -> Non
                 "Nothing in an exported model may need XLA; use kerascnn.layers.Conv2D for grouped convolutions. "
                 f"Received: {_culprit(node.name, model)}"
             )
-    custom = set().union(*map(loading.custom_ops, module.graphs))
+    custom = set().union(*map(saved_models.custom_ops, module.graphs))
     if custom and not native:
         raise InputError(
             f"With native=False the model must trace without kerascnn's compiled ops. Received: {sorted(custom)}"
@@ -274,7 +276,7 @@ def _next_version(out: str | os.PathLike) -> Iterator[tuple[Path, Callable[[], P
 
     def publish() -> Path:
         while True:
-            version = parent / str(max(loading.versions(parent), default=0) + 1)
+            version = parent / str(max(saved_models.versions(parent), default=0) + 1)
             try:
                 os.rename(unfinished, version)
                 return version

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn._files import replace_with
+from kerascnn.inference.checkpoint import with_probabilities
 from kerascnn.layers.scheduled_drop_path import Progress
+from kerascnn.tasks.task import Task
 from kerascnn.training import curves, history, schedules
-from kerascnn.training.checkpoint import with_probabilities
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.tasks import Task
 
 _SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class=1)  # 1: a scalar time series
 

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kerascnn._files import replace_with
+from kerascnn.tasks.task import TITLES
 from kerascnn.training.history import Row
-from kerascnn.training.tasks import TITLES
 
 
 def plot(rows: list[Row], path: str | os.PathLike, title: str = "", measures: Sequence[str] = ("accuracy",)):

@@ -17,12 +17,12 @@ from kerascnn import __version__, data
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data.masks import PairArrays
+from kerascnn.inference.checkpoint import check_whole, ends_in_softmax
+from kerascnn.tasks.task import TASKS, Task
 from kerascnn.training import callbacks, history, optimizers, schedules, strategies
-from kerascnn.training.checkpoint import check_whole, ends_in_softmax
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.progress import ProgressBar
 from kerascnn.training.run_folder import RunFolder
-from kerascnn.training.tasks import TASKS, Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kerascnn.training.tasks import TITLES
+from kerascnn.tasks.task import TITLES
 
 _REFRESH = 0.2  # seconds; reading a metric waits for the device, so not at each step
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from absl import logging
 
+from kerascnn import _records
 from kerascnn._errors import InputError
-from kerascnn._files import atomic_write, ensure_folder
+from kerascnn._files import ensure_folder
+from kerascnn.inference.run_record import read_config
 
 KEPT = 2  # checkpoints: the newest, and the one before in case the newest is damaged
 # May differ between starts: where the data lies, on what the run computes, and which release computes it.
@@ -73,57 +75,26 @@ class RunFolder:
                     f"The folder holds another run: {'; '.join(differing)}. Use the same settings to go on with it, "
                     f"or another folder. Received: {self.path}"
                 )
-        with atomic_write(self.config) as file:
-            json.dump(record, file, indent=2)
-            file.write("\n")
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Reads a config.json.
-
-    Raises:
-        InputError: it is missing or not one of ours.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"A run folder has a config.json; there is none. Received: {path}") from error
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ones
-        raise InputError(f"config.json is damaged ({error}). Received: {path}") from error
-    needed = {"model", "class_names", "preprocessing", "data", "training"}
-    if not isinstance(record, dict) or not needed <= set(record):
-        raise InputError(f"config.json must have {', '.join(sorted(needed))}. Received: {path}")
-    return record
+        _records.write(self.config, record)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What keeps `new` from going on with `old`, in words; more epochs do not."""
     # Runs of the first release, which knew one task only, do not name it.
-    before, after = (_flat({"task": "classification", **json.loads(json.dumps(record))}) for record in (old, new))
-    words = []
-    for name in sorted(set(before) | set(after)):
-        was, now = before.get(name), after.get(name)
-        if was == now or name.startswith(_IRRELEVANT):
+    before, after = ({"task": "classification", **record} for record in (old, new))
+    schedule, words = old["training"].get("schedule"), []
+    for name, (was, now) in _records.differing(before, after).items():
+        if name.startswith(_IRRELEVANT):
             continue
         if name == "training.epochs" and now > was:
-            if before.get("training.schedule") in ("cosine", "step", "exponential", "poly"):
+            if schedule in ("cosine", "step", "exponential", "poly"):
                 logging.warning(
                     "epochs was raised from %s to %s: the %s schedule is stretched from here on, so the result is not "
-                    "that of one uninterrupted run.", was, now, before["training.schedule"],
+                    "that of one uninterrupted run.", was, now, schedule,
                 )  # fmt: skip
             continue
         words.append(f"{name.removeprefix('training.')} was {_short(was)}, now {_short(now)}")
     return words
-
-
-def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in record.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _short(value: Any) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 
 from kerascnn._errors import InputError
-from kerascnn.layers.auxiliary_model import AuxiliaryModel
+from kerascnn.models.auxiliary import AuxiliaryModel
 from kerascnn.weights._keras_files import read_keras_file
 from kerascnn.weights._names import Rules, translate
 from kerascnn.weights._safetensors_files import read_safetensors

@@ -7,9 +7,9 @@ import keras
 import pytest
 from rich.console import Console
 
-from kerascnn import analysis, layers
+from kerascnn import analysis, models
 from kerascnn._errors import InputError
-from kerascnn.analysis.graph import walk
+from kerascnn.surgery.graph import walk
 
 
 def _small(height=8, width=8):
@@ -135,7 +135,7 @@ def test_auxiliary_heads_cost_weights_alone():
     x = keras.Input((4,))
     y = keras.layers.Dense(3)(x)
     outputs = [keras.layers.Dense(2)(y), keras.layers.Dense(2, name="auxiliary")(y)]
-    cost = analysis.count(layers.AuxiliaryModel(x, outputs, [0.3]))
+    cost = analysis.count(models.AuxiliaryModel(x, outputs, [0.3]))
     assert (cost.macs, cost.params_trainable) == (12 + 6, 15 + 8 + 8)
     assert cost.layers[-1].params_trainable == 8 and "no layer" in cost.layers[-1].name
 

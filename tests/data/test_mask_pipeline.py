@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_masks import some_masks, write_pairs
+from mask_files import some_masks, write_pairs
 
 from kerascnn import data
 from kerascnn._errors import InputError

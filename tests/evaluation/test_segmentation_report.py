@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from kerascnn import _tables, evaluation, serving
+from kerascnn import _tables, evaluation, inference, serving
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
 from kerascnn.data.masks import IGNORE
-from kerascnn.evaluation.predict_masks import masks_to_json, masks_to_table
+from kerascnn.inference.predict_masks import masks_to_json, masks_to_table
 
 NAMES = ("background", "ellipse", "[ring]", "cross")
 MASKS = np.array([[[0, 0, 1], [1, 1, IGNORE]], [[0, 0, 0], [0, 0, 0]]])
@@ -71,8 +71,8 @@ def test_pictures_and_tables(tmp_path):
     evaluation.plot_confusion(report, tmp_path / "confusion.png", "a title")
     images = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 1), dtype="uint8")
     masks = np.where(MASKS == IGNORE, 3, MASKS)
-    evaluation.plot_segmentation(images, MASKS, PREDICTED, NAMES, tmp_path / "with.png", "a title")
-    evaluation.plot_segmentation(images, None, {"one": masks, "two": PREDICTED}, NAMES, tmp_path / "without.png")
+    inference.plot_segmentation(images, MASKS, PREDICTED, NAMES, tmp_path / "with.png", "a title")
+    inference.plot_segmentation(images, None, {"one": masks, "two": PREDICTED}, NAMES, tmp_path / "without.png")
     for path in tmp_path.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 3
@@ -82,18 +82,18 @@ def test_pictures_and_tables(tmp_path):
     shown = " ".join(console.export_text().split())
     assert "mean IoU" in shown and "[ring] │ - │ - │ 0" in shown and "ellipse │ 40.00% │ 66.67% │ 3" in shown
     with pytest.raises(InputError, match="as many masks as images"):
-        evaluation.plot_segmentation(images, MASKS[:1], PREDICTED, NAMES, tmp_path / "a.png")
+        inference.plot_segmentation(images, MASKS[:1], PREDICTED, NAMES, tmp_path / "a.png")
     with pytest.raises(InputError, match="of the image's size"):
-        evaluation.overlay(images[0], np.zeros([5, 5], int), NAMES)
+        inference.overlay(images[0], np.zeros([5, 5], int), NAMES)
 
 
 def test_an_overlay_leaves_the_background_and_marks_borders():
     image = np.full([4, 6, 3], 100, np.uint8)
     mask = np.zeros([4, 6], int)
     mask[:, 3:] = 2
-    drawn = evaluation.overlay(image, mask, NAMES)
+    drawn = inference.overlay(image, mask, NAMES)
     assert (drawn[:, :3] == 100).all() and (drawn[:, 3] > 180).all() and (drawn[:, 4:] != 100).any(axis=2).all()
-    assert (evaluation.overlay(image, mask, ("sky", "b", "c"))[:, :3] != 100).any()
+    assert (inference.overlay(image, mask, ("sky", "b", "c"))[:, :3] != 100).any()
 
 
 def brightness_net(size=8):
@@ -122,7 +122,7 @@ HALF = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
 
 def test_predictions_have_the_size_of_the_image(tmp_path, picture):
     described = dict(class_names=("background", "ellipse"), preprocessing=HALF, input_shape=(8, 8, 3))
-    (found,) = evaluation.predict_masks(
+    (found,) = inference.predict_masks(
         [picture.parent], tmp_path / "out", checkpoint_model=brightness_net(), **described
     )
     assert found.path == str(picture) and found.classes == ("background", "ellipse") and found.shares == (0.5, 0.5)
@@ -132,11 +132,11 @@ def test_predictions_have_the_size_of_the_image(tmp_path, picture):
     assert json.loads(masks_to_json([found]))[0]["shares"] == [0.5, 0.5]
     assert masks_to_table([found]).row_count == 2 and masks_to_json([]) == "[]"
     exported = serving.export(brightness_net(), tmp_path / "exported", **described, check=False)
-    (again,) = evaluation.predict_masks([picture], tmp_path / "again", saved_model=exported)
+    (again,) = inference.predict_masks([picture], tmp_path / "again", saved_model=exported)
     assert (tmp_path / "again" / "half_mask.png").read_bytes() == (tmp_path / "out" / "half_mask.png").read_bytes()
     assert again.classes == found.classes
     with pytest.raises(InputError, match="is for segmentation; use predict_masks"):
-        evaluation.predict([picture], saved_model=exported)
+        inference.predict([picture], saved_model=exported)
 
 
 def test_predictions_that_are_refused(tmp_path, picture):
@@ -151,6 +151,6 @@ def test_predictions_that_are_refused(tmp_path, picture):
         (dict(checkpoint_model=model, **{**described, "class_names": ("a",)}), "one number per class name"),
     ):
         with pytest.raises(InputError, match=message):
-            evaluation.predict_masks([picture], tmp_path / "out", **arguments)
+            inference.predict_masks([picture], tmp_path / "out", **arguments)
     with pytest.raises(InputError, match="must differ in name.*half.png and .*half.jpg"):
-        evaluation.predict_masks([picture, other], tmp_path / "out", checkpoint_model=model, **described)
+        inference.predict_masks([picture, other], tmp_path / "out", checkpoint_model=model, **described)

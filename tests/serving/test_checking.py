@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from kerascnn import ops, serving
 from kerascnn._errors import InputError
-from kerascnn.serving import checking, loading
+from kerascnn.inference import saved_model as saved_models
+from kerascnn.serving import checking
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
 from kerascnn.serving.warmup import FILE, Request
 
@@ -143,7 +144,7 @@ def test_a_check_refuses_a_corrupt_image_by_name(exported, tmp_path):
 def test_a_model_with_native_ops_needs_the_library(exported, tmp_path, monkeypatch):
     def make_native(folder):
         path = folder / "saved_model.pb"
-        model = loading.saved_model_pb2.SavedModel.FromString(path.read_bytes())
+        model = saved_models.saved_model_pb2.SavedModel.FromString(path.read_bytes())
         for function in model.meta_graphs[0].graph_def.library.function:
             for node in function.node_def:
                 node.op = node.op.replace("Relu", "Kerascnn>Relu")

@@ -11,11 +11,12 @@ from serving_nets import NAMES, SHAPE, export_options, small_net
 from tensorflow.core.protobuf import saved_model_pb2
 
 import kerascnn
-from kerascnn import ops, serving
+from kerascnn import ops, serving, surgery
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, LENET, Preprocessing
 from kerascnn.data.preprocessing import decode_image, preprocess_image
-from kerascnn.serving import checking, exporting, loading, warmup
+from kerascnn.inference import saved_model as saved_models
+from kerascnn.serving import checking, exporting, warmup
 
 
 def nodes_and_functions(folder):
@@ -49,7 +50,7 @@ def test_the_folder_is_what_a_server_expects(exported):
 
 
 def test_the_signatures_have_the_documented_names_and_types(exported):
-    signatures = loading.meta_graph(exported[1]).signature_def
+    signatures = saved_models.meta_graph(exported[1]).signature_def
     described = {
         name: {
             (key, tf.dtypes.as_dtype(info.dtype).name, tuple(dim.size for dim in info.tensor_shape.dim))
@@ -78,7 +79,7 @@ def test_the_graph_is_stock_folded_and_holds_each_variable_once(exported):
     saved = [
         shape for name, shape in tf.train.list_variables(str(folder / "variables" / "variables")) if "VALUE" in name
     ]
-    expected = [list(weight.shape) for weight in serving.fold_batch_norm(model)[0].weights]
+    expected = [list(weight.shape) for weight in surgery.fold_batch_norm(model)[0].weights]
     assert sorted(saved) == sorted(expected)
 
 
@@ -257,7 +258,7 @@ def library():
 def test_native_keeps_our_ops_and_the_numbers(tmp_path, library):
     model = small_net()
     folder = serving.export(model, tmp_path, **export_options(native=True))
-    assert loading.custom_ops(loading.meta_graph(folder).graph_def) == {"Kerascnn>FusedConv2D"}
+    assert saved_models.custom_ops(saved_models.meta_graph(folder).graph_def) == {"Kerascnn>FusedConv2D"}
     loaded = serving.load(folder)
     images = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
     np.testing.assert_allclose(loaded.predict(images), model(images, training=False), rtol=1e-4, atol=1e-5)
@@ -284,4 +285,4 @@ def test_a_registered_network_passes_the_whole_check(name, shape, tmp_path):
 def test_stock_ops_are_traced_whatever_the_mode_outside(tmp_path):
     with ops.native("auto"):
         folder = serving.export(small_net(), tmp_path, **export_options())
-    assert not loading.custom_ops(loading.meta_graph(folder).graph_def)
+    assert not saved_models.custom_ops(saved_models.meta_graph(folder).graph_def)

@@ -10,7 +10,8 @@ from serving_nets import SHAPE, export_options
 
 from kerascnn import ops, serving
 from kerascnn.applications.resnext import Spec, features
-from kerascnn.serving import checking, loading
+from kerascnn.inference import saved_model as saved_models
+from kerascnn.serving import checking
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
 
 pytestmark = pytest.mark.skipif(not checking._BINARY.is_file(), reason="kerascnn/_bin/saved_model_run was not built")
@@ -112,7 +113,7 @@ def test_a_native_export_runs_with_its_library_and_not_without(resnext, tmp_path
     assert done.returncode == 0, done.stderr
     answer = read_tensors(tmp_path / "out")["probabilities"]
     np.testing.assert_allclose(answer, model(images, training=False), rtol=1e-4, atol=1e-5)
-    assert loading.custom_ops(loading.meta_graph(folder).graph_def) == {"Kerascnn>FusedConv2D"}
+    assert saved_models.custom_ops(saved_models.meta_graph(folder).graph_def) == {"Kerascnn>FusedConv2D"}
 
     done = run(folder, "tensors", tmp_path / "in", tmp_path / "none")
     assert done.returncode == 3 and "Op type not registered 'Kerascnn>FusedConv2D'" in done.stderr

@@ -11,7 +11,8 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR
 from kerascnn.data.letterbox import fit_whole_image
 from kerascnn.data.preprocessing import decode_image
-from kerascnn.serving import checking, loading
+from kerascnn.inference import saved_model as saved_models
+from kerascnn.serving import checking
 
 SHAPE = (8, 12, 3)
 NAMES = ("background", "ellipse", "rectangle")
@@ -36,11 +37,11 @@ def test_signatures_and_answers(tmp_path):
     assert report.requests == 4 and max(report.fresh_process.values()) < 1e-5
     described = {
         key: (tf.dtypes.as_dtype(info.dtype).name, tuple(dim.size for dim in info.tensor_shape.dim))
-        for key, info in loading.meta_graph(folder).signature_def["serving_default"].outputs.items()
+        for key, info in saved_models.meta_graph(folder).signature_def["serving_default"].outputs.items()
     }
     assert described == {"class_map": ("uint8", (-1, 8, 12)), "probabilities": ("float32", (-1, 8, 12, 3))}
     loaded = serving.load(tmp_path / "a")
-    assert loaded.task == loading.task_of(folder) == "segmentation" and loaded.class_names == NAMES
+    assert loaded.task == saved_models.task_of(folder) == "segmentation" and loaded.class_names == NAMES
     picture = np.random.default_rng(0).integers(0, 256, (20, 9, 3), dtype="uint8")
     contents = tf.io.encode_png(picture).numpy()
     fitted = fit_whole_image(decode_image(tf.constant(contents)), SHAPE, CIFAR).numpy()[None]

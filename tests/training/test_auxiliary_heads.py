@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn.layers import AuxiliaryModel
-from kerascnn.training import checkpoint, history
+from kerascnn.inference import checkpoint
+from kerascnn.models import AuxiliaryModel
+from kerascnn.training import history
 
 SHAPE = (8, 8, 1)
 

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.data.splits import Arrays
-from kerascnn.training import callbacks, checkpoint, history, schedules
+from kerascnn.inference import checkpoint
+from kerascnn.training import callbacks, history, schedules
 
 SHAPE = (8, 8, 1)  # of the tiny network in conftest.py
 

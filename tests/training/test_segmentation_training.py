@@ -12,7 +12,8 @@ from kerascnn import data, training
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.data.masks import IGNORE
-from kerascnn.training import checkpoint, history
+from kerascnn.inference import checkpoint
+from kerascnn.training import history
 
 SHAPE = (16, 16, 3)
 CLASSES = 3

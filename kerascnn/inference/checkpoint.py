@@ -1,0 +1,108 @@
+"""Reading trained models: whole and of ours, or an InputError. Nothing is unpickled, no code in a file is run."""
+
+import dataclasses
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import kerascnn.layers  # noqa: F401  registers the layers that a file may name
+from kerascnn._errors import InputError
+from kerascnn._preprocessing import Preprocessing
+from kerascnn.inference.run_record import read_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with what is needed to use it."""
+
+    # Uncompiled; float images [batch, *input_shape] -> float32 probabilities [batch, classes], for segmentation
+    # [batch, height, width, classes].
+    model: keras.Model
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    input_shape: tuple[int, int, int]  # height, width, channels
+    config: dict[str, Any]  # config.json
+    path: Path  # the .keras file
+    task: str = "classification"  # or "segmentation"
+
+
+def ends_in_softmax(model: keras.Model) -> bool:
+    """Whether the last layer's outputs are probabilities."""
+    last = model.layers[-1]
+    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
+
+
+def with_probabilities(model: keras.Model) -> keras.Model:
+    """The same model (the layers are shared) ending in a float32 softmax; itself if it does so already."""
+    if ends_in_softmax(model):
+        return model
+    softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a list would want lists for ever
+    return keras.Model(inputs, softmax(model.outputs[0]), name=model.name)
+
+
+def check_whole(path: str | os.PathLike):
+    """Reads a .keras file through and compares its checksums.
+
+    Raises:
+        InputError: it is missing, truncated, damaged, or no .keras file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            names = set(archive.namelist())
+    except FileNotFoundError as error:
+        raise InputError(f"The checkpoint is not there. Received: {path}") from error
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise InputError(f"The checkpoint is truncated or not a .keras file. Received: {path}") from error
+    if damaged or not {"config.json", "model.weights.h5"} <= names:
+        raise InputError(f"The checkpoint is damaged or not a .keras file. Received: {path}")
+
+
+def load(path: str | os.PathLike) -> Checkpoint:
+    """Loads a trained model.
+
+    Args:
+        path: a run folder (its best.keras is taken), or a .keras file in one.
+
+    Returns:
+        The model, ending in a softmax, and its record.
+
+    Raises:
+        InputError: missing, truncated, damaged or foreign.
+    """
+    path = Path(path)
+    if path.is_dir():
+        config = read_config(path / "config.json")
+        path = path / "best.keras"
+        if not path.exists():
+            raise InputError(f"The run has no best.keras yet: not one epoch is finished. Received: {path.parent}")
+    else:
+        if path.suffix != ".keras":
+            raise InputError(f"A checkpoint is a run folder or a .keras file in one. Received: {path}")
+        check_whole(path)
+        beside = path.parent / "config.json"
+        config = read_config(beside if beside.exists() else path.parent.parent / "config.json")
+    check_whole(path)
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises a dozen kinds, whatever a broken file leads to
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"Keras cannot load the checkpoint ({reason}). Received: {path}") from error
+    try:
+        preprocessing = Preprocessing.from_dict(config["preprocessing"])
+        shape = tuple(config["model"]["input_shape"])
+        names = tuple(config["class_names"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"config.json is not that of a run ({error!r}). Received: {path}") from error
+    if tuple(model.input_shape[1:]) != shape or model.output_shape[-1] != len(names):
+        raise InputError(
+            f"The checkpoint maps {tuple(model.input_shape[1:])} to {model.output_shape[-1]} classes; config.json "
+            f"says {shape} to {len(names)}. Received: {path}"
+        )
+    return Checkpoint(
+        with_probabilities(model), names, preprocessing, shape, config, path, config.get("task", "classification")
+    )

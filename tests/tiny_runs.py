@@ -1,0 +1,76 @@
+"""Fixtures for every test: a network and a run that train in a second. Imports wait until one is asked for."""
+
+import dataclasses
+
+import pytest
+
+SHAPE = (8, 8, 1)
+
+
+def build(batch_norm: bool = True, dropout: float = 0.3, activation=None):
+    """[n, 8, 8, 1] -> [n, 10]: convolution, perhaps batch norm, perhaps dropout, dense."""
+    import keras
+
+    inputs = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(6, 3, strides=2)(inputs)
+    if batch_norm:
+        x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU()(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout)(x)
+    head = keras.layers.Dense(10, activation=activation, dtype="float32")
+    return keras.Model(inputs, head(keras.layers.Flatten()(x)), name="tiny")
+
+
+@pytest.fixture(scope="session")
+def network():
+    """The builder of the tiny network."""
+    return build
+
+
+@pytest.fixture(scope="session")
+def source():
+    """64 real digits to train on and 50 to test on."""
+    from kerascnn import data
+
+    digits = data.load("digits")
+    return dataclasses.replace(
+        digits, splits={"train": digits.split("train").first(64, 0), "test": digits.split("test").first(50, 0)}
+    )
+
+
+@pytest.fixture(scope="session")
+def train(source):
+    """Trains the tiny network: train(folder, build=network, data=source, **fields of TrainConfig)."""
+    from kerascnn import training
+    from kerascnn._preprocessing import CIFAR
+
+    def start(out, build=build, data=source, classes=10, shape=SHAPE, **fields):
+        fields = {"batch_size": 16, "epochs": 3, "learning_rate": 0.05, "warmup_epochs": 0.5, **fields}
+        return training.train(
+            build,
+            data,
+            training.TrainConfig(**fields),
+            out,
+            model_record={"name": "tiny", "options": {}, "classes": classes, "input_shape": list(shape)},
+            preprocessing=CIFAR.for_channels(1),
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def same_history():
+    """same_history(path, path): two files history.csv agree in all but the time that each epoch took.
+
+    To the rounding of sums, whose order on several threads depends on what else the machine does.
+    """
+    from kerascnn.training import history
+
+    def check(path, other):
+        left, right = (
+            [{k: v for k, v in row.items() if k != "seconds"} for row in history.read(p)] for p in (path, other)
+        )
+        assert left == [pytest.approx(row, rel=1e-4) for row in right]
+
+    return check
