@@ -15,7 +15,7 @@ PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NATIVE := $(wildcard csrc/*/*)
 
-.PHONY: setup build demo test test-ops test-slow test-slow-ci sanitize bazel-check aarch64-check lint format golden parity bench cuda-check clean
+.PHONY: setup build demo test test-ops test-after test-slow sanitize bazel-check aarch64-check lint format golden parity bench cuda-check clean
 
 setup: $(VENV)/.ready build
 
@@ -36,11 +36,11 @@ demo: setup
 	$(BIN)/python tools/demo.py
 
 test: setup
-	$(PYTEST) $(PYTEST_ARGS)
+	$(PYTEST) --slowest-files 10 $(PYTEST_ARGS)
 
-# What CI has time for: every slow test except those of large networks.
-test-slow-ci: setup
-	$(PYTEST) -m slow --networks-up-to 2e7 $(PYTEST_ARGS)
+# Dear tests that the default run leaves to CI.
+test-after: setup
+	$(PYTEST) -m "after and not slow" --slowest-files 10 $(PYTEST_ARGS)
 
 test-slow: setup
 	$(PYTEST) -m slow $(PYTEST_ARGS)

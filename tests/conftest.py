@@ -1,5 +1,6 @@
 """What every test shares: two logical CPU devices, quiet C++ logs, no screen, fixed seeds."""
 
+import collections
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -15,6 +16,22 @@ LOGICAL_CPUS = 2  # so that MirroredStrategy is exercised on machines without a 
 def pytest_addoption(parser):
     parser.addoption("--networks-up-to", type=float, default=float("inf"), metavar="PARAMETERS",
                      help="leave larger networks out of the tests that run over the registry")  # fmt: skip
+
+    parser.addoption("--slowest-files", type=int, default=0, metavar="N", help="name the N files that took the longest")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Which files the time went to: where to look when the run has become too long."""
+    count = config.getoption("slowest_files")
+    seconds = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    if count and seconds:
+        terminalreporter.section(f"{count} slowest files")
+        for name, spent in seconds.most_common(count):
+            terminalreporter.write_line(f"{spent:7.1f} s  {name}")
 
 
 def pytest_configure(config):

@@ -120,6 +120,7 @@ def test_auxiliary_heads(name, golden, without_values, tmp_path):
     assert {output.dtype for output in mixed.training_graph.outputs} == {"float32"}
 
 
+@pytest.mark.after
 def test_the_loss_falls(network):
     loss_falls(network)
 
