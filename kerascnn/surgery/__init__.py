@@ -1,8 +1,23 @@
-"""Reading the graph of any `keras.Model`, and rewriting it: folding, sliding over larger images."""
+"""Reading the graph of any `keras.Model`, and rewriting it: other ends, folding, sliding over larger images."""
 
+from kerascnn.surgery.cut import final_activation, logits_of, probabilities_of, up_to
 from kerascnn.surgery.fields import ReceptiveField, receptive_field
 from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.graph import Call, Graph, walk
+from kerascnn.surgery.replace import rebuild
 from kerascnn.surgery.sliding import fully_convolutional
 
-__all__ = ["Call", "Graph", "ReceptiveField", "fold_batch_norm", "fully_convolutional", "receptive_field", "walk"]
+__all__ = [
+    "Call",
+    "Graph",
+    "ReceptiveField",
+    "final_activation",
+    "fold_batch_norm",
+    "fully_convolutional",
+    "logits_of",
+    "probabilities_of",
+    "rebuild",
+    "receptive_field",
+    "up_to",
+    "walk",
+]
