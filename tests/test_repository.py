@@ -33,7 +33,6 @@ ALLOWED = {
     "search": {"keras", "tensorflow", "numpy", "absl", "rich", "analysis", "applications", "data", "tasks", "training"},
     "benchmark": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops"},
 }
-_OLD_COMMAND_LINE = {"_commands", "_flags", "_load_tensorflow", "_tables", "_training_commands"}
 STANDARD_LIBRARY = __import__("sys").stdlib_module_names
 PYTHON_LINES, FAMILY_LINES, NATIVE_LINES, EXAMPLE_LINES = 400, 220, 500, 60
 SOURCE = re.compile(r"arXiv:\s?\d{4}\.\d{4,5}|doi\.org/|DOI|Proc\.|NIPS|NeurIPS|CVPR")
@@ -89,7 +88,7 @@ def test_leaves_import_the_standard_library_alone():
     leaves = tracked("kerascnn/_*.py")
     names = {path.stem for path in leaves}
     for path in leaves:
-        if path.name in ("__init__.py", "__main__.py") or path.stem in _OLD_COMMAND_LINE:
+        if path.name in ("__init__.py", "__main__.py"):
             continue
         for name in imports(path):
             top, *rest = name.split(".")
@@ -181,12 +180,27 @@ def test_no_two_files_differ_by_case():
 def test_no_prints_or_asserts_in_the_library():
     """Users' mistakes end in InputError; `python -O` drops asserts; what is printed belongs to the command line."""
     for path in tracked("kerascnn/*.py", "kerascnn/**/*.py"):
-        if path.name == "cli.py" or path.parent.name == "_cli":
+        if path.is_relative_to(PACKAGE / "cli"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             printed = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
             assert not printed, f"{path.relative_to(ROOT)}:{node.lineno}: log with absl instead of print"
             assert not isinstance(node, ast.Assert), f"{path.relative_to(ROOT)}:{node.lineno}: raise InputError"
+
+
+def test_every_command_is_one_file():
+    for path in tracked("kerascnn/cli/commands/*.py"):
+        if path.name.startswith("_"):
+            continue
+        assigned = {
+            target.id: node.value
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+        }
+        row = assigned.get("COMMAND")
+        name = row.args[0].value if isinstance(row, ast.Call) and row.args else None
+        assert name == path.stem, f"{path.relative_to(ROOT)} exposes COMMAND = Command({path.stem!r}, ...)"
 
 
 def test_checkpoints_are_never_unpickled():

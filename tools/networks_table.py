@@ -9,7 +9,8 @@ import itertools
 from pathlib import Path
 
 import kerascnn
-from kerascnn._tables import RECONSTRUCTED, short, short_paper
+from kerascnn._units import short
+from kerascnn.cli.tables import RECONSTRUCTED, short_paper
 
 ROOT = Path(__file__).parents[1]
 README, NETWORKS = ROOT / "README.md", ROOT / "docs" / "networks.md"

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from kerascnn._files import replace_with
-from kerascnn._tables import short
+from kerascnn._units import short
 from kerascnn.analysis.staging import Stage
 
 _COLOURS = ("#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#08519c", "#08306b")

@@ -15,7 +15,7 @@ from kerascnn import analysis, applications, data, search, training
 from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder
 from kerascnn._preprocessing import Preprocessing
-from kerascnn._tables import short
+from kerascnn._units import short
 from kerascnn.search.candidates import Candidate, candidates
 from kerascnn.search.journal import Journal
 from kerascnn.training import recipes

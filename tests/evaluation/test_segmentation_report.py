@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from kerascnn import _tables, evaluation, inference, serving
+from kerascnn import evaluation, inference, serving
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
+from kerascnn.cli import tables
 from kerascnn.data.masks import IGNORE
 from kerascnn.inference.predict_masks import masks_to_json, masks_to_table
 
@@ -77,7 +78,7 @@ def test_pictures_and_tables(tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 3
     console = Console(width=100, record=True, file=io.StringIO())
-    for table in _tables.segmentation(report, "a title"):
+    for table in tables.segmentation(report, "a title"):
         console.print(table, markup=False)
     shown = " ".join(console.export_text().split())
     assert "mean IoU" in shown and "[ring] │ - │ - │ 0" in shown and "ellipse │ 40.00% │ 66.67% │ 3" in shown

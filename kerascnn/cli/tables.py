@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from kerascnn._units import count, shape, short
+
 RECONSTRUCTED = "the source leaves a detail open, which was filled in; the family's docstring says which"
 
 
@@ -102,12 +104,12 @@ def segmentation(report, title: str) -> list[Table]:
     table.add_row("pixel accuracy", f"{report.pixel_accuracy:.2%}")
     table.add_row("loss", f"{report.loss:.4f}")
     classes = Table("class", "IoU", "found", "pixels", title="classes")
-    for name, iou, recall, count in zip(
+    for name, iou, recall, pixels in zip(
         report.class_names, report.iou, report.recall, report.confusion.sum(axis=1), strict=True
     ):
         # A class that is nowhere has no IoU, and one without true pixels no share of them that was found.
         shares = ("-" if value != value else f"{value:.2%}" for value in (iou, recall))
-        classes.add_row(escape(name), *shares, f"{count:,}")
+        classes.add_row(escape(name), *shares, f"{pixels:,}")
     return [table, classes, *_mistakes(report, "pixels")]
 
 
@@ -153,23 +155,3 @@ def preprocessing(constants, size: Sequence[int]) -> str:
 def short_paper(paper: str) -> str:
     """Authors, year and number, without the title."""
     return re.sub(r":.*?,(?= (?:[A-Z]+ )?\d{4}\b)", ",", paper)
-
-
-def short(value: int | None) -> str:
-    """A count with three digits and a unit: 25.6M, 4.09G; "?" for None."""
-    if value is None:
-        return "?"
-    for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= 0.9995 * unit:
-            return f"{value / unit:.3g}{suffix}"
-    return str(value)
-
-
-def count(value: int | None) -> str:
-    """All digits of a count."""
-    return "not recorded" if value is None else f"{value:,}"
-
-
-def shape(sizes: Sequence[int], cross: str = " x ") -> str:
-    """Sizes with a cross between them."""
-    return cross.join(map(str, sizes))

@@ -3,13 +3,14 @@
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import app, flags, logging
 from rich.console import Console
 
-from kerascnn import __version__, _commands, _flags
+from kerascnn import __version__
 from kerascnn._errors import InputError
+from kerascnn.cli import command as command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _dispatch(argv: list[str]):
     console = Console(soft_wrap=False)
-    commands = _flags.commands()
+    commands = command_line.find()
     if not argv or argv[0] in ("--help", "-h", "help", "-help"):
         console.print(_overview(commands), highlight=False, markup=False, soft_wrap=True)
         return
@@ -68,11 +69,10 @@ def _dispatch(argv: list[str]):
     if any(word in ("--help", "-h", "-help") for word in words):
         console.print(command.help(), highlight=False, markup=False, soft_wrap=True)
         return
-    values, arguments = command.parse(words)
-    _commands.RUN[name](values, arguments, console)
+    command.run(*command.parse(words), console)
 
 
-def _overview(commands) -> str:
+def _overview(commands: Mapping[str, command_line.Command]) -> str:
     width = max(map(len, commands))
     lines = ["kerascnn COMMAND [FLAGS]", ""]
     lines += [f"  {name:{width}}  {command.summary}" for name, command in commands.items()]
@@ -82,7 +82,3 @@ def _overview(commands) -> str:
 def _refuse(message: str) -> int:
     print("kerascnn: " + " ".join(message.split()), file=sys.stderr)
     return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,7 @@
 """The command line: exit status, one line on stderr, and the commands end to end on a tiny run."""
 
 import errno
+import importlib
 import json
 import os
 import subprocess
@@ -11,7 +12,9 @@ import pytest
 import tensorflow as tf
 
 import kerascnn
-from kerascnn import _flags, _training_commands, cli, data
+from kerascnn import cli, data
+from kerascnn.cli import command, planning
+from kerascnn.cli.commands.train import INITIALIZERS
 from kerascnn.training import recipes
 
 TRAIN = "train --model lenet5 --data digits --limit 64 --epochs 1 --batch-size 32".split()
@@ -37,30 +40,30 @@ def test_overview_and_help(capsys):
     for arguments in ([], ["--help"], ["help"]):
         assert cli.main(arguments) == 0
         shown = capsys.readouterr().out
-        assert all(f"  {name} " in shown for name in _flags.commands())
-    for name, command in _flags.commands().items():
+        assert all(f"  {name} " in shown for name in command.find())
+    for name, found in command.find().items():
         assert cli.main([name, "--help"]) == 0
         shown = capsys.readouterr().out
-        assert command.example in shown
-        assert all(f"--{flag}" in shown for flag in command.required)
+        assert found.example in shown
+        assert all(f"--{flag}" in shown for flag in found.required)
     assert cli.main(["--version"]) == 0
 
 
 def test_examples_are_command_lines():
-    for name, command in _flags.commands().items():
-        words = command.example.replace('"', "").split()
+    for name, found in command.find().items():
+        words = found.example.replace('"', "").split()
         assert words[:2] == ["kerascnn", name]
-        command.parse(words[2:])
+        found.parse(words[2:])
 
 
 def test_dashes_underscores_and_order():
-    parse = _flags.commands()["train"].parse
+    parse = command.find()["train"].parse
     base = ["--model", "a", "--data=b", "--out", "c"]
     for spelling in (["--batch-size", "8"], ["--batch_size=8"], ["--batch-size=8"]):
         assert parse([*spelling, *base])[0]["batch_size"] == 8
     for spelling in ("--no-nesterov", "--no_nesterov", "--nonesterov", "--nesterov=false"):
         assert parse([*base, spelling])[0]["nesterov"] is False
-    predict = _flags.commands()["predict"].parse
+    predict = command.find()["predict"].parse
     assert predict(["a-b.png", "--top", "2", "c.png"])[1] == ["a-b.png", "c.png"]
     assert predict(["--top=2", "--", "--odd-name.png"])[1] == ["--odd-name.png"]
 
@@ -69,7 +72,7 @@ def test_dashes_underscores_and_order():
     "line, words",
     [
         ("trian", "did you mean train? Received: trian"),
-        ("explain", "the commands are list, info, train"),
+        ("explain", "the commands are benchmark, evaluate, export"),
         ("train --modle x", "no flag --modle; did you mean --model?"),
         ("train --model resnet20", "needs --data and --out"),
         ("train --model a --data b --out c d", "takes flags only. Received: d"),
@@ -201,14 +204,14 @@ def test_the_published_weight_decay_is_the_default():
         (resnet, {"optimizer": "adam"}, 1e-2),
         (lenet, {}, 5e-3),
     ]:
-        config = _training_commands.published_weight_decay(info, recipes.resolve("cifar", **options))
+        config = planning.published_weight_decay(info, recipes.resolve("cifar", **options))
         assert config.weight_decay == pytest.approx(expected)
 
 
 def test_initializers_are_those_of_weights():
     from kerascnn import weights
 
-    assert set(_flags.INITIALIZERS) == set(weights.SCHEMES)
+    assert set(INITIALIZERS) == set(weights.SCHEMES)
 
 
 def test_full_and_read_only_folders(tmp_path, capsys, monkeypatch):
@@ -266,7 +269,7 @@ def test_interrupted(monkeypatch, capsys):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_dispatch", interrupt)
+    monkeypatch.setattr(importlib.import_module("kerascnn.cli.main"), "_dispatch", interrupt)
     assert cli.main(["list"]) == 130
     assert capsys.readouterr().err == "kerascnn: interrupted\n"
 
@@ -275,7 +278,7 @@ def test_a_bug_is_not_dressed_up(monkeypatch):
     def bug(*arguments):
         raise RuntimeError("not the user's fault")
 
-    monkeypatch.setattr(cli, "_dispatch", bug)
+    monkeypatch.setattr(importlib.import_module("kerascnn.cli.main"), "_dispatch", bug)
     with pytest.raises(RuntimeError):
         cli.main(["list"])
 

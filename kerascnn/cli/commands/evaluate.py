@@ -1,0 +1,75 @@
+"""kerascnn evaluate."""
+
+import json
+
+from rich.console import Console
+from rich.progress import Progress
+
+from kerascnn._errors import InputError
+from kerascnn.cli import options, tables
+from kerascnn.cli.command import Command, Flag, Values
+from kerascnn.cli.loading import load_tensorflow
+
+
+def run(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn evaluate."""
+    if values["batch_size"] < 1 or values["limit"] < 0:
+        raise InputError(
+            "batch_size must be at least 1 and limit not negative. "
+            f"Received: {values['batch_size']} and {values['limit']}"
+        )
+    load_tensorflow()
+    from kerascnn import data, evaluation
+    from kerascnn._files import atomic_write, ensure_folder
+    from kerascnn.inference import checkpoint
+
+    loaded = checkpoint.load(values["checkpoint"])
+    recorded = loaded.config["data"]
+    name = values["data"] or recorded["name"]
+    data_dir = values["data_dir"] or (None if values["data"] else recorded.get("data_dir"))
+    source = data.load(name, data_dir, limit=values["limit"] or None, task=loaded.task)
+    if tuple(source.class_names) != loaded.class_names:
+        raise InputError(
+            f"The data must have the classes of the checkpoint ({', '.join(loaded.class_names[:3])}, ...; "
+            f"{len(loaded.class_names)}). Received: {', '.join(source.class_names[:3])}, ... "
+            f"({len(source.class_names)}) in {name}"
+        )
+    out = ensure_folder(values["out"] or loaded.path.parent)
+    dataset = data.eval_pipeline(
+        source, values["split"], image_shape=loaded.input_shape, preprocessing=loaded.preprocessing,
+        batch_size=values["batch_size"],
+    )  # fmt: skip
+    segmentation = loaded.task == "segmentation"
+    measure = evaluation.evaluate_segmentation if segmentation else evaluation.evaluate
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("evaluating", total=source.sizes[values["split"]])
+        report = measure(loaded.model, dataset, loaded.class_names, advance=lambda count: bar.advance(task, count))
+    with atomic_write(out / "evaluation.json") as file:
+        record = {"checkpoint": str(loaded.path), "data": name, "split": values["split"], **report.to_dict()}
+        json.dump(record, file, indent=1)
+        file.write("\n")
+    model = loaded.config["model"].get("name", loaded.model.name)
+    evaluation.plot_confusion(report, out / "confusion.png", f"{model} on {name} ({values['split']})")
+
+    title = f"{loaded.path} on {name} ({values['split']})"
+    for table in (tables.segmentation if segmentation else tables.classification)(report, title):
+        console.print(table, markup=False)
+    console.print(f"written: {out / 'evaluation.json'}, {out / 'confusion.png'}", highlight=False, soft_wrap=True)
+
+
+COMMAND = Command(
+    "evaluate",
+    "",
+    "Measures a trained network: top-1, top-5 or mean IoU, confusion matrix.",
+    "kerascnn evaluate --checkpoint runs/digits",
+    (
+        options.CHECKPOINT,
+        *options.data_flags("another data set of the same classes; by default that of the run"),
+        Flag("split", "which part of the data", default="test", choices=("train", "test")),
+        Flag("batch_size", "images at a time", int, 128),
+        Flag("limit", "use only this many examples; 0: all", int, 0),
+        Flag("out", "folder for evaluation.json and confusion.png; by default that of the run"),
+    ),
+    run,
+    required=("checkpoint",),
+)

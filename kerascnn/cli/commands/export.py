@@ -1,0 +1,40 @@
+"""kerascnn export."""
+
+from rich.console import Console
+
+from kerascnn.cli import options
+from kerascnn.cli.command import Command, Flag, Values
+from kerascnn.cli.loading import load_tensorflow
+
+
+def run(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn export."""
+    load_tensorflow()
+    from kerascnn import serving
+    from kerascnn.inference import checkpoint
+
+    loaded = checkpoint.load(values["checkpoint"])
+    version = serving.export(
+        loaded.model,
+        values["out"],
+        class_names=loaded.class_names,
+        preprocessing=loaded.preprocessing,
+        input_shape=loaded.input_shape,
+        native=values["native"],
+    )
+    console.print(f"exported and checked: {version}", highlight=False, markup=False, soft_wrap=True)
+
+
+COMMAND = Command(
+    "export",
+    "",
+    "Writes a SavedModel for TensorFlow Serving, and checks it.",
+    "kerascnn export --checkpoint runs/digits --out exported/digits",
+    (
+        options.CHECKPOINT,
+        Flag("out", "folder of the exported model; a new version is added below it"),
+        Flag("native", "keep the custom ops, for a server that has them", bool, False),
+    ),
+    run,
+    required=("checkpoint", "out"),
+)
