@@ -21,14 +21,17 @@ setup: $(VENV)/.ready build
 
 # TensorFlow and the build tools first, so that the ops are compiled against the TensorFlow that will run them.
 $(VENV)/.ready: pyproject.toml setup.py
+	@echo "setup 1/3: $(VENV) with $(TENSORFLOW) and the build tools (some 700 MB: a minute or more)"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) "$(TENSORFLOW)" "setuptools>=77" wheel pybind11==3.1.0
+	$(filter-out --quiet,$(PIP)) "$(TENSORFLOW)" "setuptools>=77" wheel pybind11==3.1.0
+	@echo "setup 2/3: kerascnn with the extras $(EXTRA),dev, its ops compiled (about two minutes on two cores)"
 	$(PIP) --no-build-isolation -e ".[$(EXTRA),dev]"
 	touch $@
 
 build: $(VENV)/.built
 
 $(VENV)/.built: $(VENV)/.ready $(NATIVE)
+	@echo "setup 3/3: what changed of the ops"
 	$(BIN)/python setup.py --quiet build_ext --inplace
 	touch $@
 
