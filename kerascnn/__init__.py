@@ -13,8 +13,31 @@ works in a process that has built nothing before.
 
 import importlib
 import importlib.util
+from typing import TYPE_CHECKING
 
 from kerascnn import _lazy
+
+if TYPE_CHECKING:  # what type checkers and editors see of the names below
+    from kerascnn import (
+        analysis,
+        applications,
+        benchmark,
+        cells,
+        data,
+        evaluation,
+        inference,
+        layers,
+        models,
+        ops,
+        search,
+        serving,
+        surgery,
+        tasks,
+        training,
+        weights,
+    )
+    from kerascnn.applications import create_model, list_models, model_info
+    from kerascnn.surgery import fully_convolutional
 
 __version__ = "0.1.0"
 
