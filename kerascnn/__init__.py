@@ -15,7 +15,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING
 
-from kerascnn import _lazy
+from kerascnn import _lazy, _quiet
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from kerascnn import (
@@ -41,15 +41,24 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names below
 
 __version__ = "0.1.0"
 
-_MODULES = (
+_FUNCTIONS = {
+    "applications": ("create_model", "list_models", "model_info"),
+    "surgery": ("fully_convolutional",),
+}
+_REGISTERED = ("layers", "models", "tasks", "training.schedules")  # modules whose classes a .keras file may name
+__all__ = [
     "analysis",
     "applications",
     "benchmark",
     "cells",
+    "create_model",
     "data",
     "evaluation",
+    "fully_convolutional",
     "inference",
     "layers",
+    "list_models",
+    "model_info",
     "models",
     "ops",
     "search",
@@ -58,13 +67,8 @@ _MODULES = (
     "tasks",
     "training",
     "weights",
-)
-_FUNCTIONS = {
-    "applications": ("create_model", "list_models", "model_info"),
-    "surgery": ("fully_convolutional",),
-}
-_REGISTERED = ("layers", "models", "tasks", "training.schedules")  # modules whose classes a .keras file may name
-__all__ = ["__version__", *_MODULES, *(name for names in _FUNCTIONS.values() for name in names)]
+]
+_MODULES = tuple(name for name in __all__ if not any(name in names for names in _FUNCTIONS.values()))
 
 _find, __dir__ = _lazy.attach(__name__, _FUNCTIONS, _MODULES)
 
@@ -84,4 +88,5 @@ def _register() -> None:
         importlib.import_module(f"{__name__}.{module}")
 
 
+_lazy.around_import("tensorflow", _quiet.without_chatter)
 _lazy.when_imported("keras", _register)

@@ -1,5 +1,6 @@
 """Attributes of a package that are imported at their first use (PEP 562), and what to do once a module is imported."""
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -54,18 +55,39 @@ def when_imported(name: str, then: Callable[[], None]) -> None:
         name: of the module.
         then: takes no arguments.
     """
-    module = sys.modules.get(name)
-    if module is not None and not getattr(module.__spec__, "_initializing", False):
+    if _is_imported(name):
         then()
-    else:
-        sys.meta_path.insert(0, _Watcher(name, then))
+        return
+
+    @contextlib.contextmanager
+    def context():
+        yield
+        then()
+
+    around_import(name, context)
+
+
+def around_import(name: str, context: Callable[[], contextlib.AbstractContextManager]) -> None:
+    """Runs a top-level module's code, where it is not imported yet, within a context.
+
+    Args:
+        name: of the module.
+        context: makes the context when the module is imported.
+    """
+    if not _is_imported(name):
+        sys.meta_path.insert(0, _Watcher(name, context))
+
+
+def _is_imported(name: str) -> bool:
+    module = sys.modules.get(name)
+    return module is not None and not getattr(module.__spec__, "_initializing", False)
 
 
 class _Watcher(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds one module as it would be found without it, and calls a function after the module's own code has run."""
+    """Finds one module as it would be found without it, and runs its code within a context."""
 
-    def __init__(self, name: str, then: Callable[[], None]):
-        self._name, self._then = name, then
+    def __init__(self, name: str, context: Callable[[], contextlib.AbstractContextManager]):
+        self._name, self._context = name, context
         self._loader: Any = None
         self._asking = False
 
@@ -88,9 +110,9 @@ class _Watcher(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module) -> None:
-        """Runs the module, gives it its own loader back, and calls the function."""
+        """Gives the module its own loader back, and runs it."""
         module.__spec__.loader = module.__loader__ = self._loader
         if self in sys.meta_path:
             sys.meta_path.remove(self)
-        self._loader.exec_module(module)
-        self._then()
+        with self._context():
+            self._loader.exec_module(module)

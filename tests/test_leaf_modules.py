@@ -30,6 +30,37 @@ def test_a_saved_model_loads_where_nothing_was_built_before(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
 
 
+ORDERS = ("import keras, kerascnn", "import kerascnn, keras", "import kerascnn, tensorflow as tf; keras = tf.keras")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_keras_knows_our_classes_whatever_was_imported_first(order):
+    names = ("Conv2D", "AuxiliaryModel", "SmoothedCrossentropy", "MeanIoU", "WarmUp")
+    code = f"{order}; print([n for n in {names} if keras.saving.get_registered_object('kerascnn>' + n) is None])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_tensorflow_starts_without_chatter():
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TF_CPP")}
+    code = "import kerascnn, tensorflow as tf; tf.constant(1); import os; os.write(2, b'still heard')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "still heard")
+
+
+def test_the_last_words_of_an_abort_are_heard(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'F0000 no AVX\\n')\nos.abort()\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(kerascnn.__file__).parents[1]}"}
+    code = "import kerascnn, tensorflow"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode < 0 and "F0000 no AVX" in done.stderr
+
+
+def test_public_names_are_sorted_and_there():
+    assert kerascnn.__all__ == sorted(kerascnn.__all__) == dir(kerascnn)
+    assert all(getattr(kerascnn, name) is not None for name in kerascnn.__all__)
+
+
 def test_without_tensorflow_the_message_says_what_to_install():
     code = "import sys; sys.modules['tensorflow'] = None\nimport kerascnn\nkerascnn.create_model"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
