@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import keras
 from rich.table import Table
+from rich.text import Text
 
 from kerascnn._errors import InputError
 from kerascnn.analysis import formulas
@@ -187,17 +188,17 @@ def table(cost: Cost, title: str | None = None) -> Table:
         The table; "?" stands for what is not known.
     """
     shown = Table(title=title, show_footer=True, caption=f"alive at once: {_memory(cost.peak_bytes)}")
-    shown.add_column("layer", "total", overflow="fold")
-    shown.add_column("class")
-    shown.add_column("output")
+    shown.add_column("layer", "total", no_wrap=True)
+    shown.add_column("class", overflow="fold")
+    shown.add_column("output", no_wrap=True)
     macs = f"{cost.macs:,}{' + ?' if cost.unknown else ''}"
     totals = (f"{cost.params_trainable + cost.params_other:,}", macs, f"{cost.activations:,}")
-    for name, total in zip(("parameters", "multiply-adds", "activations"), totals, strict=True):
+    for name, total in zip(("params", "MACs", "activations"), totals, strict=True):
         shown.add_column(name, total, justify="right", no_wrap=True)
     for row in cost.layers:
         numbers = (row.params_trainable + row.params_other, row.macs, row.activations)
         cells = ("?" if number is None else f"{number:,}" if number else "" for number in numbers)
-        shown.add_row(row.name, row.kind, " x ".join(map(str, row.output_shape)), *cells)
+        shown.add_row(Text(row.name), row.kind, " x ".join(map(str, row.output_shape)), *cells)
     return shown
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from kerascnn.benchmark.cases import PEERS
 from kerascnn.benchmark.machine import Machine
@@ -133,10 +134,10 @@ def as_table(found: Sequence[dict[str, Any]], title: str, width: int) -> Table:
         left = i < 2 or heads[i] == "bound by"
         table.add_column(heads[i], justify="left" if left else "right", no_wrap=i < 1, overflow="fold")
     for row in found:
-        cells = _cells(row, peers)
+        cells: list[str | Text] = list(_cells(row, peers))
         for offset, name in enumerate(peers, 3 + len(peers)):
             value, target = row[f"to_{name}"], row[f"target_{name}"]
             if value is not None and target is not None:
-                cells[offset] = f"[{'green' if value <= target else 'red'}]{cells[offset]}[/]"
+                cells[offset] = Text(cells[offset], style="green" if value <= target else "red")
         table.add_row(*(cells[i] for i in kept), end_section=row["pass"] == "both")
     return table

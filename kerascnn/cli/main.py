@@ -1,16 +1,20 @@
 """The command `kerascnn`: finds the command, reads its flags, turns expected errors into one line and status 2."""
 
+import contextlib
 import difflib
+import errno
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
 from absl import app, flags, logging
-from rich.console import Console
 
 from kerascnn import __version__
 from kerascnn._errors import InputError
 from kerascnn.cli import command as command_line
+from kerascnn.cli import process
+from kerascnn.cli.console import PlainConsole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,9 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: what follows `kerascnn`; None: the command line of the process.
 
     Returns:
-        0: done; 2: the input cannot be used or the output not written, said in one line on stderr; 130: interrupted.
+        0: done; 2: the input cannot be used or the output not written, said in one line on stderr; 130: interrupted;
+        128 + n: ended by signal n.
     """
     if argv is None:
+        process.prepare()
         return app.run(lambda words: run(words[1:]), flags_parser=_absl_flags)
     return run(argv)
 
@@ -34,25 +40,64 @@ def _absl_flags(words):
 
 
 def run(argv: Sequence[str]) -> int:
-    """`main` without absl's process-wide set-up; see there."""
+    """`main` without what it sets for the whole process; see there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        _dispatch(list(argv))
+        _dispatch(_checked(argv))
+        sys.stdout.flush()  # a full disk is told here, not by Python on its way out
     except BrokenPipeError:  # the reader has what it wanted: kerascnn list | head -3
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except InputError as error:
-        return _refuse(str(error))
-    except OSError as error:
-        where = f" Received: {error.filename}" if error.filename else ""
-        return _refuse(f"{error.strerror or error}.{where}")
+        _forget_output()
+    except process.Terminated as signaled:
+        print(f"kerascnn: ended by {signal.Signals(signaled.number).name}", file=sys.stderr)
+        return 128 + signaled.number
     except KeyboardInterrupt:
         print("kerascnn: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        message = explained(error)
+        if message is None:  # a fault of ours: with its traceback
+            raise
+        return _refuse(message)
     return 0
 
 
+def explained(error: Exception) -> str | None:
+    """What a user can be told of an error that input or machine caused; None for all others."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError):
+        if error.errno == errno.ENOSPC:
+            _forget_output()  # where it was stdout that is full
+        where = f" Received: {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+        return f"{error.strerror or error}.{where}"
+    if isinstance(error, UnicodeError):
+        return f"A name or a text must be UTF-8. Received: {str(error)[:200]}"
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory ({str(error) or 'for an array'}); smaller images or batches need less."
+    errors = getattr(sys.modules.get("tensorflow"), "errors", None)
+    if errors is not None and isinstance(error, errors.ResourceExhaustedError):
+        return f"There is not enough memory ({error.message[:200]}); smaller images or batches need less."
+    return None
+
+
+def _checked(argv: Sequence[str]) -> list[str]:
+    """The words, all of which TensorFlow can take as names of files."""
+    for word in argv:
+        if "\0" in word:
+            raise InputError(f"A name or value must not hold a NUL byte. Received: {word[:200]!r}")
+        try:
+            word.encode()
+            os.fsencode(word)
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"Names and values must be UTF-8, in a locale that has their letters, such as C.UTF-8. "
+                f"Received: {word[:200]!r} in {sys.getfilesystemencoding()}"
+            ) from error
+    return list(argv)
+
+
 def _dispatch(argv: list[str]):
-    console = Console(soft_wrap=False)
+    console = PlainConsole()
     commands = command_line.find()
     if not argv or argv[0] in ("--help", "-h", "help", "-help"):
         console.print(_overview(commands), highlight=False, markup=False, soft_wrap=True)
@@ -63,11 +108,11 @@ def _dispatch(argv: list[str]):
     name, words = argv[0], argv[1:]
     if name not in commands:
         near = difflib.get_close_matches(name, commands, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(commands)}"
+        hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(commands)}."
         raise InputError(f"There is no command of this name; {hint} Received: {name}")
     command = commands[name]
     if any(word in ("--help", "-h", "-help") for word in words):
-        console.print(command.help(), highlight=False, markup=False, soft_wrap=True)
+        console.print(command.help(min(console.width, 120)), highlight=False, markup=False, soft_wrap=True)
         return
     command.run(*command.parse(words), console)
 
@@ -80,5 +125,14 @@ def _overview(commands: Mapping[str, command_line.Command]) -> str:
 
 
 def _refuse(message: str) -> int:
-    print("kerascnn: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
+    with contextlib.suppress(OSError):
+        print(f"kerascnn: {shown}", file=sys.stderr, flush=True)
     return 2
+
+
+def _forget_output() -> None:
+    """Lets what stdout still holds go nowhere, so that Python does not fail at it once more on its way out."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,8 +4,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from kerascnn._units import count, shape, short
 
@@ -23,18 +23,17 @@ def networks(infos: Sequence, wide: bool = False) -> Table:
         The table; a star marks what is reconstructed.
     """
     table = Table(caption=f"* {RECONSTRUCTED}" if any(info.reconstructed for info in infos) else None)
-    longest = max(len(info.name) + 2 * info.reconstructed for info in infos)
-    table.add_column("name", overflow="fold", min_width=longest if wide else min(28, longest))
+    table.add_column("name", no_wrap=True)
     table.add_column("family", overflow="fold")
     for heading in ("params", "MACs", "input", "field"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("published error")
+    table.add_column("published error", no_wrap=wide)
     if wide:
         table.add_column("paper", no_wrap=True)
     for info in infos:
         numbers = [short(info.params), short(info.macs), shape(info.input_shape, "x"), str(info.receptive_field or "?")]
         cells = [info.name + " *" * info.reconstructed, info.family, *numbers, info.reported]
-        table.add_row(*map(escape, cells + [short_paper(info.paper)] * wide))
+        table.add_row(*map(Text, cells + [short_paper(info.paper)] * wide))
     return table
 
 
@@ -70,7 +69,7 @@ def facts(info) -> Table:
     }
     table = Table(show_header=False, title=info.name)
     for label, text in values.items():
-        table.add_row(label, escape(text))
+        table.add_row(label, Text(text))
     return table
 
 
@@ -109,7 +108,7 @@ def segmentation(report, title: str) -> list[Table]:
     ):
         # A class that is nowhere has no IoU, and one without true pixels no share of them that was found.
         shares = ("-" if value != value else f"{value:.2%}" for value in (iou, recall))
-        classes.add_row(escape(name), *shares, f"{pixels:,}")
+        classes.add_row(Text(name), *shares, f"{pixels:,}")
     return [table, classes, *_mistakes(report, "pixels")]
 
 
@@ -119,7 +118,7 @@ def _mistakes(report, counted):
         return []
     table = Table("true", "predicted", counted, title="most frequent mistakes")
     for true, predicted, number in mistakes:
-        names = (escape(report.class_names[index]) for index in (true, predicted))
+        names = (Text(report.class_names[index]) for index in (true, predicted))
         table.add_row(*names, f"{number:,}")
     return [table]
 

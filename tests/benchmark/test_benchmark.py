@@ -111,7 +111,7 @@ def test_the_command_writes_everything(tmp_path, capsys, monkeypatch, little_gar
         ("benchmark ops --only soup", "Received: soup"),
         ("benchmark ops --shapes odd", "shapes must be one of standard"),
         ("benchmark ops --shapes tiny --dtype int8", "dtype must be one of float32"),
-        ("benchmark ops --shapes tiny --repeat 0", "at least 1. Received: 0"),
+        ("benchmark ops --shapes tiny --repeat 0", "from 1 to 1000000. Received: repeat=0"),
         ("benchmark ops --shapes tiny --peers-python /no/python", "peers_python must be a Python interpreter"),
     ],
 )

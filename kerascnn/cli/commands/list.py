@@ -21,8 +21,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         console.print("\n".join(names), highlight=False, markup=False, soft_wrap=True)
         return
     infos = [kerascnn.model_info(name) for name in names]
-    # The wide table keeps a line a network, whatever the terminal's width is.
-    console.print(tables.networks(infos, values["wide"]), width=220 if values["wide"] else None, crop=False)
+    console.print(tables.networks(infos, values["wide"]))
 
 
 COMMAND = Command(

@@ -59,7 +59,7 @@ COMMAND = Command(
     (
         options.CHECKPOINT,
         Flag("saved_model", "or: a folder that kerascnn export wrote"),
-        Flag("top", "how many classes to show", int, 5),
+        Flag("top", "how many classes to show", int, 5, low=1),
         Flag("json", "print JSON instead of a table", bool, False),
         Flag("out", "segmentation: folder for the masks and the pictures with the masks drawn over the images"),
     ),

@@ -39,13 +39,15 @@ COMMAND = Command(
     "Looks for the best way to make a network deeper, wider and its images larger.",
     "kerascnn search compound --model resnet20 --data digits --out searches/digits",
     (
-        Flag("out", "folder of the search; an unfinished search there goes on"),
-        Flag("phi", "how much the candidates are scaled; 1 doubles the multiply-adds", float, 1.0),
-        Flag("step", "of the grid of factors", float, 0.1),
-        Flag("tolerance", "of alpha beta^2 gamma^2 around 2", float, 0.1),
-        *options.training_flags(),
+        Flag("phi", "how much the candidates are scaled; 1 doubles the multiply-adds", float, 1.0, group="search"),
+        Flag("step", "of the grid of factors", float, 0.1, group="search"),
+        Flag("tolerance", "of alpha beta^2 gamma^2 around 2", float, 0.1, group="search"),
+        *options.training_flags(
+            Flag("out", "folder of the search; an unfinished search there is resumed", placeholder="FOLDER")
+        ),
     ),
     run,
     required=("model", "data", "out"),
+    note=options.TRAINING_NOTE,
     positional=(1, 1),
 )

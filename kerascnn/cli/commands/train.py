@@ -90,26 +90,31 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
 COMMAND = Command(
     "train",
     "",
-    "Trains a network, or goes on with an unfinished run.",
+    "Trains a network, or resumes an unfinished run.",
     "kerascnn train --model resnet20 --data digits --epochs 2 --out runs/digits",
-    (
-        Flag(
-            "task",
-            "what the network is trained for; by default what it was made for",
-            choices=("classification", "segmentation"),
+    options.training_flags(
+        Flag("out", "folder of the run; an unfinished run there is resumed", placeholder="FOLDER"),
+        network=(
+            Flag(
+                "task",
+                "what the network is trained for",
+                choices=("classification", "segmentation"),
+                unless_given="what it was made for",
+            ),
+            Flag("weights", "start from these: a .weights.h5, .keras or .safetensors file", placeholder="FILE"),
+            Flag("initializer", "how all kernels are drawn", choices=INITIALIZERS, unless_given="as the paper does"),
+            Flag("auxiliary_heads", "with auxiliary heads, in training alone, where the network has them", bool),
+            Flag("drop_path_rate", "stochastic depth, where the network has it", float, low=0, high=1),
+            Flag(
+                "output_stride",
+                "input size / size of the last map, where a network can dilate its last stages instead of striding",
+                int,
+                low=1,
+                high=1024,
+            ),
         ),
-        Flag("out", "folder of the run; an unfinished run there goes on"),
-        Flag("weights", "start from these: a .weights.h5, .keras or .safetensors file"),
-        Flag("auxiliary_heads", "classifiers in the middle, in training alone, where the network has them", bool),
-        Flag("initializer", "draw all kernels by this rule instead of the paper's", choices=INITIALIZERS),
-        Flag("drop_path_rate", "stochastic depth, where the network has it", float),
-        Flag(
-            "output_stride",
-            "input size / size of the last map, where a network can dilate its last stages instead of striding",
-            int,
-        ),
-        *options.training_flags(),
     ),
     run,
     required=("model", "data", "out"),
+    note=options.TRAINING_NOTE,
 )
