@@ -5,11 +5,11 @@ import os
 import textwrap
 from collections.abc import Sequence
 
-from kerascnn._files import replace_with
+from kerascnn import _figures
 from kerascnn._units import short
 from kerascnn.analysis.staging import Stage
 
-_COLOURS = ("#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#08519c", "#08306b")
+_COLORS = ("#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#08519c", "#08306b")
 _SHARES = (
     ("parameters", "params", "#5b8c5a"),
     ("multiply-adds", "macs", "#c2703d"),
@@ -46,8 +46,7 @@ def plot_stages(
     figure.suptitle(title, fontsize=13, fontweight="bold")
     lines = [textwrap.fill(line, int(12 * width), break_long_words=False) for line in subtitle.splitlines()]
     maps.set_title("\n".join(lines), fontsize=9)
-    with replace_with(path) as temporary:
-        figure.savefig(temporary, format="png")
+    _figures.save(figure, path)
 
 
 def _draw_maps(axes, stages, input_shape):
@@ -61,8 +60,8 @@ def _draw_maps(axes, stages, input_shape):
         height = max(0.06, math.log2(1 + shape[0]) / tallest) if len(shape) > 1 else 0.5
         width = 0.12 + 0.58 * math.log2(1 + shape[-1]) / widest if len(shape) > 1 else 0.12
         depth = column - 1 if column else 0
-        colour = "#bdbdbd" if column == 0 else "#d9a441" if len(shape) == 1 else _COLOURS[min(depth, len(_COLOURS) - 1)]
-        axes.add_patch(Rectangle((column - width / 2, -height / 2), width, height, facecolor=colour, edgecolor="black"))
+        color = "#bdbdbd" if column == 0 else "#d9a441" if len(shape) == 1 else _COLORS[min(depth, len(_COLORS) - 1)]
+        axes.add_patch(Rectangle((column - width / 2, -height / 2), width, height, facecolor=color, edgecolor="black"))
         if before is not None:
             axes.annotate("", (column - width / 2, 0), (before, 0), arrowprops={"arrowstyle": "->", "color": "#555555"})
         before = column + width / 2
@@ -82,19 +81,19 @@ def _contents(stage):
         for kind, number in stage.windows[:_LISTED]
     ]
     rest = sum(number for _, number in stage.windows[_LISTED:])
-    return "\n".join(lines + [f"{rest} others"] * bool(rest))
+    return "\n".join(lines + [f"{rest} other{'s' if rest > 1 else ''}"] * bool(rest))
 
 
 def _draw_shares(axes, stages):
     width = 0.27
     highest = 0.0
-    for index, (label, name, colour) in enumerate(_SHARES):
+    for index, (label, name, color) in enumerate(_SHARES):
         values = [getattr(stage, name) for stage in stages]
         total = sum(values) or 1
         places = [column + 1 + (index - 1) * width for column in range(len(stages))]
         heights = [100 * value / total for value in values]
         highest = max(highest, *heights)
-        axes.bar(places, heights, width * 0.94, color=colour, label=f"{label} ({short(total)})")
+        axes.bar(places, heights, width * 0.94, color=color, label=f"{label} ({short(total)})")
         for place, height, value in zip(places, heights, values, strict=True):
             text = f"{height:.0f} %" if height >= 1 else "<1 %" if value else "0"
             axes.annotate(text, (place, height), (0, 2), textcoords="offset points", ha="center", fontsize=7)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from kerascnn import _figures
 from kerascnn._errors import InputError
-from kerascnn._files import replace_with
 from kerascnn.layers import DeformableConv2D
+from kerascnn.surgery.cut import input_in, output_in
 from kerascnn.surgery.fields import receptive_field
+from kerascnn.surgery.replace import over
 
 _INCHES = 5  # of the longer side of a picture
 
@@ -52,7 +54,7 @@ def sampling_locations(model: keras.Model, image, position: Sequence[float], *, 
     if len(position) != 2 or not all(0 <= place < size for place, size in zip(position, image.shape, strict=False)):
         raise InputError(f"position must be (row, column) in the image of {image.shape[:2]}. Received: {position!r}")
     chosen = found[-layers:]
-    probe = keras.Model(model.inputs[0], [layer.input for layer in chosen])
+    probe = over(model, [input_in(model, layer) for layer in chosen])
     try:
         maps = probe(image[None], training=False)
     except ValueError as error:
@@ -60,8 +62,8 @@ def sampling_locations(model: keras.Model, image, position: Sequence[float], *, 
     points = None
     for layer, x in reversed(list(zip(chosen, keras.tree.flatten(maps), strict=True))):
         offsets = keras.ops.convert_to_numpy(layer.offsets(keras.ops.cast(x, layer.compute_dtype))[0])[0]
-        _, step = _places(model, layer.input, image.shape)
-        origin, stride = _places(model, layer.output, image.shape)
+        _, step = _places(model, input_in(model, layer), image.shape)
+        origin, stride = _places(model, output_in(model, layer), image.shape)
         if points is None:
             unit = np.clip(np.round((np.array(position) - origin) / stride), 0, np.array(offsets.shape[:2]) - 1)
             points = (origin + stride * unit)[None]
@@ -74,7 +76,7 @@ def _places(model, tensor, shape) -> tuple[np.ndarray, np.ndarray]:
     """The pixel that unit 0 of a map is centred on, and the pixels from unit to unit."""
     if tensor is model.inputs[0]:
         return np.zeros(2), np.ones(2)
-    field = receptive_field(keras.Model(model.inputs[0], tensor), shape)
+    field = receptive_field(over(model, tensor), shape)
     return np.array(field.origin), np.array(field.stride)
 
 
@@ -135,5 +137,4 @@ def plot_sampling(
         axes.scatter([position[1]], [position[0]], s=40, color="lime", edgecolors="black")
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), title=title)
     axes.axis("off")
-    with replace_with(path) as temporary:
-        figure.savefig(temporary, format="png")
+    _figures.save(figure, path)

@@ -161,6 +161,20 @@ def output_in(model: keras.Model, layer: keras.layers.Layer) -> Any:
     Raises:
         InputError: the model does not call it.
     """
+    found = _call_in(model, layer)
+    return found.outputs[0] if len(found.outputs) == 1 else list(found.outputs)
+
+
+def input_in(model: keras.Model, layer: keras.layers.Layer) -> Any:
+    """The first tensor that a layer is given in a model, at its last call there.
+
+    Raises:
+        InputError: the model does not call it.
+    """
+    return _call_in(model, layer).input_tensors[0]
+
+
+def _call_in(model, layer):
     tensors = _upstream(keras.tree.flatten(end_tensors(model)))
     found = None
     for node in layer._inbound_nodes:
@@ -168,7 +182,7 @@ def output_in(model: keras.Model, layer: keras.layers.Layer) -> Any:
             found = node
     if found is None:
         raise InputError(f"{model.name} must call the layer. Received: {called(layer)}")
-    return found.outputs[0] if len(found.outputs) == 1 else list(found.outputs)
+    return found
 
 
 def _upstream(ends: list) -> set[int]:

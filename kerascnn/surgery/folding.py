@@ -6,8 +6,7 @@ with s = gamma / sqrt(variance + epsilon) per output channel. Zero padding does 
 on the side of x. Batch norm that comes before a convolution (pre-activation networks) stays.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import defaultdict
 from typing import Any
 
 import keras
@@ -16,6 +15,9 @@ import numpy as np
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
+from kerascnn.surgery.adapters import merged_weights, refuse_quantized, without_adapters
+from kerascnn.surgery.graph import Call, walk
+from kerascnn.surgery.replace import check, copied, rebuild
 
 # Exactly these classes: a subclass may compute something that is not linear.
 _NORMS = (keras.layers.BatchNormalization, BatchNormalization)
@@ -27,21 +29,34 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
     """A float32 copy for inference with each batch norm folded into the layer before it where that is exact.
 
     Folded is a `BatchNormalization` over the last axis that alone reads a Conv2D, DepthwiseConv2D (of Keras or of
-    kerascnn) or Dense without activation, where both are called once and with the default `training`. Functional models
-    inside the model are treated likewise.
+    kerascnn) or Dense without activation, with the default `training`; where either is called more than once, all its
+    calls must be such a pair. Models inside the model are treated likewise. Low-rank adapters (`layer.enable_lora`) are
+    merged into their kernels, and auxiliary heads, which exist in training alone, are left out.
 
     Args:
-        model: a functional or built sequential model with one input and one output; it is left as it is.
+        model: a functional or built sequential model; it is left as it is.
 
     Returns:
         The copy (uncompiled, own weights), and the number of batch norms that it lacks.
+
+    Raises:
+        InputError: the model has no graph, a layer cannot be copied, or one is quantized.
     """
-    return _copy(model, fold=True)
+    check(model)
+    refuse_quantized(model, "Batch norms are folded")
+    pairs = _foldable(model)
+    return _copy(model, pairs), len(pairs)
 
 
 def float32_copy(model: keras.Model) -> keras.Model:
-    """A copy with every layer in float32, batch norms kept; the model itself where it is float32 throughout."""
-    return model if _all_float32(model) else _copy(model, fold=False)[0]
+    """A copy with every layer in float32, batch norms kept; the model itself where it is float32 throughout.
+
+    Raises:
+        InputError: the model has no graph, a layer cannot be copied, or one is quantized.
+    """
+    check(model)
+    refuse_quantized(model, "Models are copied in float32")
+    return model if _all_float32(model) else _copy(model, [])
 
 
 def _all_float32(model: keras.Model) -> bool:
@@ -51,42 +66,29 @@ def _all_float32(model: keras.Model) -> bool:
     )
 
 
-def _copy(model: keras.Model, fold: bool) -> tuple[keras.Model, int]:
-    # A new model over the same layers: drops a compiled loss and optimizer, turns Sequential into functional.
-    plain = keras.Model(_single(model.inputs), _single(model.outputs), name=model.name)
-    pairs = dict(_foldable(plain)) if fold else {}  # linear layer's name -> batch norm's name
-    absorbed = set(pairs.values())
-    copies, folded = {}, len(pairs)
+def _copy(model: keras.Model, pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]]) -> keras.Model:
+    norms = {id(linear): norm for linear, norm in pairs}
+    absorbed = {id(norm) for _, norm in pairs}
 
-    def clone(layer):
-        nonlocal folded
-        if layer.name in absorbed:
-            return keras.layers.Identity(name=layer.name)
-        if isinstance(layer, keras.Model) and layer.inputs:
-            copy, inside = _copy(layer, fold)
-            folded += inside
-            return copy
-        config = _float32(layer.get_config()) if isinstance(layer, keras.layers.Layer) else layer.get_config()
-        if layer.name in pairs:
-            config["use_bias"] = True
-        copies[layer.name] = type(layer).from_config(config)
-        return copies[layer.name]
+    def change(operation):
+        if id(operation) in absorbed:
+            return lambda x, *_, **__: x
+        if id(operation) in norms:
+            with_bias = copied(
+                operation,
+                lambda config: {**_served(config), "use_bias": True},
+                lambda _: _absorb(operation, norms[id(operation)]),
+            )
+            return with_bias
+        if isinstance(operation, keras.layers.Layer):
+            return copied(operation, _served, lambda _: merged_weights(operation))
+        return None
 
-    def call(layer, *args, **kwargs):
-        return args[0] if layer.name in absorbed else layer(*args, **kwargs)
-
-    result = keras.models.clone_model(plain, clone_function=clone, call_function=call)
-    layers = {layer.name: layer for layer in plain.operations}
-    for name, copy in copies.items():
-        if name in pairs:
-            copy.set_weights(_absorb(layers[name], layers[pairs[name]]))
-        elif isinstance(copy, keras.layers.Layer):
-            copy.set_weights(layers[name].get_weights())
-    return result, folded
+    return rebuild(model, change, share=False, heads=False)
 
 
-def _single(tensors: list) -> Any:
-    return tensors[0] if len(tensors) == 1 else tensors
+def _served(config: dict) -> dict:
+    return without_adapters(_float32(config))
 
 
 def _float32(config: Any) -> Any:
@@ -103,47 +105,49 @@ def _float32(config: Any) -> Any:
     return replaced
 
 
-def _tensors(value: Any) -> Iterator[str]:
-    """The names of the layers whose outputs occur in serialized call arguments, once per occurrence."""
-    if isinstance(value, dict):
-        if value.get("class_name") == "__keras_tensor__":
-            yield value["config"]["keras_history"][0]
-        else:
-            value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
+def _foldable(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+    """(linear layer, batch norm that can be folded into it), in the order of the graph."""
+    graph = walk(model)
+    readers: dict[int, list[Call | None]] = defaultdict(list)  # by the number of a value; None: the model's output
+    calls: dict[int, list[Call]] = defaultdict(list)  # by the id of a layer
+    maker: dict[int, Call] = {}
+    for call in graph.calls:
+        calls[id(call.operation)].append(call)
+        maker |= {value.number: call for value in call.outputs}
+        for value in call.inputs:
+            readers[value.number].append(call)
+    for value in graph.outputs:
+        readers[value.number].append(None)
+    found = []
+    for norm_calls in calls.values():
+        norm = norm_calls[0].operation
+        if type(norm) not in _NORMS or any(call.arguments.get("training") for call in norm_calls):
+            continue
+        sources = [maker.get(call.inputs[0].number) for call in norm_calls]
+        if None in sources or len({id(call.operation) for call in sources}) != 1:
+            continue
+        linear = sources[0].operation
+        alone = all([x] == readers[call.outputs[0].number] for call, x in zip(sources, norm_calls, strict=True))
+        if alone and len(sources) == len(calls[id(linear)]) and _is_linear(linear) and _on_last_axis(norm, norm_calls):
+            found.append((linear, norm))
+    return found
 
 
-def _foldable(model: keras.Model) -> Iterator[tuple[str, str]]:
-    """(name of a linear layer, name of the batch norm that can be folded into it)."""
-    config = model.get_config()
-    calls = {layer["name"]: layer["inbound_nodes"] for layer in config["layers"]}
-    readers = Counter(name for nodes in calls.values() for name in _tensors(nodes))
-    readers.update(np.ravel(np.asarray(config["output_layers"], dtype=object))[::3].tolist())
-    layers = {layer.name: layer for layer in model.operations}
-    for name, norm in layers.items():
-        if type(norm) not in _NORMS or len(calls[name]) != 1:
-            continue
-        sources = list(_tensors(calls[name]))
-        if len(sources) != 1 or calls[name][0]["kwargs"].get("training") or norm.gamma is None and norm.scale:
-            continue
-        linear = layers[sources[0]]
-        last = len(norm.input.shape) - 1
-        if (
-            type(linear) in _LINEAR
-            and len(calls[linear.name]) == 1
-            and readers[linear.name] == 1
-            and linear.activation is keras.activations.linear
-            and getattr(linear, "data_format", "channels_last") == "channels_last"
-            and norm.axis % (last + 1) == last
-        ):
-            yield linear.name, name
+def _is_linear(layer: keras.Operation) -> bool:
+    return (
+        type(layer) in _LINEAR
+        and layer.activation is keras.activations.linear
+        and getattr(layer, "data_format", "channels_last") == "channels_last"
+    )
+
+
+def _on_last_axis(norm: keras.layers.Layer, calls: list[Call]) -> bool:
+    return all(norm.axis % len(call.x) == len(call.x) - 1 for call in calls)
 
 
 def _absorb(linear: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
     """[kernel, bias] of the linear layer followed by the batch norm, computed in float64."""
-    kernel, *bias = (np.asarray(value, np.float64) for value in linear.get_weights())
+    kernel, *bias = (np.asarray(value, np.float64) for value in merged_weights(linear))
     mean, variance = (np.asarray(value, np.float64) for value in (norm.moving_mean, norm.moving_variance))
     gamma = np.asarray(norm.gamma, np.float64) if norm.scale else 1.0
     beta = np.asarray(norm.beta, np.float64) if norm.center else 0.0

@@ -5,8 +5,10 @@ import keras
 from kerascnn import layers
 from kerascnn._errors import InputError
 from kerascnn.models.deep import deep_recursion
+from kerascnn.surgery.adapters import merged_weights, refuse_quantized, without_adapters
 from kerascnn.surgery.fields import receptive_field
 from kerascnn.surgery.graph import Call, walk
+from kerascnn.surgery.replace import called, copied, over, rebuild
 
 _POOLS = {
     keras.layers.GlobalAveragePooling2D: keras.layers.AveragePooling2D,
@@ -36,12 +38,12 @@ def fully_convolutional(model: keras.Model, *, pooled: bool = True) -> keras.Mod
     """Rewrites the head of a classifier as convolutions, so that it slides over larger images and maps its answers.
 
     A dense layer after a flattened map of height * width becomes a convolution with that window, every other dense
-    layer a 1x1 convolution, both with the same weights; activations, dropout and normalisation between them stay. A
-    global pool becomes a pool over a window of the map's size, with stride 1. So the answer for an image of the
-    original size is the same, as a map of 1x1, and every place of a larger map is the answer for one window of the
-    image, computed once for what the windows share. `receptive_field` of the result tells how large the windows are and
-    how far apart. Zeros that convolutions add around the image are added around the larger image, not each window, and
-    gates that average the whole map, as in squeeze-and-excitation, average the larger one.
+    layer a 1x1 convolution, both with the same weights (low-rank adapters merged); activations, dropout and
+    normalization between them stay. A global pool becomes a pool over a window of the map's size, with stride 1. So the
+    answer for an image of the original size is the same, as a map of 1x1, and every place of a larger map is the answer
+    for one window of the image, computed once for what the windows share. `receptive_field` of the result tells how
+    large the windows are and how far apart. Zeros that convolutions add around the image are added around the larger
+    image, not each window, and gates that average the whole map, as in squeeze-and-excitation, average the larger one.
 
     Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, 2014, arXiv:1411.4038, section
     3.1; Sermanet et al.: OverFeat, 2013, arXiv:1312.6229, section 3.5.
@@ -58,10 +60,12 @@ def fully_convolutional(model: keras.Model, *, pooled: bool = True) -> keras.Mod
         A `keras.Model` of images [batch, any height, any width, channels] to [batch, h, w, classes].
 
     Raises:
-        InputError: the model has several inputs or outputs, no such head, an input of unknown size, or layers that do
-            not slide, such as attention over the whole image; or `pooled` is False and there is no average pool.
+        InputError: the model has several inputs or outputs, no such head, quantized layers, an input of unknown
+            size, or layers that do not slide, such as attention over the whole image; or `pooled` is False and there is
+            no average pool.
     """
     graph = walk(model)
+    refuse_quantized(model, "A classifier is made to slide")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise InputError(
             "The model must have one input and one output. "
@@ -74,14 +78,10 @@ def fully_convolutional(model: keras.Model, *, pooled: bool = True) -> keras.Mod
         )
     head = _head(graph)
     if not pooled and not isinstance(head[0].operation, keras.layers.GlobalAveragePooling2D):
-        raise InputError(f"pooled=False is for a global average pool. Received: {_called(head[0])}")
+        raise InputError(f"pooled=False is for a global average pool. Received: {called(head[0].operation)}")
     with deep_recursion():
         x, new = _trunk(model, head)
         return keras.Model(new, _slid(head if pooled else head[1:], x), name=f"{model.name}_convolutional")
-
-
-def _called(call: Call) -> str:
-    return f"{call.name} ({type(call.operation).__name__})"
 
 
 def _head(graph) -> list[Call]:
@@ -95,13 +95,13 @@ def _head(graph) -> list[Call]:
     if not places or len(graph.outputs[0].shape) != 2:
         raise InputError(
             "The model must end in Flatten or a global pool, and dense layers or 1x1 convolutions after it. Received: "
-            f"output {graph.outputs[0].shape} of {_called(graph.calls[-1])}"
+            f"output {graph.outputs[0].shape} of {called(graph.calls[-1].operation)}"
         )
     head = chain[places[0] :]
     if len(head[0].x) != 4 or any("/" in call.name for call in head):
         raise InputError(
             "Its head must begin on a map [batch, height, width, channels] and not lie in a model inside the model. "
-            f"Received: {_called(head[0])} of {head[0].x}"
+            f"Received: {called(head[0].operation)} of {head[0].x}"
         )
     return head
 
@@ -112,7 +112,7 @@ def _trunk(model, head: list[Call]):
     for _ in head:  # not `layer.input`: other models may use the layer too
         made = tensor._keras_history
         tensor = made.operation._inbound_nodes[made.node_index].input_tensors[0]
-    before = keras.Model(model.inputs[0], tensor)
+    before = over(model, tensor)
     try:
         field = receptive_field(before)
     except InputError as error:
@@ -125,11 +125,18 @@ def _trunk(model, head: list[Call]):
         )
     image = keras.Input((None, None, model.input_shape[3]), dtype=model.inputs[0].dtype, name=model.inputs[0].name)
     try:
-        copy = keras.models.clone_model(before, input_tensors=image)
+        copy = rebuild(before, _copy, share=False, inputs=image)
     except (TypeError, ValueError) as error:
-        raise InputError(f"Layers before the head must take images of any size. Received: {error}") from error
-    copy.set_weights(before.get_weights())
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"Layers before the head must take images of any size. Received: {reason}") from error
     return copy.output, image
+
+
+def _copy(operation):
+    """A step that calls the layer's copy, its adapters merged."""
+    if isinstance(operation, keras.layers.Layer):
+        return copied(operation, without_adapters, lambda _: merged_weights(operation))
+    return None
 
 
 def _slid(head: list[Call], x):
@@ -151,11 +158,13 @@ def _slid(head: list[Call], x):
             x = _copied(layer, x)
         else:
             raise InputError(
-                "After the map a head may have dense layers, 1x1 convolutions, activations, dropout and normalisation "
-                f"of channels. Received: {_called(call)} of {call.x}"
+                "After the map a head may have dense layers, 1x1 convolutions, activations, dropout and normalization "
+                f"of channels. Received: {called(call.operation)} of {call.x}"
             )
     if window != (1, 1):
-        raise InputError(f"A dense layer must follow what is flattened. Received: {_called(head[-1])} of {window}")
+        raise InputError(
+            f"A dense layer must follow what is flattened. Received: {called(head[-1].operation)} of {window}"
+        )
     return x
 
 
@@ -169,7 +178,7 @@ def _as_convolution(layer, x, window):
     options = {"activation": layer.activation, "use_bias": layer.use_bias, "dtype": layer.dtype_policy}
     conv = layers.Conv2D(layer.units, window, name=layer.name, trainable=layer.trainable, **options)
     y = conv(x)
-    kernel, *bias = layer.get_weights()
+    kernel, *bias = merged_weights(layer)
     conv.set_weights([kernel.reshape(conv.kernel.shape), *bias])
     return y
 
@@ -180,7 +189,7 @@ def _evenly_pooled(call: Call):
     if any(given % made for given, made in sizes):
         raise InputError(
             "The regions of an adaptive pool must have one size, as in a network that is built for its usual size. "
-            f"Received: {_called(call)} of {call.x[1:3]} to {call.y[1:3]}"
+            f"Received: {called(call.operation)} of {call.x[1:3]} to {call.y[1:3]}"
         )
     window = tuple(given // made for given, made in sizes)
     return keras.layers.AveragePooling2D(window, window, name=call.name, dtype=call.operation.dtype_policy)
@@ -197,10 +206,7 @@ def _by_channel(call: Call) -> bool:
 
 
 def _copied(layer, x):
-    config = layer.get_config()
-    if "axis" in config:
-        config["axis"] = -1  # the axes of the map come before it
-    copy = type(layer).from_config(config)
-    y = copy(x)
-    copy.set_weights(layer.get_weights())
-    return y
+    def on_maps(config):  # the axes of the map come before the one of the features
+        return {**without_adapters(config), **({"axis": -1} if "axis" in config else {})}
+
+    return copied(layer, on_maps, lambda _: merged_weights(layer))(x)

@@ -138,9 +138,9 @@ def attention(x):
     [
         (lambda: (L.Conv2D(4, 1),), "must end in Flatten or a global pool"),
         (lambda: (L.Flatten(),), "A dense layer must follow"),
-        (lambda: (L.Flatten(), L.BatchNormalization(), L.Dense(4)), "normalisation of channels"),
-        (lambda: (L.Flatten(), L.Dense(4), L.UnitNormalization()), "normalisation of channels"),
-        (lambda: (L.Flatten(), L.Dense(84), layers.RBFCodes([[1] * 84] * 4)), "normalisation of channels"),
+        (lambda: (L.Flatten(), L.BatchNormalization(), L.Dense(4)), "normalization of channels"),
+        (lambda: (L.Flatten(), L.Dense(4), L.UnitNormalization()), "normalization of channels"),
+        (lambda: (L.Flatten(), L.Dense(84), layers.RBFCodes([[1] * 84] * 4)), "normalization of channels"),
         (lambda: (attention, L.Dense(4)), "begin on a map"),
         (lambda: (L.AdaptiveAveragePooling2D((2, 2)), L.Flatten(), L.Dense(4)), "must have one size"),
         (lambda: (L.Permute((2, 1, 3)), L.Flatten(), L.Dense(4)), "windows of the image"),
