@@ -39,6 +39,19 @@ def merged_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
     return [merged.get(id(w), keras.ops.convert_to_numpy(w)) for w in kept]
 
 
+def own_variables(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The variables of a layer in the order of its file, without those of adapters and without random state."""
+    return [w for w in layer.weights if not w.name.startswith("lora_")]
+
+
+def reset_adapters(layer: keras.layers.Layer) -> None:
+    """Makes the adapters of a layer, and of those inside it, add nothing, as when they were new."""
+    for inner in layer._flatten_layers():
+        if getattr(inner, "lora_enabled", False):
+            up = [w for w in inner.weights if w.name.startswith("lora_")][1]
+            up.assign(keras.ops.zeros_like(up))
+
+
 def without_adapters(config):
     """A layer's config, without the adapters of the layer and of those inside it."""
     if isinstance(config, list | tuple):

@@ -1,14 +1,18 @@
-"""Weights of models: read from files, or drawn anew."""
+"""Weights of models: read from files, copied from other models, or drawn anew."""
 
-from kerascnn.weights._copy import copy_weights
-from kerascnn.weights._initialize import SCHEMES, initialize, lsuv
-from kerascnn.weights._keras_files import read_keras_file
-from kerascnn.weights._load import load_weights
-from kerascnn.weights._names import translate
-from kerascnn.weights._safetensors_files import read_safetensors
+from kerascnn.weights.files import FORMATS, Format
+from kerascnn.weights.initialize import SCHEMES, initialize, lsuv
+from kerascnn.weights.keras_files import check_keras_file, read_keras_file
+from kerascnn.weights.load import load_weights
+from kerascnn.weights.names import translate
+from kerascnn.weights.safetensors_files import read_safetensors
+from kerascnn.weights.transfer import copy_weights
 
 __all__ = [
+    "FORMATS",
     "SCHEMES",
+    "Format",
+    "check_keras_file",
     "copy_weights",
     "initialize",
     "load_weights",

@@ -170,4 +170,4 @@ def test_drawing_weights_of_adapted_layers():
     assert set(divided) == {"conv", "own", "dense", "head"}
     copied = weights.copy_weights(model, plain)
     assert "dense/kernel" in copied
-    np.testing.assert_allclose(plain(IMAGES), model(IMAGES), rtol=1e-5)
+    np.testing.assert_allclose(plain.get_layer("dense").kernel, model.get_layer("dense").kernel, rtol=1e-6)

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 import kerascnn
 from kerascnn import layers, weights
 from kerascnn._errors import InputError
-from kerascnn.weights._torch_layout import to_keras
+from kerascnn.weights.torch_layout import to_keras
 
 RULES = ((r"conv(\d)", "stem{1}_conv"), (r"layer(\d)\.(\d+)\.(\w+)", "stage{1+1}_block{2-1}_{3}"), (r"fc", "head"))
 

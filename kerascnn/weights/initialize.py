@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from kerascnn._errors import InputError
+from kerascnn.surgery.adapters import refuse_quantized, reset_adapters
 
 SCHEMES: dict[str, Callable[[int | None], keras.initializers.Initializer]] = {
     # N(0, 2 / fan-in) and N(0, 2 / fan-out): He et al. 2015, arXiv:1502.01852
@@ -26,23 +27,24 @@ SCHEMES: dict[str, Callable[[int | None], keras.initializers.Initializer]] = {
 def initialize(model: keras.Model, scheme: str, *, seed: int | None = None) -> None:
     """Draws all kernels of a model anew.
 
-    Builders start with the initialisation of the paper; this is the one place where it is exchanged. Every variable
+    Builders start with the initialization of the paper; this is the one place where it is exchanged. Every variable
     called `kernel` (convolutions of all kinds, dense layers) is drawn by the scheme and the biases of those layers
-    become 0; scales, shifts and statistics of normalisations stay as they are.
+    become 0; scales, shifts and statistics of normalizations stay as they are.
 
     Args:
         model: any built `keras.Model`.
         scheme: "he", "he_fan_out", "glorot", "lecun", "gaussian" or "orthogonal".
-        seed: makes the weights repeatable; None: from Keras' global seed.
+        seed: makes the weights repeatable; None: from Keras' global seed. Low-rank adapters start anew.
 
     Raises:
-        InputError: unknown scheme, or the model is not built or has no kernels.
+        InputError: unknown scheme, or the model is not built, has no kernels or quantized ones.
     """
     if scheme not in SCHEMES:
         raise InputError(f"scheme must be one of {', '.join(SCHEMES)}. Received: {scheme!r}")
     for index, layer in enumerate(_with_kernels(model)):
         initializer = SCHEMES[scheme](None if seed is None else seed + index)
-        kernel = layer.kernel
+        kernel = _kernel(layer)
+        reset_adapters(layer)
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             # [h, w, c, m]: the fan-in is h * w, where Keras' initializers read h * w * c.
             height, width, channels, multiplier = kernel.shape
@@ -55,7 +57,7 @@ def initialize(model: keras.Model, scheme: str, *, seed: int | None = None) -> N
 
 
 def lsuv(model: keras.Model, images, *, seed: int | None = None) -> dict[str, float]:
-    """Layer-sequential unit-variance initialisation: orthogonal kernels, scaled so that outputs have deviation 1.
+    """Layer-sequential unit-variance initialization: orthogonal kernels, scaled so that outputs have deviation 1.
 
     The images go through the model once, in inference mode; each convolution and dense layer, in the order of the
     graph, is divided by the standard deviation of what it gives before its activation. Its output is linear in the
@@ -109,7 +111,8 @@ def _scaling(layer: keras.layers.Layer, divided: dict[str, float]):
         if not 1e-12 < deviation < np.inf:
             raise InputError(f"The outputs of {layer.name} must vary over the images. Received: deviation {deviation}")
         divided[layer.name] = deviation
-        layer.kernel.assign(layer.kernel / deviation)
+        kernel = _kernel(layer)
+        kernel.assign(kernel / deviation)
         return plain(*args, **kwargs)
 
     layer.call = call
@@ -119,9 +122,15 @@ def _scaling(layer: keras.layers.Layer, divided: dict[str, float]):
         del layer.call
 
 
+def _kernel(layer: keras.layers.Layer) -> keras.Variable:
+    """The variable itself: `layer.kernel` is a sum where the layer has a low-rank adapter."""
+    return next(w for w in layer.weights if w.name == "kernel")
+
+
 def _with_kernels(model: keras.Model) -> list[keras.layers.Layer]:
     if not isinstance(model, keras.Model) or not model.built:
         raise InputError(f"The model must be a built keras.Model. Received: {model!r}")
+    refuse_quantized(model, "Weights are drawn")
     found = [layer for layer in _flat(model) if getattr(layer, "kernel", None) is not None]
     if not found:
         raise InputError(f"{model.name} must have a layer with a kernel. Received: {len(model.layers)} layers without")

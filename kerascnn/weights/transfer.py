@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from kerascnn._errors import InputError
+from kerascnn.surgery.adapters import merged_weights, own_variables, refuse_quantized
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
@@ -13,7 +14,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
     dense layer became a convolution over the same map, its matrix [height * width * channels, units] becomes the kernel
     [height, width, channels, units]. All else stays as it is: so an ImageNet network starts a segmentation network, a
     coarser FCN a finer one (Long, Shelhamer, Darrell 2014, arXiv:1411.4038, section 4.1), and a plain ResNet a
-    deformable one.
+    deformable one. Low-rank adapters of the source are merged into what is copied; those of the target stay.
 
     Args:
         source: a built `keras.Model`.
@@ -23,16 +24,19 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
         The variables that were copied, as "layer/variable", in the target's order.
 
     Raises:
-        InputError: nothing was copied.
+        InputError: nothing was copied, or a model is not built or has quantized layers.
     """
-    given = {layer.name: {v.name: v for v in layer.weights} for layer in source.layers}
+    for model in (source, target):
+        if not isinstance(model, keras.Model) or not model.built:
+            raise InputError(f"The models must be built keras.Models. Received: {model!r}")
+        refuse_quantized(model, "Weights are copied")
+    given = {layer.name: _values(layer) for layer in source.layers}
     copied = []
     for layer in target.layers:
-        for variable in layer.weights:
-            found = given.get(layer.name, {}).get(variable.name)
-            if found is None:
+        for variable in own_variables(layer):
+            value = given.get(layer.name, {}).get(variable.name)
+            if value is None:
                 continue
-            value = keras.ops.convert_to_numpy(found)
             if variable.name == "kernel" and value.ndim == 2 and len(variable.shape) == 4:
                 if value.shape != (np.prod(variable.shape[:3]), variable.shape[3]):
                     continue
@@ -46,3 +50,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
             f"Received: {source.name} and {target.name}"
         )
     return copied
+
+
+def _values(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
+    return {v.name: value for v, value in zip(own_variables(layer), merged_weights(layer), strict=True)}

@@ -1,0 +1,87 @@
+"""Which file is read by whom: one table by the ending of the name, and what every reader refuses alike."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn._errors import InputError
+from kerascnn.weights.guard import shown
+from kerascnn.weights.keras_files import read_keras_file
+from kerascnn.weights.safetensors_files import read_safetensors
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A kind of file that holds weights."""
+
+    endings: tuple[str, ...]
+    holds: str  # "layers": arrays by the names of Keras layers; "state": by the names of PyTorch's parameters
+    read: Callable[[Path], Mapping]
+
+
+FORMATS = (
+    Format((".weights.h5", ".keras"), "layers", read_keras_file),
+    Format((".safetensors",), "state", read_safetensors),
+)
+_TORCH = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
+_CONVERT = (
+    "where PyTorch is installed, safetensors.torch.save_file(torch.load(path, map_location='cpu', weights_only=True), "
+    "'model.safetensors') makes one of a state dict"
+)
+
+
+def format_of(path: str | os.PathLike) -> Format:
+    """The format of a file, by the ending of its name.
+
+    Args:
+        path: the file, which need not exist.
+
+    Returns:
+        Its `Format`.
+
+    Raises:
+        InputError: no format has that ending.
+    """
+    name = os.fspath(path)
+    if not isinstance(name, str):
+        raise InputError(f"The path of a weights file must be text. Received: {name!r}")
+    for kind in FORMATS:
+        if name.endswith(kind.endings):
+            return kind
+    rule = f"Weights are read from {endings()} files"
+    if name.endswith(_TORCH):
+        raise InputError(f"{rule}; {_CONVERT}. Received: {shown(name)}")
+    if name.endswith((".h5", ".hdf5")):
+        raise InputError(
+            f"{rule}, as Keras 3 writes them; load a file of an older Keras with keras.models.load_model or "
+            f"model.load_weights, and save it with model.save_weights('model.weights.h5'). Received: {shown(name)}"
+        )
+    raise InputError(f"{rule}. Received: {shown(name)}")
+
+
+def endings() -> str:
+    """All endings, for messages."""
+    *most, last = [ending for kind in FORMATS for ending in kind.endings]
+    return f"{', '.join(most)} and {last}"
+
+
+def read(path: str | os.PathLike) -> tuple[Format, dict]:
+    """Reads a weights file of any format. Nothing in it is executed, and no other file is opened.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its format, and the arrays: layer -> list of arrays, or parameter -> array.
+
+    Raises:
+        InputError: no such format or file, or it is truncated, damaged or unsafe to read.
+    """
+    kind = format_of(path)
+    return kind, dict(kind.read(Path(path)))
+
+
+Arrays = dict[str, list[np.ndarray]]
