@@ -40,8 +40,10 @@ ROOT = Path(__file__).resolve().parent
 OBJECTS = ROOT / "_build" / "objects"
 TENSORFLOW_SERIES = "2.21"  # what a build environment without TensorFlow is given; keep equal to pyproject's extras
 CUDA_ARCHITECTURES = (80, 90)  # machine code for these, PTX of the last one for whatever comes later
-COMMON_FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "-w", "-fPIC", "-pthread", "-Icsrc"]
-# Neither changes a value; both let loops with square roots and comparisons be vectorised. Contraction to fused
+COMMON_FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "-Wall", "-Wextra", "-fPIC", "-pthread", "-Icsrc"]
+# GCC 12 takes its own intrinsics of AVX-512 for uninitialized variables.
+COMMON_FLAGS += ["-Wno-maybe-uninitialized"]
+# Neither changes a value; both let loops with square roots and comparisons be vectorized. Contraction to fused
 # multiply-add is the compiler's default in GNU mode only.
 COMMON_FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 CUDA_FLAGS = ["-std=c++17", "-O3", "-DNDEBUG", "-Icsrc", "--expt-relaxed-constexpr", "-Werror", "all-warnings"]
@@ -149,7 +151,8 @@ class Builder:
 
     def objects(self, sources: list[Path], flags: list[str]) -> list[Path]:
         """Object files of `sources`, compiled in parallel."""
-        flags = [*COMMON_FLAGS, *flags, *self.extra]
+        # Who installs the package may have a compiler that warns of more than ours do.
+        flags = [*COMMON_FLAGS, *(["-Werror"] if self.in_place else []), *flags, *self.extra]
         folder = OBJECTS / hashlib.sha256(shlex.join([*self.cxx, *flags]).encode()).hexdigest()[:12]
         outputs = [folder / source.relative_to("csrc").with_suffix(".o") for source in sources]
         self.compile_all(
@@ -252,6 +255,7 @@ class Builder:
         if not (self.in_place or setting("KERASCNN_BUILD_TESTS", "0", "1") == "1"):
             return []
         flags = ["-fvisibility=hidden", "-O1", "-DKERASCNN_CUDA=1", "-DKERASCNN_CUDA_ON_CPU=1"]
+        flags += ["-Wno-unknown-pragmas"]  # nvcc's
         sources = [*glob("python/*_buffers.cc"), Path("csrc/python/cuda_on_cpu.cc")]
         objects = self.objects(glob("kernels/*.cc"), ["-fvisibility=hidden"])
         objects += self.objects(cuda_sources(), [*flags, "-xc++"]) + self.objects(glob("common/*.cc"), flags)

@@ -18,7 +18,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/kerascnn-aarch64.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 
 flags="-std=c++17 -O3 -DNDEBUG -pthread -Icsrc -fno-math-errno -fno-trapping-math -ffp-contract=fast"
-flags+=" -Wall -Wextra -Wno-parentheses -Werror"
+flags+=" -Wall -Wextra -Werror"
 say "compiling csrc/kernels/*.cc and csrc/tests/*.cc"
 for source in csrc/kernels/*.cc csrc/tests/*.cc; do
   echo "$source" "$scratch/$(basename "$source" .cc).o"

@@ -1,8 +1,8 @@
 """Runs an op library and C API programs that Bazel built: python tools/bazel_check.py _ops.so PROGRAM...
 
 The library is loaded into this process, which has no other library of kerascnn's ops, and its convolution and local
-response normalisation are compared with TensorFlow's. Models that hold them are then run by the programs, which must
-have the ops linked in, as a server has: they are given no library. All programs but the first need normalisation only.
+response normalization are compared with TensorFlow's. Models that hold them are then run by the programs, which must
+have the ops linked in, as a server has: they are given no library. All programs but the first need normalization only.
 Exit status 0 if all numbers agree. Called by tools/bazel_check.sh.
 """
 
@@ -27,8 +27,8 @@ def convolve(library, x, filters):
     return library.kerascnn_conv2d(x=x, filters=filters, strides=[2, 1], padding="SAME", dilations=[1, 1])
 
 
-def normalise(library, x):
-    """Normalisation across channels by kerascnn's op."""
+def normalize(library, x):
+    """Normalization across channels by kerascnn's op."""
     constants = [BIAS, 0.0, ALPHA, 0.0, BETA, 0.0]
     return library.kerascnn_local_response_normalization(x=x, depth_radius=2, constants=constants)
 
@@ -39,8 +39,8 @@ def stock_convolution(x, filters):
     return tf.concat([tf.nn.conv2d(part, weights, [2, 1], "SAME") for part, weights in parts], axis=-1)
 
 
-def stock_normalisation(x):
-    """The same normalisation by TensorFlow's op."""
+def stock_normalization(x):
+    """The same normalization by TensorFlow's op."""
     return tf.nn.lrn(x, depth_radius=2, bias=BIAS, alpha=ALPHA, beta=BETA)
 
 
@@ -62,7 +62,7 @@ def answer_of(program, function, x):
         return tensor_file["read_tensors"](folder / "out")["y"]
 
 
-def main(ops, program, *normalising):
+def main(ops, program, *normalizing):
     library = tf.load_op_library(ops)
     with open("/proc/self/maps") as maps:
         loaded = {line.split()[-1] for line in maps if line.rstrip().endswith("_ops.so")}
@@ -78,12 +78,12 @@ def main(ops, program, *normalising):
     filters = tf.constant(random.normal(size=(3, 3, 16 // GROUPS, 24)), tf.float32)
     y = stock_convolution(x, filters)
     same(convolve(library, x, filters), y, "conv2d in Python")
-    same(normalise(library, x), stock_normalisation(x), "local response normalisation in Python")
-    both = answer_of(program, lambda images: normalise(library, convolve(library, images, filters)), x)
-    same(both, stock_normalisation(y), f"a model with both in {Path(program).name}")
-    for path in normalising:
-        answer = answer_of(path, lambda images: normalise(library, images), x)
-        same(answer, stock_normalisation(x), f"a model with the latter in {Path(path).name}")
+    same(normalize(library, x), stock_normalization(x), "local response normalization in Python")
+    both = answer_of(program, lambda images: normalize(library, convolve(library, images, filters)), x)
+    same(both, stock_normalization(y), f"a model with both in {Path(program).name}")
+    for path in normalizing:
+        answer = answer_of(path, lambda images: normalize(library, images), x)
+        same(answer, stock_normalization(x), f"a model with the latter in {Path(path).name}")
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def deform_conv2d(n: int, size: int, channels: int) -> Op:
 
 
 def lrn(n: int, size: int, channels: int) -> Op:
-    """Local response normalisation over five channels with AlexNet's constants."""
+    """Local response normalization over five channels with AlexNet's constants."""
     from torch.nn import functional
 
     from kerascnn import _kernels
@@ -149,7 +149,7 @@ def lrn(n: int, size: int, channels: int) -> Op:
     return Op(
         f"lrn {n}x{size}x{size}x{channels}", {"x": image}, image,
         lambda arrays, y, stream: _kernels.lrn_forward(arrays["x"], out=y, stream=stream),
-        lambda arrays, dy, gradients, stream: _kernels.lrn_backward(arrays["x"], dy, out=gradients["x"], stream=stream),
+        lambda arrays, dy, gradients, stream: _kernels.lrn_gradient(arrays["x"], dy, out=gradients["x"], stream=stream),
         lambda x: functional.local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0), last=False, target="floor 1.3",
     )  # fmt: skip
 
@@ -166,7 +166,7 @@ def saf_pool2d(n: int, size: int, channels: int, rate: float = 0.2) -> Op:
         _kernels.saf_pool2d_forward_into(arrays["x"], (1, 2), out=y, state=arrays["state"], rate=rate, stream=stream)
 
     def backward(arrays, dy, gradients, stream):
-        _kernels.saf_pool2d_backward_into(arrays["state"], dy, out=gradients["x"], rate=rate, stream=stream)
+        _kernels.saf_pool2d_gradient_into(arrays["state"], dy, out=gradients["x"], rate=rate, stream=stream)
 
     return Op(
         f"saf_pool2d {n}x{size}x{size}x{channels}", {"x": (n, size, size, channels)}, y, forward, backward,

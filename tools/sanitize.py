@@ -47,7 +47,8 @@ SANITIZERS = {
     ),
     "cuda": Sanitizer((*ADDRESS, "-DKERASCNN_CUDA=1", "-DKERASCNN_CUDA_ON_CPU=1"), "libasan.so", ("-k", "test_cuda")),
 }
-FLAGS = ["-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-fPIC", "-pthread", "-Icsrc", "-w"]
+FLAGS = ["-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", "-fPIC", "-pthread", "-Icsrc"]
+FLAGS += ["-Wall", "-Wextra", "-Werror", "-Wno-maybe-uninitialized", "-Wno-uninitialized"]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-sanitize-recover=all"]
 
 
@@ -102,7 +103,7 @@ def build(folder: Path, name: str) -> Path | None:
     if cuda:
         gpu = [*imitation, *sources("python/*_buffers.cc"), *sources("common/*.cc")]
         gpu += [*sources("common/*.cu"), *sources("kernels/*_cuda.cu")]
-        gpu = add(gpu, *flags, *for_module, "-xc++")
+        gpu = add(gpu, *flags, *for_module, "-xc++", "-Wno-unknown-pragmas")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda command: subprocess.run(command, cwd=ROOT, check=True), jobs))
 
@@ -136,7 +137,7 @@ def run(name: str, arguments: list[str]) -> None:
         environment["ASAN_OPTIONS"] = "detect_leaks=0:allocator_may_return_null=1:abort_on_error=0"
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
         environment["TSAN_OPTIONS"] = "halt_on_error=1:exitcode=66"
-        # Address space layout randomisation leaves too little room for ThreadSanitizer's shadow on newer kernels.
+        # Address space layout randomization leaves too little room for ThreadSanitizer's shadow on newer kernels.
         fixed = ["setarch", platform.machine(), "-R"] if name == "thread" and shutil.which("setarch") else []
         for level in ("avx512", "avx2", "baseline")[: 3 if name == "address" else 1] if program else ():
             levels = {**environment, "KERASCNN_CPU_LEVEL": level}

@@ -38,7 +38,7 @@ void Check(const TF_Status* status, Exit code, const std::string& what) {
   if (TF_GetCode(status) != TF_OK) Fail(code, what + ": " + TF_Message(status));
 }
 
-// Bytes with a position; reading past the end is an error with a name, never undefined behaviour.
+// Bytes with a position; reading past the end is an error with a name, never undefined behavior.
 class Reader {
  public:
   Reader(const char* data, size_t size, Exit code, std::string what)

@@ -18,7 +18,7 @@ namespace kerascnn {
 
 constexpr int kGemmThreads = 256, kGemmRows = 128, kGemmColumns = 64;
 
-// Where a matrix lies: lines of neighbouring elements. A line runs along the depth, or along the rows (of A) or columns
+// Where a matrix lies: lines of neighboring elements. A line runs along the depth, or along the rows (of A) or columns
 // (of B).
 struct GemmMatrix {
   int64_t line;     // elements from one line to the next

@@ -67,7 +67,7 @@ inline int64_t BlocksFor(int64_t n, int64_t per_block) { return (n + per_block -
 #ifdef KERASCNN_CUDA_ON_CPU
 
 template <typename... Parameters, typename... Arguments>
-std::string Launch(void (*kernel)(Parameters...), const Grid& grid, void* stream, Arguments... arguments) {
+std::string Launch(void (*kernel)(Parameters...), const Grid& grid, void* /*stream*/, Arguments... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments), "one argument per parameter of the kernel");
   if (grid.blocks <= 0) return "";
   const auto body = [&] { kernel(static_cast<Parameters>(arguments)...); };

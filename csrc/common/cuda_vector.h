@@ -91,7 +91,7 @@ __device__ inline void AtomicAddVector(R* to, const R* values) {
   }
 }
 
-// The sum over groups of `width` neighbouring lanes (a power of two), in every lane of the group. All lanes take part.
+// The sum over groups of `width` neighboring lanes (a power of two), in every lane of the group. All lanes take part.
 template <typename R>
 __device__ inline R WarpSum(R value, int width = kWarp) {
   for (int distance = width / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(kAllLanes, value, distance);

@@ -1,7 +1,7 @@
 // Includes KERASCNN_SIMD_FILE once per instruction set; see simd.h. No include guard: each kernel includes it anew.
 //
 // Inside the file: KERASCNN_SIMD_NAMESPACE is baseline, avx2 or avx512; KERASCNN_SIMD_BYTES is the width of a vector
-// register (16, 32, 64). Loops written plainly are vectorised; so are GCC vector types of KERASCNN_SIMD_BYTES.
+// register (16, 32, 64). Loops written plainly are vectorized; so are GCC vector types of KERASCNN_SIMD_BYTES.
 
 #define KERASCNN_SIMD_NAMESPACE baseline
 #define KERASCNN_SIMD_BYTES 16

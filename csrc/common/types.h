@@ -47,7 +47,7 @@ KERASCNN_INLINE float ToCompute(float x) { return x; }
 KERASCNN_INLINE double ToCompute(double x) { return x; }
 KERASCNN_INLINE float ToCompute(bfloat16 x) { return BitCast<float>(static_cast<uint32_t>(x.bits) << 16); }
 // The exponent is rebiased by integers. A subnormal half gets a leading one that is then subtracted, so that no step
-// meets a subnormal float: TensorFlow's threads flush those to zero. No branch, so that loops over it vectorise.
+// meets a subnormal float: TensorFlow's threads flush those to zero. No branch, so that loops over it vectorize.
 KERASCNN_INLINE float ToCompute(half x) {
 #ifdef __CUDA_ARCH__
   float value;

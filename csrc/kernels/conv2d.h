@@ -38,10 +38,14 @@ std::string Conv2DCheckWindow(const Conv2D& conv);
 // What is wrong, with the rule and what was received; "" when the kernels below can run. Safe on any numbers.
 std::string Conv2DCheck(const Conv2D& conv);
 
+// What is wrong where images that have pixels are smaller than the dilated filters; else "". The kernels below give
+// such images an empty result. Call it after Conv2DCheck().
+std::string Conv2DCheckFit(const Conv2D& conv);
+
 enum class Conv2DKind { kForward, kInputGradient, kFilterGradient };
 
 // Bytes of working memory, 64-byte aligned, that a call with elements of `element_bytes` needs on `threads` threads; -1
-// where they cannot be counted. Contents need no initialising.
+// where they cannot be counted. Contents need no initializing.
 int64_t Conv2DScratchBytes(const Conv2D& conv, Conv2DKind kind, int element_bytes, int threads);
 
 // x, w -> y; w, dy -> dx; x, dy -> dw. T: float, double, bfloat16, half. Conv2DCheck() must have returned "". Sums of

@@ -2,9 +2,9 @@
 // conv2d_filter_cuda.cu.
 //
 // Both are a gather: each target pixel sums over taps and over the source channels of its group, forward from x to y,
-// backward from dy to dx, for which the filters' channels in and out are swapped first, so that weights are read as
-// forward. A thread owns a few neighbouring pixels of a row and a vector of channels of one group, finds
-// its sources' coordinates once per tap, and keeps all sums in registers; neighbouring threads own neighbouring
+// gradient from dy to dx, for which the filters' channels in and out are swapped first, so that weights are read as
+// forward. A thread owns a few neighboring pixels of a row and a vector of channels of one group, finds
+// its sources' coordinates once per tap, and keeps all sums in registers; neighboring threads own neighboring
 // channels, so that every load and store is of whole lines and what pixels share comes from the first-level cache.
 #include "common/cuda_launch.h"
 #include "common/cuda_vector.h"

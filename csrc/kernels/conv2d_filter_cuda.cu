@@ -1,8 +1,8 @@
 // conv2d on a CUDA device: the gradient of the filters, by a reduction in two stages without atomics.
 //
-// A unit is a vector of input channels times a vector of output channels of one group, for up to kTaps neighbouring
+// A unit is a vector of input channels times a vector of output channels of one group, for up to kTaps neighboring
 // taps of a filter row; its sums stay in the registers of one thread while it walks over output pixels. A warp holds 32
-// units that read neighbouring channels, the warps of a block walk over different pixels and add up in shared memory,
+// units that read neighboring channels, the warps of a block walk over different pixels and add up in shared memory,
 // and each block writes one partial sum (of kPieceBytes in all, unless one part is more); a second kernel adds the
 // partial sums in their order. How pixels are cut depends on the shape alone.
 #include "common/cuda_launch.h"

@@ -73,6 +73,13 @@ std::string Conv2DCheck(const Conv2D& c) {
   return "";
 }
 
+std::string Conv2DCheckFit(const Conv2D& c) {
+  if ((c.height == 0 || c.output_height() > 0) && (c.width == 0 || c.output_width() > 0)) return "";
+  return Say("The dilated filters must fit into the padded images.",
+             {c.height + c.pad_y.before + c.pad_y.after, c.width + c.pad_x.before + c.pad_x.after,
+              EffectiveWindow(c.kernel_height, c.dilation_y), EffectiveWindow(c.kernel_width, c.dilation_x)});
+}
+
 ConvAxis ConvAxis::Make(int64_t x_size, int64_t y_size, int64_t kernel, int64_t stride, int64_t dilation,
                         int64_t before, bool gradient) {
   ConvAxis a;

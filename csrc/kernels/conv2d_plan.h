@@ -52,7 +52,7 @@ struct ConvPlan {
   int64_t source_channels, target_channels, source_group, target_group;
   int64_t lanes;                        // elements of a vector register
   bool narrow;                          // group <= lanes: a block holds several whole groups
-  int64_t fold;                         // narrow: partial sums of a target that lie in neighbouring lanes; 1: exchange
+  int64_t fold;                         // narrow: partial sums of a target that lie in neighboring lanes; 1: exchange
   int64_t block, blocks, group_blocks;  // target channels of a block, blocks in all and in a group
   int64_t steps;                        // sources summed per tap: the group when narrow, else source_group
   int64_t chunk, chunks;                // blocks in a task, chunks in all

@@ -36,7 +36,7 @@ struct DeformConv2D {
 std::string DeformConv2DCheck(const DeformConv2D& deform);
 
 // Bytes of working memory, 64-byte aligned, that a call with elements of `element_bytes` needs on `threads` threads; -1
-// where they cannot be counted. Contents need no initialising. Columns are made for a few pixels at a time, whatever
+// where they cannot be counted. Contents need no initializing. Columns are made for a few pixels at a time, whatever
 // the batch and the images: beside copies of the filters in the computing type (one, or two for the gradient) it stays
 // below 64 MiB with 32 threads, unless the columns of a single pixel fill that.
 int64_t DeformConv2DScratchBytes(const DeformConv2D& deform, bool gradient, int element_bytes, int threads);

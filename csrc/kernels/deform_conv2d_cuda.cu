@@ -97,7 +97,8 @@ template <typename T>
 __device__ int Stage(const Sampling& s, int64_t first, int64_t count, int64_t first_pixel, const T* offset,
                      const T* mask, Sample<Compute<T>>* samples) {
   const int here = static_cast<int>(min(count, int64_t{kSamples}));
-  if (threadIdx.x < here) samples[threadIdx.x] = Find(s, first + threadIdx.x, first_pixel, offset, mask);
+  if (static_cast<int>(threadIdx.x) < here)
+    samples[threadIdx.x] = Find(s, first + threadIdx.x, first_pixel, offset, mask);
   return here;
 }
 
@@ -133,7 +134,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// The gradients of the samples from those of their columns: `width` neighbouring lanes, a power of two, sum over the
+// The gradients of the samples from those of their columns: `width` neighboring lanes, a power of two, sum over the
 // channels of one.
 template <typename T, int kSize>
 __global__ void __launch_bounds__(kThreads, 4)

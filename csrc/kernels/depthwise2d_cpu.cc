@@ -18,7 +18,7 @@ constexpr int64_t kTasks = 32;             // enough for threads to share evenly
 
 // Targets q < count of an axis lie at target_first + q * target_step. Tap j < taps of the q-th is the source at
 // source_first + u * source_step for u = q * stride + j, which is in the image where low <= u < high; its weight is tap
-// filter_first + j * filter_step. So neighbouring targets share sources, whatever stride and dilation are.
+// filter_first + j * filter_step. So neighboring targets share sources, whatever stride and dilation are.
 struct DepthwiseRun {
   int64_t count, target_first, target_step, source_first, source_step, stride, low, high, taps, filter_first,
       filter_step;
@@ -70,7 +70,7 @@ struct DepthwiseStrip {
   int64_t first, step;                         // to unit 0 of the columns (DepthwiseRun), and between units
   int64_t low, high, taps, stride, count;      // as in DepthwiseRun
   Target* target;                              // of the first target
-  int64_t target_line, target_step, rows;      // between target rows and neighbouring targets; target rows
+  int64_t target_line, target_step, rows;      // between target rows and neighboring targets; target rows
   Weight* weights;                             // [vector][tap][lane], of the first vector and tap
   int64_t weight_row, weight_tap, weight_vector;
   int64_t channels;  // from `source` and `target` on

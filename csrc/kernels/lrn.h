@@ -22,7 +22,7 @@ struct LrnParams {
 };
 
 // What is wrong with the parameters and the rank of x, in words; empty if nothing. An unknown rank is -1.
-inline std::string CheckLrn(const LrnParams& params, int64_t rank) {
+inline std::string LrnCheck(const LrnParams& params, int64_t rank) {
   if (rank >= 0 && rank < 2) return "x must have at least 2 dimensions. Received: " + std::to_string(rank);
   if (params.depth_radius < 0) {
     return "depth_radius must be at least 0. Received: " + std::to_string(params.depth_radius);
@@ -47,7 +47,7 @@ void LrnForward(const LrnParams& params, int64_t rows, int64_t channels, const T
 
 // x, dy: inputs, dx: output, all [rows, channels], distinct memory.
 template <typename T>
-void LrnBackward(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* dx,
+void LrnGradient(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* dx,
                  const ParallelFor& parallel);
 
 }  // namespace kerascnn

@@ -1,4 +1,4 @@
-// Local response normalisation on the CPU: work is cut into pieces of rows, each piece goes through lrn_simd.inc.
+// Local response normalization on the CPU: work is cut into pieces of rows, each piece goes through lrn_simd.inc.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -120,7 +120,7 @@ void WideForward(const LrnParams& params, const LrnPlan& plan, const T* x, T* y,
 // Three windows move together: one over each channel, one `radius` ahead where terms of the second sum enter, one
 // behind where they leave.
 template <typename T>
-void WideBackward(const LrnParams& params, const LrnPlan& plan, const T* x, const T* dy, T* dx, int64_t begin,
+void WideGradient(const LrnParams& params, const LrnPlan& plan, const T* x, const T* dy, T* dx, int64_t begin,
                   int64_t end) {
   using Sum = typename Sliding<T>::Sum;
   const int64_t channels = plan.channels, radius = plan.radius;
@@ -175,23 +175,23 @@ void LrnForward(const LrnParams& params, int64_t rows, int64_t channels, const T
 }
 
 template <typename T>
-void LrnBackward(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* dx,
+void LrnGradient(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* dx,
                  const ParallelFor& parallel) {
   if (rows == 0 || channels == 0) return;
   const LrnPlan plan = MakePlan(params, rows, channels);
   const bool wide = plan.radius > kMaxStagedRadius;
   parallel.Run(rows * plan.blocks, plan.channels / plan.blocks * (wide ? 200 : 4), [&](int64_t begin, int64_t end) {
     if (wide) {
-      WideBackward(params, plan, x, dy, dx, begin, end);
+      WideGradient(params, plan, x, dy, dx, begin, end);
     } else {
-      KERASCNN_SIMD_CALL(LrnBackwardPieces(params, plan, x, dy, dx, begin, end));
+      KERASCNN_SIMD_CALL(LrnGradientPieces(params, plan, x, dy, dx, begin, end));
     }
   });
 }
 
 #define KERASCNN_INSTANTIATE(T)                                                                      \
   template void LrnForward<T>(const LrnParams&, int64_t, int64_t, const T*, T*, const ParallelFor&); \
-  template void LrnBackward<T>(const LrnParams&, int64_t, int64_t, const T*, const T*, T*, const ParallelFor&)
+  template void LrnGradient<T>(const LrnParams&, int64_t, int64_t, const T*, const T*, T*, const ParallelFor&)
 KERASCNN_INSTANTIATE(float);
 KERASCNN_INSTANTIATE(double);
 KERASCNN_INSTANTIATE(bfloat16);

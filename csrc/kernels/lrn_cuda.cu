@@ -1,8 +1,8 @@
-// Local response normalisation on a CUDA device: one pass over memory each way.
+// Local response normalization on a CUDA device: one pass over memory each way.
 //
-// * LrnVectors, for the usual radii: every lane holds 16 bytes of a row and gets its neighbours' squares by shuffles.
+// * LrnVectors, for the usual radii: every lane holds 16 bytes of a row and gets its neighbors' squares by shuffles.
 // The
-//   first and last lanes of a warp are there for their neighbours only; the next warp loads them again, from the cache.
+//   first and last lanes of a warp are there for their neighbors only; the next warp loads them again, from the cache.
 // * LrnTile, for other radii and for rows that are no whole vectors: the same through shared memory.
 // * LrnWide..., for windows that do not fit there: sums over the cached row; the gradient's terms take a pass of their
 // own.
@@ -100,15 +100,15 @@ __device__ void WindowSums(const R* values, int place, int row_vectors, R* sums)
   }
 }
 
-// `vectors` of 16 bytes in all, row_vectors in a row. A warp works on kChunks neighbouring pieces, each of which gives
+// `vectors` of 16 bytes in all, row_vectors in a row. A warp works on kChunks neighboring pieces, each of which gives
 // the results of the lanes between its outer kHalo.
-template <typename T, int kRadius, bool kBackward>
+template <typename T, int kRadius, bool kGradient>
 __global__ void __launch_bounds__(kThreads)
     LrnVectors(Constants<Compute<T>> constants, int64_t vectors, int row_vectors, const T* __restrict__ x,
                const T* __restrict__ dy, T* __restrict__ result) {
   using R = Compute<T>;
   constexpr int kSize = kVectorSize<T>, kReach = (kRadius + kSize - 1) / kSize;
-  constexpr int kHalo = kBackward ? 2 * kReach : kReach, kUseful = kWarp - 2 * kHalo, kChunks = kBackward ? 2 : 4;
+  constexpr int kHalo = kGradient ? 2 * kReach : kReach, kUseful = kWarp - 2 * kHalo, kChunks = kGradient ? 2 : 4;
   const int lane = threadIdx.x % kWarp;
   const int64_t step = GlobalThreads() / kWarp * kChunks * kUseful;
   for (int64_t first = GlobalThread() / kWarp * kChunks * kUseful; first < vectors; first += step) {
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kThreads)
       xs[chunk] = dys[chunk] = Vector<T>{};
       if (at >= 0 && at < vectors) {
         xs[chunk] = LoadVector<kSize>(x + at * kSize);
-        if (kBackward) dys[chunk] = LoadVector<kSize>(dy + at * kSize);
+        if (kGradient) dys[chunk] = LoadVector<kSize>(dy + at * kSize);
       }
     }
 #pragma unroll
@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(kThreads)
       for (int k = 0; k < kSize; ++k) scale[k] = constants.bias + constants.alpha * scale[k];
       Powers<kSize>(constants, scale, power);
       Vector<T> out;
-      if (kBackward) {
+      if (kGradient) {
 #pragma unroll
         for (int k = 0; k < kSize; ++k) {
           power[k] *= ToCompute(dys[chunk].at[k]);
@@ -178,12 +178,12 @@ struct TileRow {
   }
 };
 
-template <typename T, bool kBackward>
+template <typename T, bool kGradient>
 __global__ void __launch_bounds__(kThreads)
     LrnTile(Constants<Compute<T>> constants, int64_t elements, unsigned channels, int radius, const T* __restrict__ x,
             const T* __restrict__ dy, T* __restrict__ result) {
   using R = Compute<T>;
-  const int reach = kBackward ? 2 * radius : radius, thread = static_cast<int>(threadIdx.x);
+  const int reach = kGradient ? 2 * radius : radius, thread = static_cast<int>(threadIdx.x);
   KERASCNN_SHARED(R, shared);
   R* const xs = shared + reach;                           // elements [-reach, kTile + reach)
   R* const direct = shared + kTile + 2 * reach + radius;  // dy scale^-beta of [-radius, kTile + radius)
@@ -195,7 +195,7 @@ __global__ void __launch_bounds__(kThreads)
       if (row.Has(i)) xs[i] = ToCompute(x[first + i]);
     }
     __syncthreads();
-    if (kBackward) {
+    if (kGradient) {
       for (int i = thread - radius; i < kTile + radius; i += kThreads) {
         if (!row.Has(i)) continue;
         const R scale = constants.bias + constants.alpha * row.template Sum<R>(i, square);
@@ -207,7 +207,7 @@ __global__ void __launch_bounds__(kThreads)
       __syncthreads();
     }
     for (int i = thread; i < kTile && row.Has(i); i += kThreads) {
-      if (kBackward) {
+      if (kGradient) {
         const R sum = row.template Sum<R>(i, [&](int j) { return terms[j]; });
         result[first + i] = FromCompute<T>(direct[i] - constants.slope * xs[i] * sum);
       } else {
@@ -259,7 +259,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    LrnWideBackward(Constants<Compute<T>> constants, int64_t elements, int64_t channels, int64_t radius,
+    LrnWideGradient(Constants<Compute<T>> constants, int64_t elements, int64_t channels, int64_t radius,
                     const T* __restrict__ x, const Compute<T>* __restrict__ terms, T* __restrict__ dx) {
   using R = Compute<T>;
   for (int64_t i = GlobalThread(); i < elements; i += GlobalThreads()) {
@@ -270,30 +270,30 @@ __global__ void __launch_bounds__(kThreads)
 
 bool IsWide(int64_t channels, int64_t radius) { return radius > kMaxStagedRadius || channels > kMaxChannels; }
 
-template <typename T, int kRadius, bool kBackward>
+template <typename T, int kRadius, bool kGradient>
 std::string LaunchVectors(const LrnParams& params, int64_t vectors, int64_t row_vectors, const T* x, const T* dy,
                           T* result, void* stream) {
   constexpr int kReach = (kRadius + kVectorSize<T> - 1) / kVectorSize<T>;
-  constexpr int64_t kPerWarp = kBackward ? 2 * (kWarp - 4 * kReach) : 4 * (kWarp - 2 * kReach);
+  constexpr int64_t kPerWarp = kGradient ? 2 * (kWarp - 4 * kReach) : 4 * (kWarp - 2 * kReach);
   const Grid grid{BlocksFor(vectors, kPerWarp * (kThreads / kWarp)), kThreads};
-  return Launch(LrnVectors<T, kRadius, kBackward>, grid, stream, Constants<Compute<T>>(params), vectors,
+  return Launch(LrnVectors<T, kRadius, kGradient>, grid, stream, Constants<Compute<T>>(params), vectors,
                 static_cast<int>(row_vectors), x, dy, result);
 }
 
-template <typename T, bool kBackward>
+template <typename T, bool kGradient>
 std::string LaunchStaged(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* result,
                          void* stream) {
   using R = Compute<T>;
   const int64_t elements = rows * channels, radius = std::min(params.depth_radius, channels - 1);
   constexpr int64_t kSize = kVectorSize<T>;
-  if (channels % kSize == 0 && IsAligned(x, 16) && IsAligned(result, 16) && (!kBackward || IsAligned(dy, 16))) {
+  if (channels % kSize == 0 && IsAligned(x, 16) && IsAligned(result, 16) && (!kGradient || IsAligned(dy, 16))) {
     const int64_t vectors = elements / kSize, row_vectors = channels / kSize;
-    if (radius == 2) return LaunchVectors<T, 2, kBackward>(params, vectors, row_vectors, x, dy, result, stream);
-    if (radius == 5) return LaunchVectors<T, 5, kBackward>(params, vectors, row_vectors, x, dy, result, stream);
+    if (radius == 2) return LaunchVectors<T, 2, kGradient>(params, vectors, row_vectors, x, dy, result, stream);
+    if (radius == 5) return LaunchVectors<T, 5, kGradient>(params, vectors, row_vectors, x, dy, result, stream);
   }
-  const int64_t staged = kBackward ? 3 * kTile + 8 * radius : kTile + 2 * radius;
+  const int64_t staged = kGradient ? 3 * kTile + 8 * radius : kTile + 2 * radius;
   const Grid grid{BlocksFor(elements, kTile), kThreads, staged * static_cast<int64_t>(sizeof(R))};
-  return Launch(LrnTile<T, kBackward>, grid, stream, Constants<R>(params), elements, static_cast<unsigned>(channels),
+  return Launch(LrnTile<T, kGradient>, grid, stream, Constants<R>(params), elements, static_cast<unsigned>(channels),
                 static_cast<int>(radius), x, dy, result);
 }
 
@@ -311,13 +311,13 @@ std::string LrnForwardCuda(const LrnParams& params, int64_t rows, int64_t channe
                 elements, channels, radius, x, static_cast<const T*>(nullptr), y, static_cast<R*>(nullptr));
 }
 
-int64_t LrnBackwardCudaScratchBytes(const LrnParams& params, int64_t rows, int64_t channels, int element_bytes) {
+int64_t LrnGradientCudaScratchBytes(const LrnParams& params, int64_t rows, int64_t channels, int element_bytes) {
   if (!IsWide(channels, std::min(params.depth_radius, channels - 1))) return 0;
   return 2 * rows * channels * (element_bytes == 8 ? 8 : 4);
 }
 
 template <typename T>
-std::string LrnBackwardCuda(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* dx,
+std::string LrnGradientCuda(const LrnParams& params, int64_t rows, int64_t channels, const T* x, const T* dy, T* dx,
                             void* scratch, void* stream) {
   if (rows == 0 || channels == 0) return "";
   const int64_t radius = std::min(params.depth_radius, channels - 1), elements = rows * channels;
@@ -329,12 +329,12 @@ std::string LrnBackwardCuda(const LrnParams& params, int64_t rows, int64_t chann
   const std::string wrong = Launch(LrnWideForward<T, true>, grid, stream, constants, elements, channels, radius, x, dy,
                                    static_cast<T*>(nullptr), terms);
   if (!wrong.empty()) return wrong;
-  return Launch(LrnWideBackward<T>, grid, stream, constants, elements, channels, radius, x, terms, dx);
+  return Launch(LrnWideGradient<T>, grid, stream, constants, elements, channels, radius, x, terms, dx);
 }
 
 #define KERASCNN_INSTANTIATE(T)                                                                    \
   template std::string LrnForwardCuda<T>(const LrnParams&, int64_t, int64_t, const T*, T*, void*); \
-  template std::string LrnBackwardCuda<T>(const LrnParams&, int64_t, int64_t, const T*, const T*, T*, void*, void*)
+  template std::string LrnGradientCuda<T>(const LrnParams&, int64_t, int64_t, const T*, const T*, T*, void*, void*)
 KERASCNN_INSTANTIATE(float);
 KERASCNN_INSTANTIATE(double);
 KERASCNN_INSTANTIATE(bfloat16);

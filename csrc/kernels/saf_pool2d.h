@@ -69,7 +69,7 @@ void SafPool2DForward(const SafPool2D& pool, SafKey key, const T* x, T* y, uint8
 // state, dy -> dx. The sum over the outputs of a pixel is formed in their order, in Compute<T>, and multiplied by
 // scale() at its end. A state that points at no pixel of its window contributes nothing. Bits as above.
 template <typename T>
-void SafPool2DBackward(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, const ParallelFor& parallel);
+void SafPool2DGradient(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, const ParallelFor& parallel);
 
 }  // namespace kerascnn
 

@@ -74,24 +74,24 @@ void SafPool2DForward(const SafPool2D& pool, SafKey key, const T* x, T* y, uint8
 }
 
 template <typename T>
-void SafPool2DBackward(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, const ParallelFor& parallel) {
+void SafPool2DGradient(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, const ParallelFor& parallel) {
   if (pool.x_elements() == 0) return;
   const int64_t row = pool.width * pool.channels;
   if (pool.window_y <= pool.stride_y && pool.window_x <= pool.stride_x) {
     parallel.Run(
         pool.batch * pool.output_height(), row * std::min(pool.stride_y, pool.height) / 2 + 1,
-        [&](int64_t begin, int64_t end) { KERASCNN_SIMD_CALL(SafBackwardBands(pool, state, dy, dx, begin, end)); });
+        [&](int64_t begin, int64_t end) { KERASCNN_SIMD_CALL(SafGradientBands(pool, state, dy, dx, begin, end)); });
     return;
   }
   const int64_t seen = (pool.window_y / pool.stride_y + 1) * (pool.window_x / pool.stride_x + 1);
   parallel.Run(pool.batch * pool.height, row * seen / 2 + 1, [&](int64_t begin, int64_t end) {
-    KERASCNN_SIMD_CALL(SafBackwardRows(pool, state, dy, dx, begin, end));
+    KERASCNN_SIMD_CALL(SafGradientRows(pool, state, dy, dx, begin, end));
   });
 }
 
 #define KERASCNN_INSTANTIATE(T)                                                                            \
   template void SafPool2DForward<T>(const SafPool2D&, SafKey, const T*, T*, uint8_t*, const ParallelFor&); \
-  template void SafPool2DBackward<T>(const SafPool2D&, const uint8_t*, const T*, T*, const ParallelFor&)
+  template void SafPool2DGradient<T>(const SafPool2D&, const uint8_t*, const T*, T*, const ParallelFor&)
 KERASCNN_INSTANTIATE(float);
 KERASCNN_INSTANTIATE(double);
 KERASCNN_INSTANTIATE(bfloat16);

@@ -1,9 +1,9 @@
 // SAF-pooling on a CUDA device: one pass over memory each way.
 //
 // A thread has 16 bytes of channels, or one channel where those are no whole vectors. Forward it owns outputs: it makes
-// their random words itself, four to a block of Philox, while the pixels travel. Backward it owns the pixels of a cell
-// of stride x stride where windows do not overlap, so that state and dy are read once; else it owns pixels and adds up
-// the outputs that see them.
+// their random words itself, four to a block of Philox, while the pixels travel. In the gradient it owns the pixels of
+// a cell of stride x stride where windows do not overlap, so that state and dy are read once; else it owns pixels and
+// adds up the outputs that see them.
 #include "common/cuda_launch.h"
 #include "common/cuda_vector.h"
 #include "kernels/saf_pool2d_body.h"
@@ -236,7 +236,7 @@ std::string LaunchForward(const SafPool2D& pool, SafKey key, const T* x, T* y, u
 }
 
 template <typename T, int kSize>
-std::string LaunchBackward(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, void* stream) {
+std::string LaunchGradient(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, void* stream) {
   if (pool.window_y <= pool.stride_y && pool.window_x <= pool.stride_x && pool.stride_y <= kMaxCell &&
       pool.stride_y * pool.stride_x <= kMaxCell) {
     const Task<T> task(pool, BlocksFor(pool.height + pool.pad_y.before, pool.stride_y),
@@ -264,15 +264,15 @@ std::string SafPool2DForwardCuda(const SafPool2D& pool, SafKey key, const T* x, 
 }
 
 template <typename T>
-std::string SafPool2DBackwardCuda(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, void* stream) {
+std::string SafPool2DGradientCuda(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, void* stream) {
   if (pool.x_elements() == 0) return "";
-  if (InVectors(pool, dx, dy, state)) return LaunchBackward<T, kVectorSize<T>>(pool, state, dy, dx, stream);
-  return LaunchBackward<T, 1>(pool, state, dy, dx, stream);
+  if (InVectors(pool, dx, dy, state)) return LaunchGradient<T, kVectorSize<T>>(pool, state, dy, dx, stream);
+  return LaunchGradient<T, 1>(pool, state, dy, dx, stream);
 }
 
 #define KERASCNN_INSTANTIATE(T)                                                                          \
   template std::string SafPool2DForwardCuda<T>(const SafPool2D&, SafKey, const T*, T*, uint8_t*, void*); \
-  template std::string SafPool2DBackwardCuda<T>(const SafPool2D&, const uint8_t*, const T*, T*, void*)
+  template std::string SafPool2DGradientCuda<T>(const SafPool2D&, const uint8_t*, const T*, T*, void*)
 KERASCNN_INSTANTIATE(float);
 KERASCNN_INSTANTIATE(double);
 KERASCNN_INSTANTIATE(bfloat16);

@@ -14,7 +14,7 @@ template <typename T>
 std::string SafPool2DForwardCuda(const SafPool2D& pool, SafKey key, const T* x, T* y, uint8_t* state, void* stream);
 
 template <typename T>
-std::string SafPool2DBackwardCuda(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, void* stream);
+std::string SafPool2DGradientCuda(const SafPool2D& pool, const uint8_t* state, const T* dy, T* dx, void* stream);
 
 }  // namespace kerascnn
 

@@ -64,7 +64,7 @@ std::string OnDevice(const Conv2D& conv, Conv2DKind kind, const Buffer& first, c
 #endif
 
 void Run(const Conv2D& conv, Conv2DKind kind, const Buffer& first, const Buffer& second, const Buffer& out, int threads,
-         uint64_t stream) {
+         [[maybe_unused]] uint64_t stream) {
   const py::gil_scoped_release release;
   Dispatch(first.type, [&](auto zero) {
     using T = decltype(zero);

@@ -77,7 +77,7 @@ PYBIND11_MODULE(_cuda_on_cpu, module) {
              "Cuts every grid to so many blocks, so that small arrays reach the loops over blocks; 0: no limit.");
   module.def("probe", &kerascnn::Probe, pybind11::arg("name"), "What Launch() says of a kernel that is wrong so.");
   module.def("right_probe", &kerascnn::RightProbe, pybind11::arg("blocks"), pybind11::arg("threads"),
-             "(what went wrong, sum of 1 to threads * blocks taken threads times, a neighbour's number, votes).");
+             "(what went wrong, sum of 1 to threads * blocks taken threads times, a neighbor's number, votes).");
   kerascnn::BindConv2DBuffers(module);
   kerascnn::BindDeformConv2DBuffers(module);
   kerascnn::BindLrnBuffers(module);

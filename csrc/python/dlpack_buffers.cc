@@ -85,7 +85,7 @@ Buffer FromCapsule(const py::object& object, const char* name, uint64_t stream) 
   return buffer;
 }
 
-Buffer FromInterface(const py::object& object, const char* name, uint64_t stream) {
+Buffer FromInterface(const py::object& object, const char* name, [[maybe_unused]] uint64_t stream) {
   const py::dict description = object.attr("__cuda_array_interface__");
   const std::string format = description["typestr"].cast<std::string>();
   Buffer buffer;

@@ -1,4 +1,4 @@
-// Local response normalisation on NumPy arrays.
+// Local response normalization on NumPy arrays.
 #include "kernels/lrn.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 
 LrnParams Checked(int64_t depth_radius, double bias, double alpha, double beta, int64_t rank) {
   const LrnParams params{depth_radius, bias, alpha, beta};
-  ThrowIfWrong(CheckLrn(params, rank));
+  ThrowIfWrong(LrnCheck(params, rank));
   return params;
 }
 
@@ -30,7 +30,7 @@ Array<T> Forward(const Array<T>& x, int64_t depth_radius, double bias, double al
 }
 
 template <typename T>
-Array<T> Backward(const Array<T>& x, const Array<T>& dy, int64_t depth_radius, double bias, double alpha, double beta,
+Array<T> Gradient(const Array<T>& x, const Array<T>& dy, int64_t depth_radius, double bias, double alpha, double beta,
                   int threads) {
   const LrnParams params = Checked(depth_radius, bias, alpha, beta, x.ndim());
   if (x.ndim() != dy.ndim() || !std::equal(x.shape(), x.shape() + x.ndim(), dy.shape())) {
@@ -42,7 +42,7 @@ Array<T> Backward(const Array<T>& x, const Array<T>& dy, int64_t depth_radius, d
   T* to = MutableDataOf<T>(dx);
   const int64_t rows = channels ? x.size() / channels : 0;
   py::gil_scoped_release release;
-  LrnBackward(params, rows, channels, from, gradient, to, ThreadsFor(threads));
+  LrnGradient(params, rows, channels, from, gradient, to, ThreadsFor(threads));
   return dx;
 }
 
@@ -52,7 +52,7 @@ void Define(py::module_& module, const std::string& suffix) {
   module.def(("lrn_forward" + suffix).c_str(), &Forward<T>, arg("x").noconvert(), arg("depth_radius") = 2,
              arg("bias") = 2.0, arg("alpha") = 1e-4, arg("beta") = 0.75, arg("n_threads") = 1,
              "x of any rank from 2, channels last, C order -> y of the same shape and type.");
-  module.def(("lrn_backward" + suffix).c_str(), &Backward<T>, arg("x").noconvert(), arg("dy").noconvert(),
+  module.def(("lrn_gradient" + suffix).c_str(), &Gradient<T>, arg("x").noconvert(), arg("dy").noconvert(),
              arg("depth_radius") = 2, arg("bias") = 2.0, arg("alpha") = 1e-4, arg("beta") = 0.75, arg("n_threads") = 1,
              "x, dy of one shape -> dx, the gradient with respect to x.");
 }

@@ -41,7 +41,7 @@ py::tuple Forward(const Array<T>& x, std::array<uint32_t, 2> key, Pair window, P
 }
 
 template <typename T>
-Array<T> Backward(Four x_shape, const Array<uint8_t>& state, const Array<T>& dy, Pair window, Pair strides,
+Array<T> Gradient(Four x_shape, const Array<uint8_t>& state, const Array<T>& dy, Pair window, Pair strides,
                   Four padding, double rate, int threads) {
   const SafPool2D pool = Checked(x_shape, window, strides, padding, rate, false);
   if (ShapeOf(state, "state") != OutputOf(pool) || ShapeOf(dy, "dy") != OutputOf(pool)) {
@@ -52,7 +52,7 @@ Array<T> Backward(Four x_shape, const Array<uint8_t>& state, const Array<T>& dy,
   T* to = MutableDataOf<T>(dx);
   const uint8_t* bytes = state.data();
   py::gil_scoped_release release;
-  SafPool2DBackward(pool, bytes, from, to, ThreadsFor(threads));
+  SafPool2DGradient(pool, bytes, from, to, ThreadsFor(threads));
   return dx;
 }
 
@@ -71,7 +71,7 @@ void Define(py::module_& module, const std::string& suffix) {
              arg("window") = two, arg("strides") = two, arg("padding") = none, arg("rate") = 0.2,
              arg("per_channel") = false, arg("n_threads") = 1,
              "x [N, H, W, C], key of two 32-bit numbers, padding (top, bottom, left, right) -> (y, state).");
-  module.def(("saf_pool2d_backward" + suffix).c_str(), &Backward<T>, arg("x_shape"), arg("state").noconvert(),
+  module.def(("saf_pool2d_gradient" + suffix).c_str(), &Gradient<T>, arg("x_shape"), arg("state").noconvert(),
              arg("dy").noconvert(), arg("window") = two, arg("strides") = two, arg("padding") = none, arg("rate") = 0.2,
              arg("n_threads") = 1, "state, dy -> dx, the gradient with respect to x.");
 }

@@ -47,7 +47,7 @@ void ForwardBuffers(const py::object& x, const std::array<uint32_t, 2>& key, con
   });
 }
 
-void BackwardBuffers(const py::object& state, const py::object& dy, const py::object& out, Pair window, Pair strides,
+void GradientBuffers(const py::object& state, const py::object& dy, const py::object& out, Pair window, Pair strides,
                      Four padding, double rate, int threads, uint64_t stream) {
   const Buffer gradient = InputBuffer(dy, "dy", stream), to = InputBuffer(out, "out", stream);
   CheckAlike(gradient, to, "out");
@@ -61,10 +61,10 @@ void BackwardBuffers(const py::object& state, const py::object& dy, const py::ob
 #ifdef KERASCNN_CUDA
     if (to.on_device) {
       void* const on = reinterpret_cast<void*>(stream);
-      return ThrowUnlessEmpty(SafPool2DBackwardCuda(pool, places.as<uint8_t>(), gradient.as<T>(), to.as<T>(), on));
+      return ThrowUnlessEmpty(SafPool2DGradientCuda(pool, places.as<uint8_t>(), gradient.as<T>(), to.as<T>(), on));
     }
 #endif
-    SafPool2DBackward(pool, places.as<uint8_t>(), gradient.as<T>(), to.as<T>(), ThreadsFor(threads));
+    SafPool2DGradient(pool, places.as<uint8_t>(), gradient.as<T>(), to.as<T>(), ThreadsFor(threads));
   });
 }
 
@@ -79,7 +79,7 @@ void BindSafPool2DBuffers(py::module_& module) {
              arg("per_channel") = false, arg("n_threads") = 1, arg("stream") = 0,
              "x [N, H, W, C], key of two 32-bit numbers, padding (top, bottom, left, right), by DLPack or "
              "__cuda_array_interface__ -> out and, unless None, state (uint8).");
-  module.def("saf_pool2d_backward_into", &BackwardBuffers, arg("state"), arg("dy"), arg("out"), arg("window") = two,
+  module.def("saf_pool2d_gradient_into", &GradientBuffers, arg("state"), arg("dy"), arg("out"), arg("window") = two,
              arg("strides") = two, arg("padding") = none, arg("rate") = 0.2, arg("n_threads") = 1, arg("stream") = 0,
              "state, dy -> out, the gradient with respect to x, whose shape it has.");
 }

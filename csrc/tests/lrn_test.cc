@@ -38,7 +38,7 @@ KERASCNN_TEST(LrnKernels) {
     const int64_t channels = test.channels, count = test.rows * channels;
     const std::string name = std::to_string(test.rows) + "x" + std::to_string(channels) + ", radius " +
                              std::to_string(p.depth_radius) + ", beta " + std::to_string(p.beta);
-    Expect(CheckLrn(p, 2).empty(), name);
+    Expect(LrnCheck(p, 2).empty(), name);
     ForEachType([&](auto type) {
       using T = decltype(type);
       const std::vector<T> x = Values<T>(count, 1), dy = Values<T>(count, 2);
@@ -66,7 +66,7 @@ KERASCNN_TEST(LrnKernels) {
         const ThreadsFor parallel(1 + 2 * i);
         y[i] = Unwritten<T>(count), dx[i] = Unwritten<T>(count);
         LrnForward(p, test.rows, channels, x.data(), y[i].data(), parallel);
-        LrnBackward(p, test.rows, channels, x.data(), dy.data(), dx[i].data(), parallel);
+        LrnGradient(p, test.rows, channels, x.data(), dy.data(), dx[i].data(), parallel);
       }
       ExpectClose(y[0], y_sums, "lrn forward, " + name);
       ExpectClose(dx[0], dx_sums, "lrn gradient, " + name);

@@ -86,7 +86,7 @@ KERASCNN_TEST(SafPool2DKernels) {
         y[i] = Unwritten<T>(count), dx[i] = Unwritten<T>(pool.x_elements());
         state[i].assign(static_cast<size_t>(count), 0xfe);
         SafPool2DForward(pool, kKey, x.data(), y[i].data(), state[i].data(), parallel);
-        SafPool2DBackward(pool, state[i].data(), dy.data(), dx[i].data(), parallel);
+        SafPool2DGradient(pool, state[i].data(), dy.data(), dx[i].data(), parallel);
         Expect(state[i] == expected, "saf_pool2d state, " + name + " " + Type<T>::kName);
       }
       ExpectClose(y[0], y_sums, "saf_pool2d forward, " + name);

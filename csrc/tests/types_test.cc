@@ -23,7 +23,7 @@ double ValueOfBfloat16(uint16_t bits) {
   return sign * (exponent ? std::ldexp(128 + mantissa, exponent - 134) : std::ldexp(mantissa, -133));
 }
 
-// Every number is read exactly and comes back; halfway between two neighbours the one with the even mantissa wins.
+// Every number is read exactly and comes back; halfway between two neighbors the one with the even mantissa wins.
 template <typename T>
 void EveryNumber(double (*value_of)(uint16_t), int infinity) {
   for (int sign = 0; sign < 0x10000; sign += 0x8000) {

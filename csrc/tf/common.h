@@ -26,6 +26,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "common/parallel.h"
 #include "common/types.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -132,9 +133,18 @@ struct Cuda {
   static const char* Name() { return tensorflow::DEVICE_GPU; }
 };
 
+// InvalidArgument with a message put together from its parts.
+template <typename... Parts>
+absl::Status Invalid(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+// What a check said, as a Status.
+inline absl::Status Say(const std::string& wrong) { return wrong.empty() ? absl::OkStatus() : Invalid(wrong); }
+
 // What a CUDA launcher said, as a Status.
 inline absl::Status Said(const std::string& wrong) {
-  return wrong.empty() ? absl::OkStatus() : tensorflow::errors::Internal(wrong);
+  return wrong.empty() ? absl::OkStatus() : absl::InternalError(wrong);
 }
 
 // Calls the macro REGISTER(Where, T) for every device of this build and every element type.
@@ -153,7 +163,7 @@ inline absl::Status Said(const std::string& wrong) {
 #endif
 
 // The cudaStream_t on which the op's inputs become ready and its outputs are awaited.
-inline void* CudaStream(tensorflow::OpKernelContext* context) {
+inline void* CudaStream([[maybe_unused]] tensorflow::OpKernelContext* context) {
 #ifdef KERASCNN_CUDA
   return context->op_device_context()->stream()->platform_specific_handle().stream;
 #else

@@ -93,7 +93,7 @@ REGISTER_OP("Kerascnn>Conv2DFilterGradient")
 // The four extents that a shape tensor holds.
 absl::Status ExtentsIn(const tf::Tensor& shape, const char* name, Extents* extents) {
   if (shape.dims() != 1 || shape.NumElements() != 4) {
-    return tf::errors::InvalidArgument(name, " must be four numbers. Received: ", shape.shape().DebugString());
+    return Invalid(name, " must be four numbers. Received: ", shape.shape().DebugString());
   }
   for (int i = 0; i < 4; ++i) (*extents)[i] = shape.vec<int64_t>()(i);
   return absl::OkStatus();
@@ -118,14 +118,14 @@ class Conv2DKernel final : public tf::OpKernel {
     OP_REQUIRES_OK(context, kForward || kFilters ? ExtentsOf(first, "x", &x) : ExtentsIn(first, "x_shape", &x));
     OP_REQUIRES_OK(context, kFilters ? ExtentsIn(second, "filters_shape", &w) : ExtentsOf(second, "filters", &w));
     Conv2D conv;
-    OP_REQUIRES_OK(context, Resolve(window_, x, w, &conv));
+    OP_REQUIRES_OK(context, ResolveFitting(window_, x, w, &conv));
     const Extents y = {conv.batch, conv.output_height(), conv.output_width(), conv.filters};
     if (!kForward) {
       Extents dy;
       OP_REQUIRES_OK(context, ExtentsOf(context->input(2), "dy", &dy));
       OP_REQUIRES(context, dy == y,
-                  tf::errors::InvalidArgument("dy must have the shape of the convolution's result, ",
-                                              ShapeOf(y).DebugString(), ". Received: ", ShapeOf(dy).DebugString()));
+                  Invalid("dy must have the shape of the convolution's result, ", ShapeOf(y).DebugString(),
+                          ". Received: ", ShapeOf(dy).DebugString()));
     }
     tf::Tensor* result = nullptr;
     OP_REQUIRES_OK(context, context->allocate_output(0, ShapeOf(kForward ? y : kFilters ? w : x), &result));
@@ -146,7 +146,7 @@ class Conv2DKernel final : public tf::OpKernel {
     } else {
       bytes = Conv2DScratchBytes(conv, kKind, sizeof(T), TensorFlowFor(context).threads());
     }
-    OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
+    OP_REQUIRES(context, bytes >= 0, absl::ResourceExhaustedError("The convolution's working memory is too large."));
     tf::Tensor scratch;
     OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
     void* const memory = scratch.flat<int8_t>().data();
@@ -188,17 +188,17 @@ class FusedConv2DKernel final : public tf::OpKernel {
     OP_REQUIRES_OK(context, ExtentsOf(x, "x", &x_extents));
     OP_REQUIRES_OK(context, ExtentsOf(w, "filters", &w_extents));
     Conv2D conv;
-    OP_REQUIRES_OK(context, Resolve(window_, x_extents, w_extents, &conv));
+    OP_REQUIRES_OK(context, ResolveFitting(window_, x_extents, w_extents, &conv));
     OP_REQUIRES(context, bias.dims() == 1 && bias.NumElements() == conv.filters,
-                tf::errors::InvalidArgument("bias must have one number for each of the ", conv.filters,
-                                            " output channels. Received: ", bias.shape().DebugString()));
+                Invalid("bias must have one number for each of the ", conv.filters,
+                        " output channels. Received: ", bias.shape().DebugString()));
     tf::Tensor *y = nullptr, scratch;
     OP_REQUIRES_OK(context, context->allocate_output(
                                 0, ShapeOf({conv.batch, conv.output_height(), conv.output_width(), conv.filters}), &y));
     if (y->NumElements() == 0) return;
     const TensorFlowFor parallel(context);
     const int64_t bytes = Conv2DScratchBytes(conv, Conv2DKind::kForward, sizeof(T), parallel.threads());
-    OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
+    OP_REQUIRES(context, bytes >= 0, absl::ResourceExhaustedError("The convolution's working memory is too large."));
     OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
     Conv2DEpilogue<typename OurType<T>::type> epilogue;
     epilogue.bias = Data<T>(bias), epilogue.relu = relu_;

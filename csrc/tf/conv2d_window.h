@@ -9,14 +9,11 @@
 #include "kernels/conv2d.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
+#include "tf/common.h"
 
 namespace kerascnn {
 
 namespace tf = tensorflow;
-
-inline absl::Status Say(const std::string& wrong) {
-  return wrong.empty() ? absl::OkStatus() : tf::errors::InvalidArgument(wrong);
-}
 
 struct Window {
   Conv2D conv;  // without the tensors' extents
@@ -58,6 +55,12 @@ inline absl::Status Resolve(const Window& window, const Extents& x, const Extent
   return Say(Conv2DCheck(*conv));
 }
 
+// Resolve() for tensors that are there: in shapes that are partly unknown nothing can be said about the fit.
+inline absl::Status ResolveFitting(const Window& window, const Extents& x, const Extents& w, Conv2D* conv) {
+  TF_RETURN_IF_ERROR(Resolve(window, x, w, conv));
+  return Say(Conv2DCheckFit(*conv));
+}
+
 #define KERASCNN_WINDOW_ATTRIBUTES                    \
   Attr("T: {half, bfloat16, float, double}")          \
       .Attr("strides: list(int)")                     \
@@ -67,7 +70,7 @@ inline absl::Status Resolve(const Window& window, const Extents& x, const Extent
 
 inline absl::Status ExtentsOf(const tf::Tensor& tensor, const char* name, Extents* extents) {
   if (tensor.dims() != 4) {
-    return tf::errors::InvalidArgument(name, " must have four dimensions. Received: ", tensor.shape().DebugString());
+    return Invalid(name, " must have four dimensions. Received: ", tensor.shape().DebugString());
   }
   for (int i = 0; i < 4; ++i) (*extents)[i] = tensor.dim_size(i);
   return absl::OkStatus();

@@ -1,6 +1,6 @@
-// TensorFlow ops Kerascnn>DeformConv2D and Kerascnn>DeformConv2DGrad. The formula is in kernels/deform_conv2d.h; the
-// groups follow from the channels of x and of the filters, the offset groups from the offset's last extent. Without the
-// attribute `modulated` the mask is an empty tensor of any rank.
+// TensorFlow ops Kerascnn>DeformConv2D and Kerascnn>DeformConv2DGradient. The formula is in kernels/deform_conv2d.h;
+// the groups follow from the channels of x and of the filters, the offset groups from the offset's last extent. Without
+// the attribute `modulated` the mask is an empty tensor of any rank.
 #include <string>
 #include <type_traits>
 
@@ -23,9 +23,8 @@ absl::Status ResolveDeform(const Window& window, const Extents& x, const Extents
   TF_RETURN_IF_ERROR(Resolve(window, x, w, &deform->conv));
   const int64_t each = 2 * deform->taps();
   if (offset_depth % each != 0) {
-    return tf::errors::InvalidArgument(
-        "offset must have offset groups * filters' height * width * 2 channels. Received: ", offset_depth, " for ",
-        deform->taps(), " taps");
+    return Invalid("offset must have offset groups * filters' height * width * 2 channels. Received: ", offset_depth,
+                   " for ", deform->taps(), " kernel positions");
   }
   deform->offset_groups = offset_depth / each;
   return Say(DeformConv2DCheck(*deform));
@@ -66,8 +65,8 @@ absl::Status ForwardShape(InferenceContext* context) {
     if (modulated) TF_RETURN_IF_ERROR(context->Merge(dims[i], context->Dim(mask, i), &dims[i]));
   }
   if (modulated && value(mask, 3) >= 0 && value(offset, 3) >= 0 && 2 * value(mask, 3) != value(offset, 3)) {
-    return tf::errors::InvalidArgument("mask must have half as many channels as offset. Received: ", value(mask, 3),
-                                       " and ", value(offset, 3));
+    return Invalid("mask must have half as many channels as offset. Received: ", value(mask, 3), " and ",
+                   value(offset, 3));
   }
   context->set_output(0, context->MakeShape({dims[0], dims[1], dims[2], context->Dim(w, 3)}));
   return absl::OkStatus();
@@ -89,7 +88,7 @@ REGISTER_OP("Kerascnn>DeformConv2D")
     .Attr("modulated: bool")
     .KERASCNN_WINDOW_ATTRIBUTES.SetShapeFn(ForwardShape);
 
-REGISTER_OP("Kerascnn>DeformConv2DGrad")
+REGISTER_OP("Kerascnn>DeformConv2DGradient")
     .Input("x: T")
     .Input("filters: T")
     .Input("offset: T")
@@ -105,8 +104,7 @@ REGISTER_OP("Kerascnn>DeformConv2DGrad")
 absl::Status CheckShape(const tf::Tensor& tensor, const char* name, const DeformConv2D& deform, int64_t depth) {
   const tf::TensorShape wanted({deform.conv.batch, deform.conv.output_height(), deform.conv.output_width(), depth});
   if (tensor.shape() == wanted) return absl::OkStatus();
-  return tf::errors::InvalidArgument(name, " must have the shape ", wanted.DebugString(),
-                                     ". Received: ", tensor.shape().DebugString());
+  return Invalid(name, " must have the shape ", wanted.DebugString(), ". Received: ", tensor.shape().DebugString());
 }
 
 template <typename Device, typename T, bool kGradient>
@@ -126,13 +124,13 @@ class DeformConv2DKernel final : public tf::OpKernel {
     OP_REQUIRES_OK(context, ExtentsOf(offset, "offset", &offsets));
     DeformConv2D deform;
     OP_REQUIRES_OK(context, ResolveDeform(window_, images, filters, offsets[3], &deform));
+    OP_REQUIRES_OK(context, Say(Conv2DCheckFit(deform.conv)));
     OP_REQUIRES_OK(context, CheckShape(offset, "offset", deform, 2 * deform.mask_depth()));
     if (modulated_) {
       OP_REQUIRES_OK(context, CheckShape(mask, "mask", deform, deform.mask_depth()));
     } else {
       OP_REQUIRES(context, mask.NumElements() == 0,
-                  tf::errors::InvalidArgument("mask must be empty where modulated is false. Received: ",
-                                              mask.shape().DebugString()));
+                  Invalid("mask must be empty where modulated is false. Received: ", mask.shape().DebugString()));
     }
     if (kGradient) OP_REQUIRES_OK(context, CheckShape(context->input(4), "dy", deform, deform.conv.filters));
     tf::Tensor* results[4] = {};
@@ -150,7 +148,7 @@ class DeformConv2DKernel final : public tf::OpKernel {
     const TensorFlowFor parallel(context);
     const int64_t bytes = kOnDevice ? DeformConv2DCudaScratchBytes(deform, kGradient, sizeof(T))
                                     : DeformConv2DScratchBytes(deform, kGradient, sizeof(T), parallel.threads());
-    OP_REQUIRES(context, bytes >= 0, tf::errors::ResourceExhausted("The convolution's working memory is too large."));
+    OP_REQUIRES(context, bytes >= 0, absl::ResourceExhaustedError("The convolution's working memory is too large."));
     tf::Tensor scratch;
     OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
     void* memory = scratch.flat<int8_t>().data();
@@ -180,10 +178,10 @@ class DeformConv2DKernel final : public tf::OpKernel {
   bool modulated_;
 };
 
-#define REGISTER(Where, T)                                                                                \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2D").Device(Where::Name()).TypeConstraint<T>("T"),     \
-                          DeformConv2DKernel<Where, T, false>);                                           \
-  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2DGrad").Device(Where::Name()).TypeConstraint<T>("T"), \
+#define REGISTER(Where, T)                                                                                    \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2D").Device(Where::Name()).TypeConstraint<T>("T"),         \
+                          DeformConv2DKernel<Where, T, false>);                                               \
+  REGISTER_KERNEL_BUILDER(Name("Kerascnn>DeformConv2DGradient").Device(Where::Name()).TypeConstraint<T>("T"), \
                           DeformConv2DKernel<Where, T, true>)
 KERASCNN_FOR_DEVICES_AND_TYPES(REGISTER);
 #undef REGISTER

@@ -23,17 +23,14 @@ absl::Status GetParams(Source* source, LrnParams* params) {
   std::vector<float> constants;
   TF_RETURN_IF_ERROR(source->GetAttr("depth_radius", &params->depth_radius));
   TF_RETURN_IF_ERROR(source->GetAttr("constants", &constants));
-  if (constants.size() != 6) return tf::errors::InvalidArgument("constants must be bias, alpha, beta, two floats each");
+  if (constants.size() != 6) return Invalid("constants must be bias, alpha, beta, two floats each");
   params->bias = static_cast<double>(constants[0]) + constants[1];
   params->alpha = static_cast<double>(constants[2]) + constants[3];
   params->beta = static_cast<double>(constants[4]) + constants[5];
   return absl::OkStatus();
 }
 
-absl::Status Check(const LrnParams& params, int64_t rank) {
-  const std::string wrong = CheckLrn(params, rank);
-  return wrong.empty() ? absl::OkStatus() : tf::errors::InvalidArgument(wrong);
-}
+absl::Status Check(const LrnParams& params, int64_t rank) { return Say(LrnCheck(params, rank)); }
 
 // The output has the shape of x; the inputs of the gradient have one shape.
 absl::Status InferShape(InferenceContext* context) {
@@ -57,7 +54,7 @@ REGISTER_OP("Kerascnn>LocalResponseNormalization")
     .Attr("constants: list(float)")
     .SetShapeFn(InferShape);
 
-REGISTER_OP("Kerascnn>LocalResponseNormalizationGrad")
+REGISTER_OP("Kerascnn>LocalResponseNormalizationGradient")
     .Input("x: T")
     .Input("dy: T")
     .Output("dx: T")
@@ -81,8 +78,8 @@ class LrnKernel : public tf::OpKernel {
     if (!status.ok()) return context->CtxFailure(__FILE__, __LINE__, status), false;
     for (int i = 1; i < context->num_inputs(); ++i) {
       if (context->input(i).shape() == x.shape()) continue;
-      const absl::Status differ = tf::errors::InvalidArgument("dy must have the shape of x, ", x.shape().DebugString(),
-                                                              ". Received: ", context->input(i).shape().DebugString());
+      const absl::Status differ = Invalid("dy must have the shape of x, ", x.shape().DebugString(),
+                                          ". Received: ", context->input(i).shape().DebugString());
       return context->CtxFailure(__FILE__, __LINE__, differ), false;
     }
     const absl::Status allocated = context->allocate_output(0, x.shape(), output);
@@ -113,7 +110,7 @@ class LrnForwardKernel final : public LrnKernel {
 };
 
 template <typename Device, typename T>
-class LrnBackwardKernel final : public LrnKernel {
+class LrnGradientKernel final : public LrnKernel {
  public:
   using LrnKernel::LrnKernel;
   void Compute(tf::OpKernelContext* context) override {
@@ -123,12 +120,12 @@ class LrnBackwardKernel final : public LrnKernel {
     const auto *x = Data<T>(context->input(0)), *dy = Data<T>(context->input(1));
     if constexpr (std::is_same_v<Device, Cuda>) {
       tf::Tensor scratch;
-      const int64_t bytes = LrnBackwardCudaScratchBytes(params_, rows, channels, sizeof(T));
+      const int64_t bytes = LrnGradientCudaScratchBytes(params_, rows, channels, sizeof(T));
       OP_REQUIRES_OK(context, context->allocate_temp(tf::DT_INT8, tf::TensorShape({bytes}), &scratch));
-      OP_REQUIRES_OK(context, Said(LrnBackwardCuda(params_, rows, channels, x, dy, MutableData<T>(dx),
+      OP_REQUIRES_OK(context, Said(LrnGradientCuda(params_, rows, channels, x, dy, MutableData<T>(dx),
                                                    scratch.flat<int8_t>().data(), CudaStream(context))));
     } else {
-      LrnBackward(params_, rows, channels, x, dy, MutableData<T>(dx), TensorFlowFor(context));
+      LrnGradient(params_, rows, channels, x, dy, MutableData<T>(dx), TensorFlowFor(context));
     }
   }
 };
@@ -137,8 +134,8 @@ class LrnBackwardKernel final : public LrnKernel {
   REGISTER_KERNEL_BUILDER(Name("Kerascnn>LocalResponseNormalization").Device(Where::Name()).TypeConstraint<T>("T"), \
                           LrnForwardKernel<Where, T>);                                                              \
   REGISTER_KERNEL_BUILDER(                                                                                          \
-      Name("Kerascnn>LocalResponseNormalizationGrad").Device(Where::Name()).TypeConstraint<T>("T"),                 \
-      LrnBackwardKernel<Where, T>)
+      Name("Kerascnn>LocalResponseNormalizationGradient").Device(Where::Name()).TypeConstraint<T>("T"),             \
+      LrnGradientKernel<Where, T>)
 KERASCNN_FOR_DEVICES_AND_TYPES(REGISTER);
 #undef REGISTER
 

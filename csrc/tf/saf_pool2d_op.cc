@@ -1,4 +1,4 @@
-// TensorFlow ops Kerascnn>SAFPool2D and Kerascnn>SAFPool2DGrad. The formula is in kernels/saf_pool2d.h.
+// TensorFlow ops Kerascnn>SAFPool2D and Kerascnn>SAFPool2DGradient. The formula is in kernels/saf_pool2d.h.
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -15,10 +15,6 @@ namespace {
 namespace tf = tensorflow;
 using tf::shape_inference::InferenceContext;
 using tf::shape_inference::ShapeHandle;
-
-absl::Status Say(const std::string& wrong) {
-  return wrong.empty() ? absl::OkStatus() : tf::errors::InvalidArgument(wrong);
-}
 
 struct Window {
   SafPool2D pool;  // without the tensors' extents
@@ -85,7 +81,7 @@ absl::Status ForwardShape(InferenceContext* context) {
   return absl::OkStatus();
 }
 
-absl::Status BackwardShape(InferenceContext* context) {
+absl::Status GradientShape(InferenceContext* context) {
   Window window;
   TF_RETURN_IF_ERROR(GetWindow(context, &window));
   ShapeHandle y, x;
@@ -114,12 +110,12 @@ REGISTER_OP("Kerascnn>SAFPool2D")
     .Attr("Tseed: {int32, int64}")
     .KERASCNN_SAF_ATTRIBUTES.SetShapeFn(ForwardShape);
 
-REGISTER_OP("Kerascnn>SAFPool2DGrad")
+REGISTER_OP("Kerascnn>SAFPool2DGradient")
     .Input("x_shape: int64")
     .Input("state: uint8")
     .Input("dy: T")
     .Output("dx: T")
-    .KERASCNN_SAF_ATTRIBUTES.SetShapeFn(BackwardShape);
+    .KERASCNN_SAF_ATTRIBUTES.SetShapeFn(GradientShape);
 
 tf::TensorShape OutputShape(const SafPool2D& pool) {
   return tf::TensorShape({pool.batch, pool.output_height(), pool.output_width(), pool.channels});
@@ -128,7 +124,7 @@ tf::TensorShape OutputShape(const SafPool2D& pool) {
 // The lower halves of the two numbers of the seed.
 absl::Status GetKey(const tf::Tensor& seed, SafKey* key) {
   if (seed.dims() != 1 || seed.NumElements() != 2) {
-    return tf::errors::InvalidArgument("seed must be two whole numbers. Received: ", seed.shape().DebugString());
+    return Invalid("seed must be two whole numbers. Received: ", seed.shape().DebugString());
   }
   for (int i = 0; i < 2; ++i) {
     const int64_t value = seed.dtype() == tf::DT_INT64 ? seed.vec<int64_t>()(i) : seed.vec<int32_t>()(i);
@@ -146,8 +142,7 @@ class SafForwardKernel final : public tf::OpKernel {
 
   void Compute(tf::OpKernelContext* context) override {
     const tf::Tensor& x = context->input(0);
-    OP_REQUIRES(context, x.dims() == 4,
-                tf::errors::InvalidArgument("x must have four dimensions. Received: ", x.shape().DebugString()));
+    OP_REQUIRES(context, x.dims() == 4, Invalid("x must have four dimensions. Received: ", x.shape().DebugString()));
     SafKey key;
     OP_REQUIRES_OK(context, GetKey(context->input(1), &key));
     SafPool2D pool;
@@ -169,23 +164,23 @@ class SafForwardKernel final : public tf::OpKernel {
 };
 
 template <typename Device, typename T>
-class SafBackwardKernel final : public tf::OpKernel {
+class SafGradientKernel final : public tf::OpKernel {
  public:
-  explicit SafBackwardKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
+  explicit SafGradientKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, GetWindow(context, &window_));
   }
 
   void Compute(tf::OpKernelContext* context) override {
     const tf::Tensor &x_shape = context->input(0), &state = context->input(1), &dy = context->input(2);
     OP_REQUIRES(context, x_shape.dims() == 1 && x_shape.NumElements() == 4,
-                tf::errors::InvalidArgument("x_shape must be four numbers. Received: ", x_shape.shape().DebugString()));
+                Invalid("x_shape must be four numbers. Received: ", x_shape.shape().DebugString()));
     SafPool2D pool;
     OP_REQUIRES_OK(context, Resolve(window_, x_shape.vec<int64_t>().data(), &pool));
     const tf::TensorShape y = OutputShape(pool);
     for (const tf::Tensor* tensor : {&state, &dy}) {
       OP_REQUIRES(context, tensor->shape() == y,
-                  tf::errors::InvalidArgument("state and dy must have the shape of the pooled images, ",
-                                              y.DebugString(), ". Received: ", tensor->shape().DebugString()));
+                  Invalid("state and dy must have the shape of the pooled images, ", y.DebugString(),
+                          ". Received: ", tensor->shape().DebugString()));
     }
     tf::Tensor* dx = nullptr;
     const tf::TensorShape x({pool.batch, pool.height, pool.width, pool.channels});
@@ -193,9 +188,9 @@ class SafBackwardKernel final : public tf::OpKernel {
     const auto* const bytes = Data<uint8_t>(state);
     if constexpr (std::is_same_v<Device, Cuda>) {
       OP_REQUIRES_OK(context,
-                     Said(SafPool2DBackwardCuda(pool, bytes, Data<T>(dy), MutableData<T>(dx), CudaStream(context))));
+                     Said(SafPool2DGradientCuda(pool, bytes, Data<T>(dy), MutableData<T>(dx), CudaStream(context))));
     } else {
-      SafPool2DBackward(pool, bytes, Data<T>(dy), MutableData<T>(dx), TensorFlowFor(context));
+      SafPool2DGradient(pool, bytes, Data<T>(dy), MutableData<T>(dx), TensorFlowFor(context));
     }
   }
 
@@ -207,8 +202,8 @@ class SafBackwardKernel final : public tf::OpKernel {
   REGISTER_KERNEL_BUILDER(Name("Kerascnn>SAFPool2D").Device(Where::Name()).HostMemory("seed").TypeConstraint<T>("T"), \
                           SafForwardKernel<Where, T>);                                                                \
   REGISTER_KERNEL_BUILDER(                                                                                            \
-      Name("Kerascnn>SAFPool2DGrad").Device(Where::Name()).HostMemory("x_shape").TypeConstraint<T>("T"),              \
-      SafBackwardKernel<Where, T>)
+      Name("Kerascnn>SAFPool2DGradient").Device(Where::Name()).HostMemory("x_shape").TypeConstraint<T>("T"),          \
+      SafGradientKernel<Where, T>)
 KERASCNN_FOR_DEVICES_AND_TYPES(REGISTER);
 #undef REGISTER
 

@@ -68,8 +68,8 @@ def _ratios(axes, found: Sequence[dict[str, Any]], places: dict[str, int]) -> No
 def _roofline(axes, found: Sequence[dict[str, Any]], places: dict[str, int]) -> None:
     for row in found:
         y = places[row["case"]] + (-0.2 if row["pass"] == "forward" else 0.2)
-        colour = "tab:blue" if row["pass"] == "forward" else "lightblue"
-        axes.barh(y, 100 * row["reached"], 0.38, color=colour)
+        color = "tab:blue" if row["pass"] == "forward" else "lightblue"
+        axes.barh(y, 100 * row["reached"], 0.38, color=color)
         text = f"{row['reached']:.0%} of {row['bound']}"
         axes.annotate(text, (100 * row["reached"], y), (3, 0), textcoords="offset points", va="center", fontsize=7)
     axes.axvline(100, color="gray", linestyle="--", linewidth=1)

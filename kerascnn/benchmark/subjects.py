@@ -124,8 +124,11 @@ def prepare(
 
     # Concrete functions: a new tf.function for every case would look like needless retracing to TensorFlow.
     once, arguments = forward, tensors
-    if which == "both":
-        y = tf.function(forward, autograph=False).get_concrete_function(*tensors)(*tensors)[0]
-        once, arguments = both, [tf.ones_like(y), *tensors]
-    call = tf.function(repeated, autograph=False).get_concrete_function(*arguments)
+    # Asked for by name: graphs that are handed out hold no native ops otherwise.
+    info = ops.build_info()
+    with ops.native("require" if info["available"] and info["mode"] != "off" else info["mode"]):
+        if which == "both":
+            y = tf.function(forward, autograph=False).get_concrete_function(*tensors)(*tensors)[0]
+            once, arguments = both, [tf.ones_like(y), *tensors]
+        call = tf.function(repeated, autograph=False).get_concrete_function(*arguments)
     return lambda: call(*arguments)

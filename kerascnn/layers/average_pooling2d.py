@@ -1,9 +1,9 @@
 """AveragePooling2D: keras.layers.AveragePooling2D with explicit padding that no mean counts."""
 
 import keras
-import tensorflow as tf
 
 from kerascnn.layers.padded_pooling import PaddedPooling
+from kerascnn.ops._pooling import avg_pool2d
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -27,12 +27,4 @@ class AveragePooling2D(PaddedPooling, keras.layers.AveragePooling2D):
 
     def call(self, inputs):
         """inputs [batch, height, width, channels] -> [batch, out height, out width, channels]."""
-        if isinstance(self.padding, str):
-            return super().call(inputs)
-        # How much of each window lies inside; float32, in which small counts over small areas are exact enough.
-        inside = self._pool(tf.ones(tf.concat([[1], tf.shape(inputs)[1:3], [1]], 0)))
-        return self._pool(inputs) / tf.cast(inside, inputs.dtype)
-
-    def _pool(self, x):
-        x = tf.pad(x, [(0, 0), *self.padding, (0, 0)])
-        return tf.nn.avg_pool2d(x, self.pool_size, self.strides, "VALID")
+        return avg_pool2d(inputs, self.pool_size, self.strides, self.padding)

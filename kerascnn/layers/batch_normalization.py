@@ -53,8 +53,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         rows = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), "float32")
         variance = fused.batch_variance * ((rows - 1.0) / rows)
         for moving, value in ((self.moving_mean, fused.batch_mean), (self.moving_variance, variance)):
-            value = tf.stop_gradient(value)
-            moving.assign(keras.ops.cast(moving, "float32") * self.momentum + value * (1.0 - self.momentum))
+            value, before = tf.stop_gradient(value), keras.ops.cast(moving, "float32")
+            # A device that is left without images, as strategies leave some at the end of an epoch, has no say.
+            value = tf.where(rows > 0, value, before)
+            moving.assign(before * self.momentum + value * (1.0 - self.momentum))
         return fused.y
 
     def _fused(self, inputs, mean, variance, training: bool):

@@ -24,8 +24,8 @@ class BilinearInitializer(keras.initializers.Initializer):
     @staticmethod
     def _taps(size):
         factor = (size + 1) // 2
-        centre = factor - (1.0 if size % 2 else 0.5)
-        return 1.0 - keras.ops.abs(keras.ops.arange(size, dtype="float32") - centre) / factor
+        center = factor - (1.0 if size % 2 else 0.5)
+        return 1.0 - keras.ops.abs(keras.ops.arange(size, dtype="float32") - center) / factor
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

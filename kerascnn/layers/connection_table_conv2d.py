@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from kerascnn._errors import InputError
+from kerascnn.ops.convolution import conv2d
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -59,7 +60,7 @@ class ConnectionTableConv2D(keras.layers.Layer):
     def call(self, x):
         kernel = keras.ops.matmul(self.kernel, keras.ops.convert_to_tensor(self._place, self.compute_dtype))
         kernel = keras.ops.reshape(kernel, (self.kernel_size, self.kernel_size, x.shape[-1], len(self.table)))
-        return keras.ops.conv(x, kernel, padding="valid", data_format="channels_last") + self.bias
+        return conv2d(x, kernel, padding="valid", bias=keras.ops.cast(self.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape):
         sides = [None if side is None else side - self.kernel_size + 1 for side in input_shape[1:3]]

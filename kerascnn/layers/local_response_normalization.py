@@ -1,4 +1,4 @@
-"""Local response normalisation as a layer."""
+"""Local response normalization as a layer."""
 
 import keras
 
@@ -8,7 +8,7 @@ from kerascnn.ops.lrn import check_arguments
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides each value by a power of the energy of its neighbours in channel; see `kerascnn.ops`.
+    """Divides each value by a power of the energy of its neighbors in channel; see `kerascnn.ops`.
 
     y[..., i] = x[..., i] / (bias + alpha · Σ x[..., j]²)^beta over |j - i| <= depth_radius. The defaults are AlexNet's.
 

@@ -3,13 +3,14 @@
 import keras
 
 from kerascnn.layers.padded_pooling import PaddedPooling
+from kerascnn.ops._pooling import max_pool2d
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class MaxPooling2D(PaddedPooling, keras.layers.MaxPooling2D):
     """A drop-in for `keras.layers.MaxPooling2D` whose `padding` may be numbers, as in Torch and Caffe.
 
-    What is added never is the maximum, so that images of negative values are pooled right.
+    What is added is the least finite number, so that images of negative values are pooled right.
 
     Args:
         pool_size: window, one int or (vertical, horizontal).
@@ -26,7 +27,4 @@ class MaxPooling2D(PaddedPooling, keras.layers.MaxPooling2D):
 
     def call(self, inputs):
         """inputs [batch, height, width, channels] -> [batch, out height, out width, channels]."""
-        if isinstance(self.padding, str):
-            return super().call(inputs)
-        padded = keras.ops.pad(inputs, [(0, 0), *self.padding, (0, 0)], constant_values=float("-inf"))
-        return keras.ops.max_pool(padded, self.pool_size, self.strides, "valid", "channels_last")
+        return max_pool2d(inputs, self.pool_size, self.strides, self.padding)

@@ -1,4 +1,4 @@
-"""Radial basis function units with fixed centres."""
+"""Radial basis function units with fixed centers."""
 
 from collections.abc import Sequence
 

@@ -12,7 +12,7 @@ class ResizeLike(keras.layers.Layer):
 
     [batch, height, width, channels] and [batch, new height, new width, ...] to [batch, new height, new width,
     channels]. Pixels are areas: output pixel i lies at (i + 1/2) * height / new height - 1/2 of the input, and beyond
-    the outermost centres the border is repeated. It is Torch's `interpolate(mode="bilinear", align_corners=False)` and
+    the outermost centers the border is repeated. It is Torch's `interpolate(mode="bilinear", align_corners=False)` and
     TensorFlow's `resize` without antialiasing. Computed in float32, also under mixed precision.
 
     Raises:

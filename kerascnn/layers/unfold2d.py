@@ -3,6 +3,7 @@
 import keras
 
 from kerascnn._errors import InputError
+from kerascnn.ops._guards import guarded
 from kerascnn.ops._windows import output_sizes, pair, standardize_padding
 
 
@@ -32,13 +33,19 @@ class Unfold2D(keras.layers.Layer):
         self.padding = standardize_padding(padding)
 
     def call(self, x):
-        """x [b, h, w, c] -> [b, h', w', c * taps]."""
-        ops, channels, padding = keras.ops, x.shape[-1], self.padding
-        if not isinstance(padding, str):
-            x, padding = ops.pad(x, [[0, 0], *map(list, padding), [0, 0]]), "valid"
-        taps = self.kernel_size[0] * self.kernel_size[1]
-        ones = ops.reshape(ops.eye(taps, dtype=x.dtype), (*self.kernel_size, 1, taps))
-        return ops.depthwise_conv(x, ops.tile(ones, (1, 1, channels, 1)), self.strides, padding)
+        """x [b, h, w, c] -> [b, h', w', c * kernel height * kernel width]."""
+        ops, channels = keras.ops, x.shape[-1]
+        count = self.kernel_size[0] * self.kernel_size[1]
+        ones = ops.reshape(ops.eye(count, dtype=x.dtype), (*self.kernel_size, 1, count))
+        ones = ops.tile(ones, (1, 1, channels, 1))
+
+        def compute(x):
+            if isinstance(self.padding, str):
+                return ops.depthwise_conv(x, ones, self.strides, self.padding)
+            padded = ops.pad(x, [[0, 0], *map(list, self.padding), [0, 0]])
+            return ops.depthwise_conv(padded, ones, self.strides, "valid")
+
+        return guarded(compute, x, self.kernel_size, (self.strides,) * 2, self.padding)
 
     def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
         """See `call`; unknown sizes stay unknown."""

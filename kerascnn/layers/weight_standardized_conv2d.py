@@ -10,7 +10,7 @@ class WeightStandardizedConv2D(Conv2D):
     """`kerascnn.layers.Conv2D` with the filters (w - mean) / sqrt(variance + epsilon), each over all its taps.
 
     Mean and population variance are taken over [kernel height, kernel width, channels in / groups], in the dtype of the
-    variable, also under mixed precision. The stored kernel is the one before standardisation.
+    variable, also under mixed precision. The stored kernel is the one before standardization.
 
     Args:
         *args: as for `kerascnn.layers.Conv2D`.
@@ -30,7 +30,7 @@ class WeightStandardizedConv2D(Conv2D):
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
     def convolution_op(self, inputs, kernel):
-        """inputs [batch, height, width, channels], kernel [kh, kw, in / groups, filters] before standardisation."""
+        """inputs [batch, height, width, channels], kernel [kh, kw, in / groups, filters] before standardization."""
         mean, variance = keras.ops.moments(kernel, axes=[0, 1, 2], keepdims=True)
         kernel = (kernel - mean) * keras.ops.rsqrt(variance + self.epsilon)
         outputs = super().convolution_op(inputs, keras.ops.cast(kernel, inputs.dtype))

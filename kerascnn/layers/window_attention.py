@@ -6,7 +6,7 @@ import keras
 
 from kerascnn._errors import InputError
 
-_APART = -100.0  # added to the logits of places that were not neighbours before the cyclic shift
+_APART = -100.0  # added to the logits of places that were not neighbors before the cyclic shift
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -14,7 +14,7 @@ class WindowAttention(keras.layers.Layer):
     """Multi-head self-attention of each window's places among themselves, with a learned bias for each offset.
 
     Windows tile the map. With `shift`, the map is rolled up and left by so many places before and back afterwards;
-    places that only the roll made neighbours do not attend to each other. Along an axis that one window covers there is
+    places that only the roll made neighbors do not attend to each other. Along an axis that one window covers there is
     no shift. Queries, keys and values come from a dense layer before, whose units are those of all heads' queries, then
     keys, then values. The softmax is computed in float32 at least.
 

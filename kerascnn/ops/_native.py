@@ -13,6 +13,7 @@ import ctypes
 import functools
 import json
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -61,8 +62,9 @@ def native(mode: str) -> Iterator[None]:
     before keeps what it has. It holds for the whole process, because a distribution strategy traces on its own threads.
 
     Args:
-        mode: "auto" (native where it is faster, or the only one that works), "require" (the same, but a missing library
-            is an error), "off" (plain TensorFlow only: what a SavedModel for other machines must hold).
+        mode: "auto" (native where it is faster, or the only one that works, but never in a graph that is being
+            exported: see `exporting`), "require" (the same, but a missing library is an error, and exports hold native
+            ops too), "off" (plain TensorFlow only: what a SavedModel for other machines must hold).
 
     Yields:
         Nothing.
@@ -141,7 +143,7 @@ def library() -> ModuleType | None:
             _State.warned = True
             warnings.warn(
                 "kerascnn runs without its compiled ops; grouped and dilated convolutions, local response "
-                f"normalisation and similar are slower. Reason: {' '.join(reason.split())[:300]}",
+                f"normalization and similar are slower. Reason: {' '.join(reason.split())[:300]}",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -230,6 +232,37 @@ def tracing_for_xla() -> bool:
     return _xla_graphs[graph]
 
 
+# Functions whose callers want a graph to write to a file or to convert: by module, or by name within TensorFlow.
+_EXPORTERS = ("keras.src.export.", "tensorflow.python.saved_model.save", "tensorflow.lite.python.", "tf2onnx.")
+
+
+def exporting() -> bool:
+    """Whether the graph being traced is to be exported: written to a SavedModel, or converted to TFLite or ONNX.
+
+    Other programs read such files, and know no op of ours. Neither TensorFlow nor Keras says so while it traces, but
+    who asked is on the stack: `model.export`, `keras.export.ExportArchive`, `tf.saved_model.save`, the converters, or a
+    call of `get_concrete_function`, which is how graphs are handed to all of these. A `tf.function` that was traced by
+    calling it, in training for instance, keeps what it has: export a fresh one, or trace it under `native("off")`.
+    """
+    if tf.executing_eagerly():
+        return False
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        if module.startswith(_EXPORTERS):
+            return True
+        if frame.f_code.co_name == "get_concrete_function" and module.startswith("tensorflow.python.eager."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _required_by_context() -> bool:
+    """Whether the innermost `native(...)` asks for native ops in exports, too."""
+    with _State.lock:
+        return bool(_State.overrides) and _State.overrides[-1] == "require"
+
+
 def usable(gpu: bool = False) -> bool:
     """Whether an op may call the library here and now.
 
@@ -239,6 +272,6 @@ def usable(gpu: bool = False) -> bool:
     Raises:
         InputError: the mode is "require" and there is no usable library.
     """
-    if library() is None or tracing_for_xla():
+    if library() is None or tracing_for_xla() or (exporting() and not _required_by_context()):
         return False
     return not has_gpu() or (gpu and not cuda_problem())

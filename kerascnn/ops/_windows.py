@@ -7,6 +7,7 @@ from kerascnn._errors import InputError
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
 Pair = int | tuple[int, int]
+LIMIT = 2**31  # what strides, dilations, padding, windows and padded images must stay below, as in the kernels
 Padding = str | int | tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -20,7 +21,7 @@ def whole(value) -> int | None:
 
 
 def pair(value: Pair, name: str) -> tuple[int, int]:
-    """`value` as (vertical, horizontal), both at least 1.
+    """`value` as (vertical, horizontal), both at least 1 and below 2^31.
 
     Args:
         value: a whole number or two of them.
@@ -30,13 +31,30 @@ def pair(value: Pair, name: str) -> tuple[int, int]:
         Two ints.
 
     Raises:
-        InputError: something else, or below 1.
+        InputError: something else, below 1, or 2^31 or more.
     """
     items = tuple(value) if isinstance(value, list | tuple) else (value, value)
     numbers = tuple(whole(item) for item in items)
-    if len(numbers) != 2 or any(number is None or number < 1 for number in numbers):
-        raise InputError(f"`{name}` must be a whole number of at least 1, or two of them. Received: {name}={value!r}")
+    if len(numbers) != 2 or any(number is None or not 1 <= number < LIMIT for number in numbers):
+        raise InputError(
+            f"`{name}` must be a whole number of at least 1 and below 2^31, or two of them. Received: {name}={value!r}"
+        )
     return numbers
+
+
+def check_count(value: int, name: str) -> None:
+    """Refuses what is no number of groups.
+
+    Args:
+        value: a whole number of at least 1 and below 2^31.
+        name: how the caller names the argument.
+
+    Raises:
+        InputError: something else.
+    """
+    number = whole(value)
+    if number is None or not 1 <= number < LIMIT:
+        raise InputError(f"`{name}` must be a whole number of at least 1 and below 2^31. Received: {name}={value!r}")
 
 
 def standardize_padding(padding: Padding) -> str | tuple[tuple[int, int], tuple[int, int]]:
@@ -49,7 +67,7 @@ def standardize_padding(padding: Padding) -> str | tuple[tuple[int, int], tuple[
         The standard form.
 
     Raises:
-        InputError: something else, or a negative number.
+        InputError: something else, a negative number, or 2^31 or more.
     """
     if isinstance(padding, str) and padding.lower() in ("same", "valid"):
         return padding.lower()
@@ -60,10 +78,11 @@ def standardize_padding(padding: Padding) -> str | tuple[tuple[int, int], tuple[
         isinstance(side, list | tuple) and len(side) == 2 for side in padding
     ):
         sides = tuple(tuple(whole(number) for number in side) for side in padding)
-    if sides is None or len(sides) != 2 or any(number is None or number < 0 for side in sides for number in side):
+    numbers = [number for side in sides or () for number in side]
+    if sides is None or len(sides) != 2 or any(number is None or not 0 <= number < LIMIT for number in numbers):
         raise InputError(
-            '`padding` must be "same", "valid", a whole number of at least 0, or ((top, bottom), (left, right)). '
-            f"Received: padding={padding!r}"
+            '`padding` must be "same", "valid", a whole number of at least 0 and below 2^31, or '
+            f"((top, bottom), (left, right)). Received: padding={padding!r}"
         )
     return tuple(tuple(int(number) for number in side) for side in sides)
 
@@ -75,9 +94,9 @@ def output_size(
 
     Args:
         size: length of the axis before it, None if unknown.
-        kernel: taps along the axis.
+        kernel: extent of the kernel along the axis.
         stride: step between outputs.
-        dilation: step between taps.
+        dilation: step between the kernel's positions.
         padding: "same", "valid" or (before, after).
 
     Returns:
@@ -125,17 +144,31 @@ def check_filters(x: tf.Tensor, filters: tf.Tensor, groups: int) -> None:
         )
 
 
-def check_fit(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> None:
-    """Refuses windows that do not fit into the padded image, as far as the static shapes tell."""
-    if x.shape.rank is None or filters.shape.rank is None:
-        return
+def check_fit(
+    x: tf.Tensor, window: tuple[int | None, int | None], strides, padding, dilations, name: str = "filters"
+) -> None:
+    """Refuses windows that do not fit into the padded image or are too large for the kernels, as far as shapes tell.
+
+    Args:
+        x: images [batch, height, width, channels].
+        window: its extents before dilation; None where unknown.
+        strides, dilations: vertical and horizontal.
+        padding: in standard form.
+        name: how the caller names what the window comes from.
+
+    Raises:
+        InputError: they do not fit; or a dilated window or a padded image has 2^31 rows or columns.
+    """
+    sizes = (None, None) if x.shape.rank is None else x.shape[1:3]
     forms = (padding, padding) if isinstance(padding, str) else padding
-    for axis in zip(x.shape[1:3], filters.shape[:2], strides, dilations, forms, strict=True):
-        if None not in axis[:2] and axis[0] > 0 and output_size(*axis) == 0:
-            raise InputError(
-                "`filters`, dilated, must fit into the padded image. "
-                f"Received: x {tuple(x.shape)}, filters {tuple(filters.shape)}, padding={padding!r}, {dilations=}"
-            )
+    for size, extent, stride, dilation, form in zip(sizes, window, strides, dilations, forms, strict=True):
+        received = f"Received: x {x.shape}, {name} {tuple(window)}, {strides=}, padding={padding!r}, {dilations=}"
+        span = None if extent is None else (extent - 1) * dilation + 1
+        padded = (size or 0) + (0 if isinstance(form, str) else sum(form))
+        if padded >= LIMIT or (span or 0) >= LIMIT:
+            raise InputError(f"A padded image and a dilated window must have less than 2^31 rows. {received}")
+        if span and size and output_size(size, extent, stride, dilation, form) == 0:
+            raise InputError(f"The dilated window must fit into the padded image. {received}")
 
 
 def native_attributes(strides, padding, dilations) -> dict:

@@ -7,16 +7,17 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
+from kerascnn.ops._guards import guarded
 from kerascnn.ops._windows import (
     Padding,
     Pair,
+    check_count,
     check_filters,
     check_fit,
     native_attributes,
     output_sizes,
     pair,
     standardize_padding,
-    whole,
 )
 
 
@@ -44,10 +45,10 @@ def conv2d(
     | --- | --- |
     | GPU, or tracing for XLA | tf.nn.conv2d; the CUDA kernels, not yet timed, are for graphs traced on a CPU |
     | CPU, float32, oneDNN on | this package's kernel for groups of 1, 2, 4, 8, 16 or 32 channels in and out |
-    | CPU, bfloat16, oneDNN on | this package's kernel for groups of 2 or 4 channels in and out |
+    | CPU, bfloat16, oneDNN on | this package's kernel for groups of 2 or 4 channels in and out, or with dilation |
     | CPU, float32, oneDNN off | this package's kernel with groups or dilation, which TensorFlow cannot differentiate |
     | CPU, float64, float16; bfloat16 with oneDNN off | this package's kernel |
-    | all else, or no library | tf.nn.conv2d (float16 as float32); where it has no gradient, that of `reference` |
+    | all else, or no library | tf.nn.conv2d, float16 and dilated bfloat16 as float32; or the gradient of `reference` |
 
     Measured times are in results/ops. TensorFlow gives gradients of "EXPLICIT" padding to Eigen, so its kernel gets
     padded images instead. Groups of 16 or 32 channels with 3x3 taps and no stride go through Winograd's F(2x2, 3x3) in
@@ -69,13 +70,14 @@ def conv2d(
     Raises:
         InputError: an argument breaks one of these rules; or native ops are required and absent.
     """
+    _native.mode()  # refuses a word in KERASCNN_NATIVE that says nothing, whichever implementation runs
     strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
     padding = standardize_padding(padding)
-    if (whole(groups) or 0) < 1:
-        raise InputError(f"`groups` must be a whole number of at least 1. Received: groups={groups!r}")
+    check_count(groups, "groups")
     x, filters = tf.convert_to_tensor(x), tf.convert_to_tensor(filters)
     check_filters(x, filters, groups)
-    check_fit(x, filters, strides, padding, dilations)
+    window = (None, None) if filters.shape.rank is None else tuple(filters.shape[:2])
+    check_fit(x, window, strides, padding, dilations)
     if filters.shape.rank == 4 and filters.shape[2] is not None:
         x = tf.ensure_shape(x, (None, None, None, filters.shape[2] * groups))
     if activation not in (None, "relu"):
@@ -88,8 +90,17 @@ def conv2d(
             relu = activation == "relu"
             return _native.library().kerascnn_fused_conv2d(x=x, filters=filters, bias=bias, relu=relu, **attributes)
         y = _native.library().kerascnn_conv2d(x=x, filters=filters, **attributes)
-    else:
-        y = _by_tensorflow(x, filters, strides, padding, dilations, groups)
+        return _finished(y, bias, activation)
+    if _native.has_gpu() or _native.tracing_for_xla():
+        return _finished(_stock(x, filters, strides, padding, dilations), bias, activation)
+
+    def compute(x):
+        return _finished(_stock_on_cpu(x, filters, strides, padding, dilations, groups), bias, activation)
+
+    return guarded(compute, x, window, strides, padding, dilations)
+
+
+def _finished(y: tf.Tensor, bias: tf.Tensor | None, activation: str | None) -> tf.Tensor:
     y = y if bias is None else tf.nn.bias_add(y, bias)
     return y if activation is None else tf.nn.relu(y)
 
@@ -105,19 +116,13 @@ def _checked_bias(bias, x: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
     return bias
 
 
-def _by_tensorflow(x, filters, strides, padding, dilations, groups) -> tf.Tensor:
-    if _native.has_gpu() or _native.tracing_for_xla():
-        return _stock(x, filters, strides, padding, dilations)
-    if x.shape.rank == 4 and x.shape[0] == 0:  # TensorFlow's oneDNN kernel gives no images as many channels as `x` has
-        return reference(x, filters, strides, padding, dilations, groups)
-    return _stock_on_cpu(x, filters, strides, padding, dilations, groups)
-
-
 def _prefers_native(dtype: tf.DType, filters: tf.TensorShape, dilations: tuple[int, int], groups: int) -> bool:
     """The rule of `conv2d` for the CPU."""
     depth, out = (None, None) if filters.rank is None else filters[2:]
     if dtype not in (tf.float32, tf.bfloat16) or not onednn():
         return dtype != tf.float32 or groups > 1 or max(dilations) > 1
+    if dtype == tf.bfloat16 and max(dilations) > 1:
+        return groups > 1
     ours = {tf.float32: (1, 2, 4, 8, 16, 32), tf.bfloat16: (2, 4)}[dtype]
     return groups > 1 and depth in ours and out == depth * groups
 
@@ -175,8 +180,9 @@ def _same_padding(size: int | None, kernel: int | None, stride: int, dilation: i
 
 def _stock_on_cpu(x, filters, strides, padding, dilations, groups) -> tf.Tensor:
     """TensorFlow's kernel forward, which takes anything, and the plain form's gradient where it has none."""
-    if x.dtype == tf.float16 or (x.dtype == tf.bfloat16 and not onednn()):
-        # TensorFlow sums gradients of these types in these types, inexactly and an order of magnitude more slowly.
+    if x.dtype == tf.float16 or (x.dtype == tf.bfloat16 and (max(dilations) > 1 or not onednn())):
+        # TensorFlow sums gradients of these types in these types, inexactly and an order of magnitude more slowly; and
+        # oneDNN's gradient of dilated bfloat16 filters reads beyond its arrays and ends the process.
         wide = (tf.cast(x, tf.float32), tf.cast(filters, tf.float32))
         return tf.cast(_stock_on_cpu(*wide, strides, padding, dilations, groups), x.dtype)
     if (groups == 1 and max(dilations) == 1) or (x.dtype != tf.float64 and onednn()):

@@ -7,13 +7,13 @@ from kerascnn.ops import _native
 from kerascnn.ops._windows import (
     Padding,
     Pair,
+    check_count,
     check_filters,
     check_fit,
     native_attributes,
     output_sizes,
     pair,
     standardize_padding,
-    whole,
 )
 
 
@@ -69,15 +69,14 @@ def deform_conv2d(
     """
     strides, dilations = pair(strides, "strides"), pair(dilations, "dilations")
     padding = standardize_padding(padding)
-    for name, value in (("groups", groups), ("offset_groups", offset_groups)):
-        if (whole(value) or 0) < 1:
-            raise InputError(f"`{name}` must be a whole number of at least 1. Received: {name}={value!r}")
+    check_count(groups, "groups")
+    check_count(offset_groups, "offset_groups")
     x, filters, offset = (tf.convert_to_tensor(tensor) for tensor in (x, filters, offset))
     mask = None if mask is None else tf.convert_to_tensor(mask)
     if not filters.shape.is_fully_defined():
         raise InputError(f"`filters` must have a known shape. Received: shape={filters.shape}")
     check_filters(x, filters, groups)
-    check_fit(x, filters, strides, padding, dilations)
+    check_fit(x, tuple(filters.shape[:2]), strides, padding, dilations)
     channels = filters.shape[2] * groups
     if channels % offset_groups:
         raise InputError(
@@ -198,12 +197,12 @@ def _inputs(op) -> tuple[list[tf.Tensor], dict]:
 @tf.RegisterGradient("Kerascnn>DeformConv2D")
 def _gradient(op, dy):
     (x, filters, offset, mask), attributes = _inputs(op)
-    return _native.loaded().kerascnn_deform_conv2d_grad(
+    return _native.loaded().kerascnn_deform_conv2d_gradient(
         x=x, filters=filters, offset=offset, mask=mask, dy=dy, **attributes
     )
 
 
-@tf.RegisterGradient("Kerascnn>DeformConv2DGrad")
+@tf.RegisterGradient("Kerascnn>DeformConv2DGradient")
 def _second_gradient(op, *upstream):
     """Both derivatives of the plain form."""
     (x, filters, offset, mask, dy), attributes = _inputs(op)

@@ -1,4 +1,4 @@
-"""Local response normalisation across channels, as in AlexNet."""
+"""Local response normalization across channels, as in AlexNet."""
 
 import math
 
@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
+from kerascnn.ops._windows import LIMIT, whole
 
 _DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 _MAX_SHIFTS = 8  # radius up to which the plain form adds shifted slices; wider windows multiply by a band matrix
@@ -21,8 +22,9 @@ def check_arguments(depth_radius: int, bias: float, alpha: float, beta: float, a
     Raises:
         InputError: one of them breaks its rule.
     """
-    if isinstance(depth_radius, bool) or not hasattr(depth_radius, "__index__") or depth_radius < 0:
-        raise InputError(f"depth_radius must be a whole number, at least 0. Received: {depth_radius!r}")
+    radius = whole(depth_radius)
+    if radius is None or not 0 <= radius < LIMIT:
+        raise InputError(f"depth_radius must be a whole number, at least 0 and below 2^31. Received: {depth_radius!r}")
     for name, value in (("bias", bias), ("alpha", alpha), ("beta", beta)):
         if not isinstance(value, float | int | np.number) or not math.isfinite(value):
             raise InputError(f"{name} must be a finite number. Received: {value!r}")
@@ -43,7 +45,7 @@ def local_response_normalization(
     beta: float = 0.75,
     alpha_convention: str = "sum",
 ) -> tf.Tensor:
-    """Divides each value by a power of the energy of its neighbours in channel.
+    """Divides each value by a power of the energy of its neighbors in channel.
 
     y[..., i] = x[..., i] / (bias + alpha · Σ x[..., j]²)^beta over |j - i| <= depth_radius, channels beyond the ends
     counting as zero. The defaults are AlexNet's. Differentiable any number of times; the first derivative is native.
@@ -161,12 +163,12 @@ def _pairs(*values: float) -> list[float]:
 @tf.RegisterGradient("Kerascnn>LocalResponseNormalization")
 def _gradient(op, dy):
     # The forward op exists, so the library is loaded whatever the mode is by now.
-    return _native.loaded().kerascnn_local_response_normalization_grad(
+    return _native.loaded().kerascnn_local_response_normalization_gradient(
         x=op.inputs[0], dy=dy, depth_radius=op.get_attr("depth_radius"), constants=op.get_attr("constants")
     )
 
 
-@tf.RegisterGradient("Kerascnn>LocalResponseNormalizationGrad")
+@tf.RegisterGradient("Kerascnn>LocalResponseNormalizationGradient")
 def _second_gradient(op, ddx):
     x, dy = op.inputs
     pairs = op.get_attr("constants")

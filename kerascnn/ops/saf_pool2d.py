@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
-from kerascnn.ops._windows import DTYPES, Pair, output_size, pair
+from kerascnn.ops._pooling import global_max_pool2d, max_pool2d
+from kerascnn.ops._windows import DTYPES, Pair, check_fit, pair
 
 _SEEDS = (tf.int32, tf.int64, tf.uint32, tf.uint64)
 _MOST_TAPS = 255  # the native gradient keeps the place of a maximum in a byte, and one value says "dropped"
@@ -95,6 +96,7 @@ def saf_pool2d(
     introducing SimpNet, 2018, arXiv:1802.06205; the generator: Salmon, Moraes, Dror, Shaw, Parallel random numbers: as
     easy as 1, 2, 3, 2011.
     """
+    _native.mode()  # refuses a word in KERASCNN_NATIVE that says nothing, whichever implementation runs
     x = tf.convert_to_tensor(x)
     size, strides, padding = check_arguments(pool_size, strides, padding, rate, mode)
     _check_images(x, size, strides, padding)
@@ -140,11 +142,10 @@ def _check_images(x: tf.Tensor, size, strides, padding: str) -> None:
         raise InputError(f"`x` must be float16, bfloat16, float32 or float64. Received: dtype={x.dtype.name}")
     if x.shape.rank not in (None, 4):
         raise InputError(f"`x` must be [batch, height, width, channels]. Received: shape={tuple(x.shape)}")
-    if size is None or x.shape.rank is None:
-        return
-    for length, window, stride in zip(x.shape[1:3], size, strides, strict=True):
-        if length and output_size(length, window, stride, 1, padding) == 0:
-            raise InputError(f"The window must fit into the image. Received: x {tuple(x.shape)}, pool_size={size}")
+    if size is None and x.shape.rank is not None and 0 in x.shape[1:3]:
+        raise InputError(f"An image must have pixels to be pooled. Received: x {x.shape}, pool_size=None")
+    if size is not None:
+        check_fit(x, size, strides, padding, (1, 1), "pool_size")
 
 
 def _checked_seed(seed) -> tf.Tensor:
@@ -182,14 +183,7 @@ def _scaled(values: tf.Tensor, scale: float) -> tf.Tensor:
 
 
 def _max_pool(x: tf.Tensor, size, strides, padding: str) -> tf.Tensor:
-    if size is not None:
-        return tf.nn.max_pool2d(x, size, strides, padding.upper())
-    if x.shape.rank == 4 and None not in x.shape[1:3]:
-        return tf.nn.max_pool2d(x, x.shape[1:3], 1, "VALID")
-    _, height, width, _ = tf.unstack(tf.shape(x), num=4)
-    window = tf.stack([1, height, width, 1])
-    y = tf.raw_ops.MaxPoolV2(input=x, ksize=window, strides=window, padding="VALID")
-    return tf.ensure_shape(y, (None, 1, 1, None if x.shape.rank is None else x.shape[3]))
+    return global_max_pool2d(x) if size is None else max_pool2d(x, size, strides, padding)
 
 
 def _random_words(seed: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
@@ -207,7 +201,7 @@ _ATTRIBUTES = ("ksize", "strides", "padding", "rate", "per_channel")
 def _gradient(op, dy, _):
     x, state = op.inputs[0], op.outputs[1]
     # The forward op exists, so the library is loaded whatever the mode is by now.
-    dx = _native.loaded().kerascnn_saf_pool2d_grad(
+    dx = _native.loaded().kerascnn_saf_pool2d_gradient(
         x_shape=tf.shape(x, out_type=tf.int64),
         state=state,
         dy=dy,
@@ -216,7 +210,7 @@ def _gradient(op, dy, _):
     return dx, None
 
 
-@tf.RegisterGradient("Kerascnn>SAFPool2DGrad")
+@tf.RegisterGradient("Kerascnn>SAFPool2DGradient")
 def _second_gradient(op, ddx):
     """dx is linear in dy: each output takes what stands at its maximum."""
     x_shape, state, _ = op.inputs

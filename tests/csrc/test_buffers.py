@@ -8,16 +8,16 @@ kernels = pytest.importorskip("kerascnn._kernels", exc_type=ImportError)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_local_response_normalisation(dtype):
+def test_local_response_normalization(dtype):
     values, dy = np.random.default_rng(0).normal(size=(2, 5, 24))
     x, gradient, y, dx = (Buffer(data, dtype) for data in (values, dy, 0 * values, 0 * values))
     kernels.lrn_forward(x, out=y, alpha=0.1)
-    kernels.lrn_backward(x, gradient, out=dx, alpha=0.1, n_threads=2)
+    kernels.lrn_gradient(x, gradient, out=dx, alpha=0.1, n_threads=2)
     wide, dy = x.array.astype("float64"), gradient.array.astype("float64")
     limit = {"float64": 1e-14, "float32": 1e-6, "float16": 2e-3, "bfloat16": 2e-2}[dtype]
     np.testing.assert_allclose(y.array.astype("float64"), kernels.lrn_forward(wide, alpha=0.1), rtol=limit)
     np.testing.assert_allclose(
-        dx.array.astype("float64"), kernels.lrn_backward(wide, dy, alpha=0.1), rtol=limit, atol=limit
+        dx.array.astype("float64"), kernels.lrn_gradient(wide, dy, alpha=0.1), rtol=limit, atol=limit
     )
 
 

@@ -1,4 +1,4 @@
-"""The CUDA kernels of local response normalisation, run on the CPU: every kernel and branch, in every type."""
+"""The CUDA kernels of local response normalization, run on the CPU: every kernel and branch, in every type."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def run(x, dy, dtype, offset=0, **constants):
     x, dy = Buffer(x, dtype, offset), Buffer(dy, dtype, offset)
     y, dx = Buffer(np.zeros(x.array.shape), dtype, offset), Buffer(np.zeros(x.array.shape), dtype, offset)
     cuda.lrn_forward(x, out=y, **constants)
-    cuda.lrn_backward(x, dy, out=dx, **constants)
+    cuda.lrn_gradient(x, dy, out=dx, **constants)
     assert y.guards_hold() and dx.guards_hold()
     return x.array.astype("float64"), dy.array.astype("float64"), y.array, dx.array
 

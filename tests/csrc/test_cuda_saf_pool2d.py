@@ -39,7 +39,7 @@ def run(module, case, dtype, rate, per_channel=False, offset=0, keep=True):
     state = Buffer(np.full(pooled, 99), np.dtype("uint8"), offset)
     module.saf_pool2d_forward_into(x, KEY, out=y, state=state if keep else None, per_channel=per_channel, **arguments)
     if keep:
-        module.saf_pool2d_backward_into(state, dy, out=dx, **arguments)
+        module.saf_pool2d_gradient_into(state, dy, out=dx, **arguments)
     assert all(buffer.guards_hold() for buffer in (x, y, state, dy, dx))
     return [buffer.array.view("uint8") for buffer in (y, state, dx)]
 
@@ -91,7 +91,7 @@ def test_a_state_that_points_nowhere_gives_nothing():
     for window in (2, 3):
         state = Buffer(np.full((1, 2, 2, 8), 200), np.dtype("uint8"))
         dy, dx = Buffer(np.ones((1, 2, 2, 8)), "float32"), Buffer(np.ones((1, 5, 5, 8)), "float32")
-        cuda.saf_pool2d_backward_into(state, dy, out=dx, window=(window, window))
+        cuda.saf_pool2d_gradient_into(state, dy, out=dx, window=(window, window))
         np.testing.assert_array_equal(dx.array, 0)
 
 
@@ -107,6 +107,6 @@ def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match="The rate must be"):
         cuda.saf_pool2d_forward_into(x, KEY, out=y, rate=1.0)
     with pytest.raises(ValueError, match="dy must have the shape of the pooled images"):
-        cuda.saf_pool2d_backward_into(state, x, out=x)
+        cuda.saf_pool2d_gradient_into(state, x, out=x)
     with pytest.raises(ValueError, match="x must have four dimensions"):
         cuda.saf_pool2d_forward_into(Buffer(np.zeros((4, 8)), "float32"), KEY, out=y)

@@ -68,7 +68,7 @@ def test_kernels_equal_plain_loops_for_any_number_of_threads(case, dtype):
 
 
 def test_what_is_not_finite_stays_in_its_channel_and_window():
-    """A tile computes neighbours together; an infinity must reach only what sees it."""
+    """A tile computes neighbors together; an infinity must reach only what sees it."""
     for position, value in itertools.product((0, 7, 8, 20), (np.inf, np.nan)):
         x, w = np.ones((1, 5, 21, 18), np.float32), np.ones((3, 3, 1, 18), np.float32)
         x[0, 2, position, 17] = value

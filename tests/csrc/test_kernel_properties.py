@@ -126,7 +126,7 @@ def test_lrn(rows, channels, radius, beta, dtype, threads, seed):
     y64 = x64 * scale**-beta
     dx64 = dy64 * scale**-beta - 0.2 * beta * x64 * ((dy64 * y64 / scale) @ band)
     tolerance = 1e-5 if dtype == "float32" else 1e-12
-    for name, inputs, expected in (("lrn_forward", (x,), y64), ("lrn_backward", (x, dy), dx64)):
+    for name, inputs, expected in (("lrn_forward", (x,), y64), ("lrn_gradient", (x, dy), dx64)):
         result = getattr(kernels, name)(*inputs, **options, n_threads=threads)
         np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
         np.testing.assert_array_equal(result, getattr(kernels, name)(*inputs, **options, n_threads=1))
@@ -152,6 +152,6 @@ def test_saf_pool2d(case, rate, per_channel, threads, seed):
     np.testing.assert_array_equal(state, state64)
     np.testing.assert_allclose(y, y64, rtol=1e-6)
     dy = np.random.default_rng(1).standard_normal(y.shape).astype("float32")
-    dx = kernels.saf_pool2d_backward(case[0], state, dy, **options, n_threads=threads)
+    dx = kernels.saf_pool2d_gradient(case[0], state, dy, **options, n_threads=threads)
     np.testing.assert_allclose(dx, saf.scattered(case[0], state, dy, *case[1:], rate), rtol=2e-5, atol=2e-5)
-    np.testing.assert_array_equal(dx, kernels.saf_pool2d_backward(case[0], state, dy, **options, n_threads=1))
+    np.testing.assert_array_equal(dx, kernels.saf_pool2d_gradient(case[0], state, dy, **options, n_threads=1))

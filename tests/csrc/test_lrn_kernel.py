@@ -1,4 +1,4 @@
-"""The kernel of local response normalisation on NumPy arrays: values, gradients, threads, instruction sets."""
+"""The kernel of local response normalization on NumPy arrays: values, gradients, threads, instruction sets."""
 
 import functools
 import os
@@ -47,7 +47,7 @@ def test_values_and_gradient(channels, radius, dtype, tolerance):
         constants = {"depth_radius": radius, "bias": 1.3, "alpha": 0.2, "beta": beta}
         y, gradient = expected(x, *constants.values())
         np.testing.assert_allclose(kernels.lrn_forward(x, **constants), y, rtol=tolerance, atol=tolerance)
-        dx = kernels.lrn_backward(x, dy, **constants)
+        dx = kernels.lrn_gradient(x, dy, **constants)
         assert dx.dtype == dtype
         np.testing.assert_allclose(dx, gradient(dy.astype("float64")), rtol=tolerance, atol=5 * tolerance)
 
@@ -60,8 +60,8 @@ def test_sixteen_bits_round_the_float32_result(channels, radius, dtype):
     for beta in BETAS:
         constants = (radius, 1.3, 0.2, beta)
         y = getattr(kernels, f"lrn_forward_{dtype}")(stored[0], *constants, n_threads=2)
-        dx = getattr(kernels, f"lrn_backward_{dtype}")(*stored, *constants)
-        wide_y, wide_dx = kernels.lrn_forward(x, *constants), kernels.lrn_backward(x, dy, *constants)
+        dx = getattr(kernels, f"lrn_gradient_{dtype}")(*stored, *constants)
+        wide_y, wide_dx = kernels.lrn_forward(x, *constants), kernels.lrn_gradient(x, dy, *constants)
         np.testing.assert_array_equal(y, as_bits(wide_y, dtype))
         np.testing.assert_array_equal(dx, as_bits(wide_dx, dtype))
 
@@ -95,10 +95,10 @@ def test_powers_are_exact_over_the_whole_range(dtype, tolerance):
 @pytest.mark.parametrize("channels, radius", SIZES)
 def test_threads_do_not_change_a_bit(channels, radius, beta):
     x, dy = (values.astype("float32") for values in data(37, channels))
-    one = kernels.lrn_forward(x, radius, beta=beta), kernels.lrn_backward(x, dy, radius, beta=beta)
+    one = kernels.lrn_forward(x, radius, beta=beta), kernels.lrn_gradient(x, dy, radius, beta=beta)
     for threads in (2, 3, 8):
         np.testing.assert_array_equal(kernels.lrn_forward(x, radius, beta=beta, n_threads=threads), one[0])
-        np.testing.assert_array_equal(kernels.lrn_backward(x, dy, radius, beta=beta, n_threads=threads), one[1])
+        np.testing.assert_array_equal(kernels.lrn_gradient(x, dy, radius, beta=beta, n_threads=threads), one[1])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -114,7 +114,7 @@ def test_nan_and_infinity_stay_in_their_window_and_row(beta):
     x = np.ones((3, 9), "float32")
     x[1, 2], x[1, 8] = np.nan, np.inf
     y = kernels.lrn_forward(x, 2, beta=beta)
-    dx = kernels.lrn_backward(x, np.ones_like(x), 2, beta=beta)
+    dx = kernels.lrn_gradient(x, np.ones_like(x), 2, beta=beta)
     assert np.isfinite(y[[0, 2]]).all() and np.isfinite(dx[[0, 2]]).all()
     assert np.isnan(y[1, :5]).all() and np.isfinite(y[1, 5])
     np.testing.assert_array_equal(y[1, 6:8], 0)  # 1 / inf^beta
@@ -126,7 +126,7 @@ def test_any_rank_and_no_elements():
     for shape in [(0, 5), (3, 0), (2, 0, 4)]:
         empty = np.zeros(shape, "float32")
         assert kernels.lrn_forward(empty).shape == shape
-        assert kernels.lrn_backward(empty, empty).shape == shape
+        assert kernels.lrn_gradient(empty, empty).shape == shape
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_check_refuses_shapes():
     with pytest.raises(ValueError, match="at least 2 dimensions. Received: 1"):
         kernels.lrn_forward(np.ones(3))
     with pytest.raises(ValueError, match="dy must have the shape of x"):
-        kernels.lrn_backward(np.ones((2, 3)), np.ones((3, 2)))
+        kernels.lrn_gradient(np.ones((2, 3)), np.ones((3, 2)))
 
 
 @pytest.mark.parametrize("level", ["baseline", "avx2"])
@@ -154,7 +154,7 @@ def test_every_instruction_set_gives_the_same_to_rounding(level, tmp_path):
         "import sys, numpy as np; from kerascnn import _kernels as k; d = np.load(sys.argv[1]);"
         "print(k.cpu_level());"
         f"np.savez(sys.argv[2], *[f for b in {BETAS} for f in"
-        " (k.lrn_forward(d['x'], beta=b, alpha=0.1), k.lrn_backward(d['x'], d['dy'], beta=b, alpha=0.1))])"
+        " (k.lrn_forward(d['x'], beta=b, alpha=0.1), k.lrn_gradient(d['x'], d['dy'], beta=b, alpha=0.1))])"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     environment = {**os.environ, "KERASCNN_CPU_LEVEL": level, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -164,4 +164,4 @@ def test_every_instruction_set_gives_the_same_to_rounding(level, tmp_path):
     for index, beta in enumerate(BETAS):
         y, dx = (results[f"arr_{2 * index + i}"] for i in (0, 1))
         np.testing.assert_allclose(y, kernels.lrn_forward(x, beta=beta, alpha=0.1), rtol=1e-5)
-        np.testing.assert_allclose(dx, kernels.lrn_backward(x, dy, beta=beta, alpha=0.1), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(dx, kernels.lrn_gradient(x, dy, beta=beta, alpha=0.1), rtol=1e-4, atol=1e-6)

@@ -79,7 +79,7 @@ def test_values_and_gradient(case, dtype, tolerance):
         np.testing.assert_allclose(y, true_y, rtol=tolerance)
         np.testing.assert_array_equal(state, true_state)
         dy = np.random.default_rng(1).normal(size=y.shape).astype(dtype)
-        dx = kernels.saf_pool2d_backward(x.shape, state, dy, **arguments(case), rate=rate)
+        dx = kernels.saf_pool2d_gradient(x.shape, state, dy, **arguments(case), rate=rate)
         assert dx.dtype == y.dtype == dtype
         true_dx = scattered(x.shape, state, dy, *case[1:], rate)
         np.testing.assert_allclose(dx, true_dx, rtol=10 * tolerance, atol=10 * tolerance)
@@ -88,15 +88,15 @@ def test_values_and_gradient(case, dtype, tolerance):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("case", CASES[:5])
 def test_halves_round_once(case, dtype):
-    forward, backward = (getattr(kernels, f"saf_pool2d_{name}_{dtype}") for name in ("forward", "backward"))
+    forward, gradient = (getattr(kernels, f"saf_pool2d_{name}_{dtype}") for name in ("forward", "gradient"))
     x = images(case[0])
     bits, state = forward(stored(x, dtype)[0], KEY, **arguments(case), rate=0.5)  # twice a small number is exact
     y, state32 = kernels.saf_pool2d_forward(x, KEY, **arguments(case), rate=0.5)
     np.testing.assert_array_equal(widened(bits, dtype), y)
     np.testing.assert_array_equal(state, state32)
     dy = images(y.shape)
-    dx = backward(x.shape, state, stored(dy, dtype)[0], **arguments(case), rate=0.5)
-    want = kernels.saf_pool2d_backward(x.shape, state, dy, **arguments(case), rate=0.5)
+    dx = gradient(x.shape, state, stored(dy, dtype)[0], **arguments(case), rate=0.5)
+    want = kernels.saf_pool2d_gradient(x.shape, state, dy, **arguments(case), rate=0.5)
     np.testing.assert_array_equal(widened(dx, dtype), want)
 
 
@@ -104,13 +104,13 @@ def test_halves_round_once(case, dtype):
 def test_threads_do_not_change_a_bit(case):
     x = np.random.default_rng(0).normal(size=case[0]).astype("float32")
     one = kernels.saf_pool2d_forward(x, KEY, **arguments(case))
-    dx = kernels.saf_pool2d_backward(x.shape, one[1], one[0], **arguments(case))
+    dx = kernels.saf_pool2d_gradient(x.shape, one[1], one[0], **arguments(case))
     for threads in (2, 3, 8):
         more = kernels.saf_pool2d_forward(x, KEY, **arguments(case), n_threads=threads)
         for a, b in zip(one, more, strict=True):
             np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(
-            kernels.saf_pool2d_backward(x.shape, one[1], one[0], **arguments(case), n_threads=threads), dx
+            kernels.saf_pool2d_gradient(x.shape, one[1], one[0], **arguments(case), n_threads=threads), dx
         )
 
 
@@ -130,7 +130,7 @@ def test_nan_is_no_maximum_and_the_first_of_equals_wins(dtype):
 def test_a_dropped_infinity_leaves_nothing():
     y, state = kernels.saf_pool2d_forward(np.full((1, 64, 64, 20), np.inf, "float32"), KEY, rate=0.5)
     np.testing.assert_array_equal(y, np.where(state == 255, 0, np.inf))
-    dx = kernels.saf_pool2d_backward((1, 64, 64, 20), state, np.full(y.shape, np.inf, "float32"), rate=0.5)
+    dx = kernels.saf_pool2d_gradient((1, 64, 64, 20), state, np.full(y.shape, np.inf, "float32"), rate=0.5)
     assert not np.isnan(dx).any()
 
 
@@ -147,7 +147,7 @@ def test_any_state_is_safe(case):
     x = images(case[0])
     y, _ = kernels.saf_pool2d_forward(x, KEY, **arguments(case))
     state = np.random.default_rng(0).integers(0, 256, y.shape).astype("uint8")
-    dx = kernels.saf_pool2d_backward(x.shape, state, np.ones_like(y), **arguments(case), rate=0.0)
+    dx = kernels.saf_pool2d_gradient(x.shape, state, np.ones_like(y), **arguments(case), rate=0.0)
     assert np.isfinite(dx).all() and dx.sum() <= y.size
 
 
@@ -155,7 +155,7 @@ def test_any_state_is_safe(case):
 def test_nothing_to_do(shape):
     y, state = kernels.saf_pool2d_forward(np.zeros(shape, "float32"), KEY)
     assert y.size == 0 and state.shape == y.shape
-    assert kernels.saf_pool2d_backward(shape, state, y).shape == shape
+    assert kernels.saf_pool2d_gradient(shape, state, y).shape == shape
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_check_says_what_is_wrong(change, message):
 def test_check_refuses_shapes(shape):
     nothing = np.zeros((0, 2, 2, 3), "float32")
     with pytest.raises(ValueError, match="extents must be below|too large to address"):
-        kernels.saf_pool2d_backward(shape, nothing.astype("uint8"), nothing)
+        kernels.saf_pool2d_gradient(shape, nothing.astype("uint8"), nothing)
     with pytest.raises(ValueError, match="state and dy must have the shape of the pooled images"):
-        kernels.saf_pool2d_backward((1, 4, 4, 3), nothing.astype("uint8"), nothing)
+        kernels.saf_pool2d_gradient((1, 4, 4, 3), nothing.astype("uint8"), nothing)
 
 
 @pytest.mark.parametrize("level", ["baseline", "avx2"])
@@ -213,6 +213,6 @@ def results():
             y, state = getattr(kernels, f"saf_pool2d_forward{suffix}")(
                 stored(x, dtype)[0], KEY, **arguments(case), rate=0.3
             )
-            dx = getattr(kernels, f"saf_pool2d_backward{suffix}")(x.shape, state, y, **arguments(case), rate=0.3)
+            dx = getattr(kernels, f"saf_pool2d_gradient{suffix}")(x.shape, state, y, **arguments(case), rate=0.3)
             found += [y, state, dx]
     return found

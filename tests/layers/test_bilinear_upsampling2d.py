@@ -11,7 +11,7 @@ from kerascnn.layers import BilinearInitializer, BilinearUpsampling2D, ResizeLik
 
 def test_kernel():
     kernel = np.array(BilinearInitializer()((4, 3, 2, 2)))
-    expected = np.outer([0.25, 0.75, 0.75, 0.25], [0.5, 1, 0.5])  # 3 taps: factor 2, centre 1
+    expected = np.outer([0.25, 0.75, 0.75, 0.25], [0.5, 1, 0.5])  # 3 taps: factor 2, center 1
     np.testing.assert_allclose(kernel[..., 0, 0], expected)
     np.testing.assert_allclose(kernel[..., 1, 1], expected)
     assert not kernel[..., 0, 1].any() and not kernel[..., 1, 0].any()

@@ -75,9 +75,9 @@ def test_another_grid_is_resized(grid):
     np.testing.assert_array_equal(first, np.ones((1, 2)))
     np.testing.assert_allclose(resized.mean(axis=(0, 1)), plane.mean(axis=(0, 1)), rtol=1e-5)
     height, width = grid
-    centre = [((height // 2) + 0.5) * 4 / height - 0.5, ((width // 2) + 0.5) * 6 / width - 0.5]
+    center = [((height // 2) + 0.5) * 4 / height - 0.5, ((width // 2) + 0.5) * 6 / width - 0.5]
     if min(grid) > 4:  # away from the border a plane stays one
-        np.testing.assert_allclose(resized[height // 2, width // 2], centre[::-1], rtol=1e-4)
+        np.testing.assert_allclose(resized[height // 2, width // 2], center[::-1], rtol=1e-4)
 
 
 def test_the_same_grid_is_left_alone():

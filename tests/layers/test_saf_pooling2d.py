@@ -81,7 +81,7 @@ def test_an_export_is_stock():
 def test_refusals():
     with pytest.raises(InputError, match="`rate` must be a number of at least 0 and less than 1. Received: rate=1"):
         SAFPooling2D(rate=1)
-    with pytest.raises(InputError, match="The window must fit into the image. Received: "):
+    with pytest.raises(InputError, match="The dilated window must fit into the padded image. Received: "):
         SAFPooling2D(7)(X)
     with pytest.raises(ValueError, match="expected ndim=4"):
         SAFPooling2D()(X[0])

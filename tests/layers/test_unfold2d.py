@@ -43,7 +43,7 @@ def test_the_gradient_counts_the_windows_of_a_pixel():
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = tf.reduce_sum(Unfold2D(3, 2, 1)(x))
-    in_windows = np.array([1, 2, 1, 1])  # centres 0 and 2
+    in_windows = np.array([1, 2, 1, 1])  # centers 0 and 2
     np.testing.assert_allclose(tape.gradient(y, x)[0, ..., 0], np.outer(in_windows, in_windows))
 
 

@@ -115,6 +115,6 @@ def test_tables_of_other_windows_are_resized():
     (smaller,) = layer.resized([ramp])
     rows, columns = smaller.T.reshape(2, 5, 5)
     np.testing.assert_allclose(rows, columns.T, atol=1e-5)
-    np.testing.assert_allclose(rows[1:4, 2], [2.2, 4.0, 5.8], atol=0.05)  # centres of fifths of nine places
+    np.testing.assert_allclose(rows[1:4, 2], [2.2, 4.0, 5.8], atol=0.05)  # centers of fifths of nine places
     for other in (np.zeros((24, 2), "float32"), np.zeros((16, 2), "float32"), np.zeros(25, "float32")):
         assert layer.resized([other])[0] is other

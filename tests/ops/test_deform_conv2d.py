@@ -255,7 +255,7 @@ def test_one_call_of_the_native_op_refuses_what_does_not_fit():
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             _native.loaded().kerascnn_deform_conv2d(**(given | change))
     with pytest.raises(tf.errors.InvalidArgumentError, match="dy must have the shape"):
-        _native.loaded().kerascnn_deform_conv2d_grad(**given, dy=tf.zeros((1, 5, 4, 4)))
+        _native.loaded().kerascnn_deform_conv2d_gradient(**given, dy=tf.zeros((1, 5, 4, 4)))
 
 
 PEER = """

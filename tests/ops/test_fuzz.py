@@ -42,7 +42,7 @@ def lrn(rng) -> Call:
     return Call({"x": x}, {}, {"depth_radius": whole(rng, 0, 5), "constants": constants}, pick(rng, DTYPES))
 
 
-def lrn_grad(rng) -> Call:
+def lrn_gradient(rng) -> Call:
     call = lrn(rng)
     call.shapes["dy"] = list(call.shapes["x"])
     return call
@@ -68,7 +68,7 @@ def saf_pool2d(rng) -> Call:
     return Call({"x": x}, {"seed": [1, 2]}, attributes, pick(rng, DTYPES))
 
 
-def saf_pool2d_grad(rng) -> Call:
+def saf_pool2d_gradient(rng) -> Call:
     x, y, attributes = pooling(rng)
     return Call({"dy": y}, {"x_shape": x}, attributes, pick(rng, DTYPES), {"state": np.zeros(y, np.uint8)})
 
@@ -82,7 +82,7 @@ def deform_conv2d(rng) -> Call:
     return Call(shapes, {}, window | {"modulated": modulated}, pick(rng, DTYPES))
 
 
-def deform_conv2d_grad(rng) -> Call:
+def deform_conv2d_gradient(rng) -> Call:
     call = deform_conv2d(rng)
     call.shapes["dy"] = [*call.shapes["offset"][:3], call.shapes["filters"][3]]
     return call
@@ -94,11 +94,11 @@ OPS: dict[str, Callable] = {
     "conv2d_input_gradient": conv2d_input_gradient,
     "conv2d_filter_gradient": conv2d_filter_gradient,
     "deform_conv2d": deform_conv2d,
-    "deform_conv2d_grad": deform_conv2d_grad,
+    "deform_conv2d_gradient": deform_conv2d_gradient,
     "local_response_normalization": lrn,
-    "local_response_normalization_grad": lrn_grad,
+    "local_response_normalization_gradient": lrn_gradient,
     "saf_pool2d": saf_pool2d,
-    "saf_pool2d_grad": saf_pool2d_grad,
+    "saf_pool2d_gradient": saf_pool2d_gradient,
 }
 
 

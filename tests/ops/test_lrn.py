@@ -144,7 +144,7 @@ def test_empty_and_single(mode, shape):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"depth_radius": -1}, "depth_radius must be a whole number, at least 0. Received: -1"),
+        ({"depth_radius": -1}, "depth_radius must be a whole number, at least 0 and below 2\\^31. Received: -1"),
         ({"depth_radius": 1.0}, "depth_radius must be a whole number"),
         ({"bias": 0}, "bias must be positive. Received: 0"),
         ({"alpha": -1.0}, "alpha must be at least 0. Received: -1"),

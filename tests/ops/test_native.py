@@ -160,7 +160,7 @@ def test_build_info_is_complete():
     assert info["available"] == (not info["reason"])
 
 
-def test_tracing_for_xla_is_recognised():
+def test_tracing_for_xla_is_recognized():
     seen = []
 
     def ask(x):
