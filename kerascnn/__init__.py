@@ -15,7 +15,8 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING
 
-from kerascnn import _lazy, _quiet
+from kerascnn import _environment, _lazy, _quiet
+from kerascnn._errors import InputError
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from kerascnn import (
@@ -80,10 +81,16 @@ def __getattr__(name: str):
             "kerascnn needs TensorFlow 2.21: pip install 'kerascnn[cpu]', or 'kerascnn[gpu]' for NVIDIA GPUs.",
             name="tensorflow",
         )
+    if name in __all__:
+        _environment.check_environment()
     return _find(name)
 
 
 def _register() -> None:
+    try:
+        _environment.check_environment()
+    except InputError:  # said when one of our names is used; Keras itself may be meant for something else
+        return
     for module in _REGISTERED:
         importlib.import_module(f"{__name__}.{module}")
 

@@ -1,11 +1,13 @@
 """TensorFlow's first words on stderr, before its log level counts, kept from the user; whatever else is said passes."""
 
 import contextlib
+import faulthandler
 import os
 import sys
 import threading
 from collections.abc import Iterator
 
+_LOADED = b"\0loaded"  # the line after which the filter ends in peace
 _CHATTER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 
 
@@ -36,25 +38,33 @@ def without_chatter() -> Iterator[None]:
     os.close(source)
     os.dup2(sink, 2)
     os.close(sink)
+    traced = faulthandler.is_enabled()  # absl's; where TensorFlow gives up, its own words say more than our stack
+    faulthandler.disable()
     try:
         yield
     finally:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.write(2, b"\n" + _LOADED + b"\n")
         os.dup2(kept, 2)
         os.close(kept)
         os.waitpid(child, 0)
+        if traced:
+            faulthandler.enable()
 
 
 def _filter(source: int, target: int) -> None:
     """Copies lines but chatter until the other side is closed, and ends the process."""
     try:
-        with open(source, "rb", buffering=0) as stream:
-            rest = b""
-            while read := stream.read(65536):
-                *lines, rest = (rest + read).split(b"\n")
-                for line in lines:
-                    if not line.startswith(_CHATTER):
-                        os.write(target, line + b"\n")
-            if rest and not rest.startswith(_CHATTER):
-                os.write(target, rest)
+        loaded, rest = False, b""
+        while read := os.read(source, 65536):
+            *lines, rest = (rest + read).split(b"\n")
+            loaded = loaded or _LOADED in lines
+            for line in lines:
+                if line and line != _LOADED and not line.startswith(_CHATTER):
+                    os.write(target, line + b"\n")
+        if not loaded:
+            os.write(target, rest + b"\n" * bool(rest))
+            os.write(target, b"kerascnn: TensorFlow ended the process while it was loaded; its reason stands above.\n")
     finally:
         os._exit(0)
