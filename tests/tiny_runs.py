@@ -30,13 +30,13 @@ def network():
 
 @pytest.fixture(scope="session")
 def source():
-    """64 real digits to train on and 50 to test on."""
+    """64 real digits to train on, 50 each for validation and testing."""
     from kerascnn import data
 
     digits = data.load("digits")
-    return dataclasses.replace(
-        digits, splits={"train": digits.split("train").first(64, 0), "test": digits.split("test").first(50, 0)}
-    )
+    counts = {"train": 64, "validation": 50, "test": 50}
+    splits = {name: digits.split(name).first(count, 0) for name, count in counts.items()}
+    return dataclasses.replace(digits, splits=splits)
 
 
 @pytest.fixture(scope="session")

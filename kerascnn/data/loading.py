@@ -1,5 +1,6 @@
 """Finds a data set by name or path."""
 
+import dataclasses
 import difflib
 import os
 from pathlib import Path
@@ -28,7 +29,7 @@ def load(
     limit: int | None = None,
     task: str | None = None,
 ) -> Source:
-    """Finds a set of labelled images, or of images with masks.
+    """Finds a set of labeled images, or of images with masks. It has the parts that `kerascnn.data.parts` tells of.
 
     Args:
         name: one of
@@ -36,14 +37,14 @@ def load(
             "synthetic", or with options "synthetic:224x224x3,classes=10,examples=256,test=64": generated patterns;
             "mnist", "fashion_mnist": from IDX files in `data_dir` (itself or a sub-folder of that name) or where
             Debian's package `dataset-fashion-mnist` puts them, else from TFDS;
-            a path: a folder of IDX files or of class sub-folders, perhaps below train/ and test/ (or val/);
+            a path: a folder of IDX files or of class sub-folders, perhaps below train/, val/ and test/;
             any image classification set that TFDS knows, "name", "name/config" or "name:version";
             with masks, for segmentation: "shapes", or with options "shapes:96x96x3,classes=6,examples=400": generated
             images of shapes; a path to images/ and masks/ (see `kerascnn.data.sets.mask_folder`), perhaps
-            below train/ and test/; with task="segmentation" a TFDS set with masks, such as "oxford_iiit_pet".
+            below train/, val/ and test/; with task="segmentation" a TFDS set with masks, such as "oxford_iiit_pet".
         data_dir: an existing folder: where IDX files are looked for, or where TFDS keeps its sets (by default in
             ~/tensorflow_datasets, to which they are downloaded at first use).
-        seed: makes the synthetic images and shapes, and chooses the test images of a folder that is not divided.
+        seed: makes the synthetic images and shapes.
         limit: keep at most this many examples of each split.
         task: "classification" (labels) or "segmentation" (masks); None: what the set is for; of a TFDS set labels.
 
@@ -59,11 +60,22 @@ def load(
         raise InputError(f"task must be one of {', '.join(TASKS)}. Received: {task!r}")
     if data_dir is not None and not Path(data_dir).expanduser().is_dir():
         raise InputError(f"The data folder must exist. Received: {data_dir}")
-    source = _find(name, None if data_dir is None else Path(data_dir).expanduser(), seed, task)
+    place = None if data_dir is None else Path(os.path.abspath(Path(data_dir).expanduser()))
+    source = _find(name, place, seed, task)
     if task not in (None, source.task):
         wanted, kept = ("masks", "labels") if task == "segmentation" else ("labels", "masks")
         raise InputError(f"A data set for {task} must have {wanted}. Received: {name!r}, which has {kept}")
+    location = {"name": _normalized(name), "data_dir": None if place is None else os.fspath(place)}
+    source = dataclasses.replace(source, location=location)
     return source if limit is None else source.take(limit, seed)
+
+
+def _normalized(name):
+    """The name itself, or one path for all spellings of a folder."""
+    if name in _IDX_SETS or name.partition(":")[0] in _BUILT_IN:
+        return name
+    path = Path(name).expanduser()
+    return os.path.abspath(path) if path.is_dir() else name
 
 
 def _find(name, data_dir, seed, task):
@@ -78,10 +90,10 @@ def _find(name, data_dir, seed, task):
     path = Path(name).expanduser()
     if name and path.is_dir():
         if find_idx(path):
-            return load_idx(path, path.name)
+            return load_idx(path, os.path.basename(os.path.abspath(path)))
         # A folder of which the caller says that it is for segmentation is told what it lacks for that.
         with_masks = task == "segmentation" or has_masks(path)
-        return load_mask_folder(path, seed) if with_masks else load_folder(path, seed)
+        return load_mask_folder(path) if with_masks else load_folder(path)
     if name and path.exists():
         raise InputError(f"A path must lead to a folder of images or IDX files. Received: the file {name}")
     if not name or name.startswith(("/", ".", "~", "\\")):

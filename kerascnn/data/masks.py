@@ -1,8 +1,9 @@
 """Where the examples of one split of a segmentation set are: each an image and a mask of class numbers.
 
-Three kinds, as in `splits`, with the same members: `size`, `elements()` (a dataset of (image, mask) in a fixed order),
-`pairs(index)` (of the first two), `first(n)` and `check()`. A pair is one uint8 tensor [height, width, channels + 1]
-whose last channel is the mask, so that whatever is done to an image's geometry is done to its mask.
+Three kinds, as in `splits`, with the same members: `size`, `names`, `elements()` (a dataset of (image, mask) in a fixed
+order), `pairs(index)` (of the first two), `select(positions)`, `first(n)` and `check()`. A pair is one uint8 tensor
+[height, width, channels + 1] whose last channel is the mask, so that whatever is done to an image's geometry is done to
+its mask.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.data.preprocessing import decode_image, read_image
-from kerascnn.data.splits import cpu_constant
+from kerascnn.data.splits import cpu_constant, filtered, names_of, path_array, pick
 
 IGNORE = 255  # in a mask: this pixel counts neither in the loss nor in a measure
 _BLOCK = 256  # files checked before the first error among them is reported
@@ -124,10 +125,15 @@ class PairArrays:
     pixels: np.ndarray  # uint8 [n, height, width, channels]
     masks: np.ndarray  # uint8 [n, height, width]
     classes: int
+    ids: Sequence[str] | None = None  # names; None: their positions
 
     @property
     def size(self) -> int:
         return len(self.masks)
+
+    @property
+    def names(self) -> Sequence[str]:
+        return names_of(self.ids, self.size)
 
     @functools.cached_property
     def _tensor(self):
@@ -140,8 +146,11 @@ class PairArrays:
     def elements(self) -> tf.data.Dataset:
         return tf.data.Dataset.range(self.size).map(lambda index: unstack(self.pairs(index)))
 
+    def select(self, positions: np.ndarray) -> "PairArrays":
+        return PairArrays(self.pixels[positions], self.masks[positions], self.classes, pick(self.names, positions))
+
     def first(self, count: int, seed: int) -> "PairArrays":
-        return PairArrays(self.pixels[:count], self.masks[:count], self.classes)
+        return self.select(np.arange(min(count, self.size)))
 
     def check(self, mapped: Callable = map) -> None:
         check_mask(self.masks, self.classes, "the masks in memory")
@@ -154,14 +163,19 @@ class PairFiles:
     images: Sequence[str]
     masks: Sequence[str]
     classes: int
+    ids: Sequence[str] | None = None  # names: the images' paths below the set's folder, with "/"; None: the paths
 
     @property
     def size(self) -> int:
         return len(self.images)
 
+    @property
+    def names(self) -> Sequence[str]:
+        return self.images if self.ids is None else self.ids
+
     @functools.cached_property
     def _paths(self):
-        return tuple(cpu_constant(np.array(paths, object)) for paths in (self.images, self.masks))
+        return tuple(cpu_constant(path_array(paths)) for paths in (self.images, self.masks))
 
     def pairs(self, index: tf.Tensor) -> tf.Tensor:
         """One pair for a scalar index."""
@@ -172,10 +186,13 @@ class PairFiles:
         indices = tf.data.Dataset.range(self.size)
         return indices.map(lambda index: unstack(self.pairs(index)), tf.data.AUTOTUNE, deterministic=True)
 
+    def select(self, positions: np.ndarray) -> "PairFiles":
+        images, masks, names = (pick(values, positions) for values in (self.images, self.masks, self.names))
+        return PairFiles(images, masks, self.classes, names)
+
     def first(self, count: int, seed: int) -> "PairFiles":
         """A choice by `seed`, because names often begin with what is seen."""
-        kept = np.sort(np.random.RandomState(seed).permutation(self.size)[:count])
-        return PairFiles([self.images[i] for i in kept], [self.masks[i] for i in kept], self.classes)
+        return self.select(np.sort(np.random.RandomState(seed).permutation(self.size)[:count]))
 
     def check(self, mapped: Callable = map) -> None:
         for start in range(0, self.size, _BLOCK):
@@ -197,12 +214,22 @@ class PairStream:
     read: Callable[[], tf.data.Dataset]  # encoded (image, mask) in a fixed order
     decode: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # encoded (image, mask) -> pair
     size: int
+    ids: Sequence[str] | None = None  # names; None: their positions
+
+    @property
+    def names(self) -> Sequence[str]:
+        return names_of(self.ids, self.size)
 
     def elements(self) -> tf.data.Dataset:
         return self.read().map(lambda *files: unstack(self.decode(*files)), tf.data.AUTOTUNE, deterministic=True)
 
+    def select(self, positions: np.ndarray) -> "PairStream":
+        read = filtered(self.read, self.size, positions)
+        return PairStream(read, self.decode, len(positions), pick(self.names, positions))
+
     def first(self, count: int, seed: int) -> "PairStream":
-        return PairStream(lambda: self.read().take(count), self.decode, min(count, self.size))
+        count = min(count, self.size)
+        return PairStream(lambda: self.read().take(count), self.decode, count, self.names[:count])
 
     def check(self, mapped: Callable = map) -> None:
         position = 0

@@ -122,7 +122,7 @@ def eval_pipeline(
 
     Args:
         source: the examples.
-        split: "train" or "test".
+        split: "train", "validation" or "test".
         image_shape: (height, width, channels) of the network's input.
         preprocessing: the network's constants.
         batch_size: images per batch; the last batch may be smaller.

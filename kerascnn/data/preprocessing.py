@@ -13,7 +13,8 @@ import tensorflow as tf
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 
-FORMATS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")  # what decode_image can read
+# What decode_image can read; files of these endings are the images of a folder.
+FORMATS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp")
 
 
 def check_image_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:

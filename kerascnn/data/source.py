@@ -1,48 +1,90 @@
-"""A set of labelled images: what it is called, what its classes are, what its labels are, and its two splits."""
+"""A set of labeled images: what it is called, what its classes are, what its labels are, and its three parts."""
 
 import concurrent.futures
 import dataclasses
+import functools
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.data import masks
+from kerascnn.data import masks, parts
 from kerascnn.data.preprocessing import read_image
 from kerascnn.data.splits import Files, Split
 
-SPLITS = ("train", "test")
+SPLITS = parts.PARTS
 _BLOCK = 256  # files checked before the first error among them is reported
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """A set of labelled images (or, by `task`, of images with masks) with a train and a test split; made by `load`."""
+    """A set of labeled images (or, by `task`, of images with masks) with a part each for training, validation and
+    testing; made by `load`.
+
+    Of the parts "train", "validation" and "test" only "train" must be given: the others are held out of it where they
+    are missing, by the rule in `kerascnn.data.parts`. No example of "test" chooses anything, anywhere.
+    """
 
     name: str
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]  # height and width are None where they differ or are not known
     splits: Mapping[str, Split | masks.Split] = dataclasses.field(repr=False)
     task: str = "classification"  # or "segmentation": a mask of classes belongs to each image instead of a label
+    mirrored: bool = True  # whether an image means the same when left and right are exchanged; a digit does not
+    location: Mapping[str, str | None] | None = None  # "name" and "data_dir" with which `load` finds the set again
 
     def __post_init__(self):
-        for name in SPLITS:
-            if self.splits[name].size < 1:
-                raise InputError(f"The {name} split of a data set must not be empty. Received: {self.name!r}")
+        object.__setattr__(self, "splits", parts.divide(self.splits, self.name))
 
     @property
     def sizes(self) -> dict[str, int]:
         """Number of examples of each split."""
         return {name: split.size for name, split in self.splits.items()}
 
+    @functools.cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """A digest of each split: which examples it holds, by name, and their labels where these are at hand."""
+        return {name: parts.digest(split.names, getattr(split, "numbers", None)) for name, split in self.splits.items()}
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for a JSON file: where `load` finds the set again, and what it held.
+
+        Returns:
+            "name" (of a folder the absolute path, however it was spelled), "data_dir" (absolute, or None), "sizes" and
+            "fingerprint", each of these two by split.
+        """
+        found = self.location or {"name": self.name, "data_dir": None}
+        return {**found, "sizes": self.sizes, "fingerprint": dict(self.fingerprint)}
+
+    def changes(self, record: Mapping[str, Any]) -> list[str]:
+        """What is no longer as it was recorded.
+
+        Args:
+            record: what `record` returned once; entries that are missing, as in files of older releases, are not
+                compared.
+
+        Returns:
+            One phrase for each split that changed: "train had 54 examples, now 55".
+        """
+        changed = []
+        for name in SPLITS:
+            before, now = (record.get("sizes") or {}).get(name), self.sizes[name]
+            digest = (record.get("fingerprint") or {}).get(name)
+            if before is not None and before != now:
+                changed.append(f"{name} had {before} examples, now {now}")
+            elif digest is not None and digest != self.fingerprint[name]:
+                changed.append(f"{name} has other examples, as many as before")
+        return changed
+
     def split(self, name: str) -> Split | masks.Split:
-        """Where the examples of "train" or "test" are.
+        """Where the examples of "train", "validation" or "test" are.
 
         Raises:
             InputError: there is no such split.
         """
         if name not in self.splits:
-            raise InputError(f"split must be one of {SPLITS}. Received: {name!r}")
+            raise InputError(f"split must be one of {', '.join(SPLITS)}. Received: {name!r}")
         return self.splits[name]
 
     def dataset(self, split: str) -> tf.data.Dataset:
@@ -50,7 +92,7 @@ class Source:
         uint8 mask [height, width] instead of the label.
 
         Args:
-            split: "train" or "test".
+            split: "train", "validation" or "test".
 
         Returns:
             An unbatched dataset; images may differ in size.

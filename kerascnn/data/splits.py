@@ -1,11 +1,13 @@
 """Where the examples of one split are kept: in memory, in files, or in a stream that can only be read in order.
 
-Three kinds with the same members: `size`, `elements()` (a dataset of (image, label) in a fixed order) and `first(n)`.
-The first two, which know how to find an example, also have `images(index)` and `labels`.
+Three kinds with the same members: `size`, `names` (of the examples, which tell to what part they belong; see `parts`),
+`elements()` (a dataset of (image, label) in a fixed order), `select(positions)` and `first(n)`. The first two, which
+know how to find an example, also have `images(index)` and `labels`.
 """
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,6 +21,11 @@ def cpu_constant(values: np.ndarray) -> tf.Tensor:
     """A tensor in main memory, where the input pipeline runs, even if there is a GPU; never a part of a graph."""
     with tf.init_scope(), tf.device("CPU:0"):
         return tf.constant(values)
+
+
+def path_array(paths: Sequence[str]) -> np.ndarray:
+    """Paths as bytes, as the file system has them: they need not be UTF-8."""
+    return np.array([os.fsencode(path) for path in paths], object)
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str) -> np.ndarray:
@@ -35,16 +42,45 @@ def check_labels(labels: np.ndarray, classes: int, where: str) -> np.ndarray:
     return labels
 
 
+def names_of(ids: Sequence[str] | None, size: int) -> Sequence[str]:
+    """The names of the examples of a split: those given, or their positions as text."""
+    return [str(position) for position in range(size)] if ids is None else ids
+
+
+def pick(values: Sequence, positions: np.ndarray) -> list:
+    """The values at some positions."""
+    return [values[position] for position in positions]
+
+
+def filtered(read: Callable[[], tf.data.Dataset], size: int, positions: np.ndarray) -> Callable[[], tf.data.Dataset]:
+    """Reads the examples of a stream at some positions only, in the stream's order."""
+    kept = np.zeros([size], bool)
+    kept[positions] = True
+
+    def read_some():
+        wanted = cpu_constant(kept)
+        chosen = read().take(size).enumerate().filter(lambda position, _: tf.gather(wanted, position))
+        examples = chosen.map(lambda _, example: example)
+        return examples.apply(tf.data.experimental.assert_cardinality(len(positions)))
+
+    return read_some
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Arrays:
     """Examples in memory, all of one size."""
 
     pixels: np.ndarray  # uint8 [n, height, width, channels]
     numbers: np.ndarray  # int64 [n], the class of each
+    ids: Sequence[str] | None = None  # names; None: their positions
 
     @property
     def size(self) -> int:
         return len(self.numbers)
+
+    @property
+    def names(self) -> Sequence[str]:
+        return names_of(self.ids, self.size)
 
     @functools.cached_property
     def labels(self) -> tf.Tensor:
@@ -61,8 +97,11 @@ class Arrays:
     def elements(self) -> tf.data.Dataset:
         return tf.data.Dataset.range(self.size).map(lambda index: (self.images(index), tf.gather(self.labels, index)))
 
+    def select(self, positions: np.ndarray) -> "Arrays":
+        return Arrays(self.pixels[positions], self.numbers[positions], pick(self.names, positions))
+
     def first(self, count: int, seed: int) -> "Arrays":
-        return Arrays(self.pixels[:count], self.numbers[:count])
+        return self.select(np.arange(min(count, self.size)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,10 +110,15 @@ class Files:
 
     paths: Sequence[str]
     numbers: np.ndarray  # int64 [n]
+    ids: Sequence[str] | None = None  # names: the paths below the set's folder, with "/"; None: the paths
 
     @property
     def size(self) -> int:
         return len(self.numbers)
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.paths if self.ids is None else self.ids
 
     @functools.cached_property
     def labels(self) -> tf.Tensor:
@@ -82,7 +126,7 @@ class Files:
 
     @functools.cached_property
     def _tensor(self):
-        return cpu_constant(np.array(self.paths, object))
+        return cpu_constant(path_array(self.paths))
 
     def images(self, index: tf.Tensor) -> tf.Tensor:
         """One image for a scalar index."""
@@ -93,10 +137,12 @@ class Files:
             lambda index: (self.images(index), tf.gather(self.labels, index)), tf.data.AUTOTUNE, deterministic=True
         )
 
+    def select(self, positions: np.ndarray) -> "Files":
+        return Files(pick(self.paths, positions), self.numbers[positions], pick(self.names, positions))
+
     def first(self, count: int, seed: int) -> "Files":
         """A choice by `seed`, because files are sorted by class."""
-        kept = np.sort(np.random.RandomState(seed).permutation(self.size)[:count])
-        return Files([self.paths[index] for index in kept], self.numbers[kept])
+        return self.select(np.sort(np.random.RandomState(seed).permutation(self.size)[:count]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,12 +180,22 @@ class Stream:
     read: Callable[[], tf.data.Dataset]  # encoded (image, label) in a fixed order
     decode: Callable[[tf.Tensor], tf.Tensor]  # encoded image -> uint8 [height, width, channels]
     size: int
+    ids: Sequence[str] | None = None  # names; None: their positions
+
+    @property
+    def names(self) -> Sequence[str]:
+        return names_of(self.ids, self.size)
 
     def elements(self) -> tf.data.Dataset:
         return self.read().map(lambda image, label: (self.decode(image), label), tf.data.AUTOTUNE, deterministic=True)
 
+    def select(self, positions: np.ndarray) -> "Stream":
+        read = filtered(self.read, self.size, positions)
+        return Stream(read, self.decode, len(positions), pick(self.names, positions))
+
     def first(self, count: int, seed: int) -> "Stream":
-        return Stream(lambda: self.read().take(count), self.decode, min(count, self.size))
+        count = min(count, self.size)
+        return Stream(lambda: self.read().take(count), self.decode, count, self.names[:count])
 
 
 Split = Arrays | Files | Stream

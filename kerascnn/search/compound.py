@@ -86,7 +86,7 @@ def grid_search(
             "spec": dataclasses.asdict(spec),
             "resolution": resolution,
             "phi": phi,
-            "data": {"name": source.name, "sizes": source.sizes},
+            "data": source.record(),
             "training": config.to_dict(),
         },
     )

@@ -52,7 +52,7 @@ def train(
     Args:
         build_model: makes the model, ending in logits (better: the loss is then exact) or in a softmax; for
             segmentation (`source.task`) of each pixel.
-        source: the data set; its "train" split is trained on, "test" is measured after each epoch.
+        source: the data set; its "train" split is trained on, "validation" is measured after each epoch.
         config: how.
         out: the run folder. Started again with the same arguments after a kill, the run goes on from its last
             finished epoch and ends with the same history.
@@ -80,7 +80,7 @@ def train(
             "model": {**model_record, "input_shape": list(shape)},
             "class_names": list(source.class_names),
             "preprocessing": preprocessing.to_dict(),
-            "data": {"name": source.name, **(data_record or {}), "sizes": dict(source.sizes)},
+            "data": {**source.record(), **(data_record or {})},
             "training": config.to_dict(),
         }
     )
@@ -106,7 +106,7 @@ def train(
         seed=config.seed, first_epoch=first, epochs=config.epochs,
     )  # fmt: skip
     validation = data.eval_pipeline(
-        source, "test", image_shape=shape, preprocessing=preprocessing, batch_size=config.batch_size
+        source, "validation", image_shape=shape, preprocessing=preprocessing, batch_size=config.batch_size
     )
 
     hooks: list[keras.callbacks.Callback] = [
@@ -137,11 +137,11 @@ def train(
 def _check_labels(source: "data.Source"):
     """Refuses labels outside the classes where they are at hand; `data.load` has checked the sets that it reads."""
     if source.task == "segmentation":
-        for name in ("train", "test"):
+        for name in source.splits:
             if isinstance(source.split(name), PairArrays):
                 source.split(name).check()
         return
-    for name in ("train", "test"):
+    for name in source.splits:
         labels = getattr(source.split(name), "numbers", None)
         if labels is not None and len(labels) and not 0 <= np.min(labels) <= np.max(labels) < len(source.class_names):
             raise InputError(

@@ -11,13 +11,13 @@ from kerascnn.data import loading
 
 def test_digits():
     source = data.load("digits")
-    assert source.sizes == {"train": 1437, "test": 360}
+    assert source.sizes == {"train": 1272, "validation": 165, "test": 360} and not source.mirrored
     assert source.image_shape == (8, 8, 1) and source.class_names == tuple("0123456789")
     image, label = next(iter(source.dataset("train")))
     assert image.dtype == tf.uint8 and label.dtype == tf.int64 and label.numpy() == 0
     # The first row of the original file, "0,0,5,13,9,1,0,0", in 17 levels spread over 0 to 255.
     assert image.numpy()[0, :, 0].tolist() == [0, 0, 80, 207, 143, 16, 0, 0]
-    labels = [int(label) for split in ("train", "test") for _, label in source.dataset(split)]
+    labels = [int(label) for split in source.splits for _, label in source.dataset(split)]
     # As documented by UCI for the test part of the set.
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
@@ -30,7 +30,7 @@ def test_digits_carry_their_licence():
 @pytest.mark.parametrize("name", ["digits", "synthetic"])
 def test_limit(name):
     source = data.load(name, limit=5)
-    assert source.sizes == {"train": 5, "test": 5}
+    assert source.sizes == {"train": 5, "validation": 5, "test": 5}
     assert source.dataset("train").cardinality() == 5
     whole = data.load(name)
     for (image, label), (expected, number) in zip(source.dataset("test"), whole.dataset("test"), strict=False):
@@ -41,14 +41,14 @@ def test_limit(name):
 
 
 def test_unknown_split():
-    with pytest.raises(InputError, match="'validation'"):
-        data.load("digits").dataset("validation")
+    with pytest.raises(InputError, match="one of train, validation, test. Received: 'valid'"):
+        data.load("digits").dataset("valid")
 
 
 def test_synthetic_options():
-    source = data.load("synthetic:12x16x3,classes=4,examples=10,test=6")
+    source = data.load("synthetic:12x16x3,classes=4,examples=10,validation=3,test=6")
     assert source.image_shape == (12, 16, 3) and len(source.class_names) == 4
-    assert source.sizes == {"train": 10, "test": 6}
+    assert source.sizes == {"train": 10, "validation": 3, "test": 6}
     images, labels = zip(*source.dataset("train").as_numpy_iterator(), strict=True)
     assert images[0].shape == (12, 16, 3) and images[0].dtype == np.uint8
     assert list(labels) == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]

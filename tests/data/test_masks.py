@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_what_is_no_mask(tmp_path, contents):
 def test_shapes_are_a_function_of_options_and_seed():
     source = data.load("shapes:24x32x1,classes=6,examples=40,test=10,objects=5", seed=7)
     assert source.class_names == ("background", "ellipse", "rectangle", "triangle", "ring", "cross")
-    assert source.task == "segmentation" and source.sizes == {"train": 40, "test": 10}
+    assert source.task == "segmentation" and source.sizes == {"train": 40, "validation": 10, "test": 10}
     again = data.load("shapes:24x32x1,classes=6,examples=40,test=10,objects=5", seed=7)
     for split in ("train", "test"):
         one, two = source.split(split), again.split(split)
@@ -80,22 +81,30 @@ def test_a_folder_that_is_divided(tmp_path):
     for split, found in masks.items():
         write_pairs(tmp_path / "set" / split, found, "P" if split == "val" else "L")
     source = data.load(tmp_path / "set")
-    assert source.class_names == ("0", "1", "2") and source.sizes == {"train": 4, "test": 2}
+    assert source.class_names == ("0", "1", "2") and source.sizes == {"train": 3, "validation": 1, "test": 2}
     for split, name in (("train", "train"), ("test", "val")):
-        for (image, mask), expected in zip(source.dataset(split), masks[name], strict=True):
+        kept = [masks[name][int(file[-6:-4])] for file in source.split(split).names]
+        for (image, mask), expected in zip(source.dataset(split), kept, strict=True):
             np.testing.assert_array_equal(mask, expected)
             assert image.shape == (*expected.shape, 3)
     (tmp_path / "set" / "classes.txt").write_text("sky\nroad\ncar\ntree\n")
     assert data.load(tmp_path / "set").class_names == ("sky", "road", "car", "tree")
-    assert data.load(tmp_path / "set", limit=1).sizes == {"train": 1, "test": 1}
+    assert set(data.load(tmp_path / "set", limit=1).sizes.values()) == {1}
+    (tmp_path / "set" / "val").rename(tmp_path / "set" / "test")
+    (tmp_path / "set" / "train" / "images" / "notes.txt").write_text("not an image")
+    assert data.load(tmp_path / "set").sizes == {"train": 3, "validation": 1, "test": 2}
+    (tmp_path / "set" / "test").rename(tmp_path / "set" / "valid")
+    write_pairs(tmp_path / "set" / "test", some_masks(3))
+    assert data.load(tmp_path / "set").sizes == {"train": 4, "validation": 2, "test": 3}
 
 
 def test_a_folder_that_is_not_divided(tmp_path):
     folder = write_pairs(tmp_path / "set", some_masks(11))
     source = data.load(folder, task="segmentation")
-    assert source.sizes == {"train": 10, "test": 1}
-    assert not set(source.split("train").images) & set(source.split("test").images)
-    assert data.load(folder, seed=1).split("test").images != source.split("test").images
+    assert source.sizes == {"train": 8, "validation": 1, "test": 2}
+    names = [name for split in source.splits.values() for name in split.names]
+    assert sorted(names) == [f"images/{number:02}.png" for number in range(11)]
+    assert data.load(folder, seed=1).fingerprint == source.fingerprint
     assert [mask.replace("masks", "images") for mask in source.split("train").masks] == source.split("train").images
 
 
@@ -109,10 +118,6 @@ def lonely_mask(folder):
 
 def two_of_a_name(folder):
     (folder / "images" / "01.jpg").write_bytes(b"")
-
-
-def other_file(folder):
-    (folder / "masks" / "notes.txt").write_text("")
 
 
 def one_class_name(folder):
@@ -129,6 +134,25 @@ def no_masks(folder):
     (folder / "masks").rmdir()
 
 
+def unreadable(folder):
+    (folder / "masks").chmod(0)
+
+
+def pipe(folder):
+    (folder / "images" / "02.png").unlink()
+    os.mkfifo(folder / "images" / "02.png")
+
+
+def binary(folder):
+    for path in (folder / "masks").iterdir():
+        path.write_bytes(png(np.repeat([[0], [255]], 7, axis=1).repeat(3, axis=0).astype(np.uint8)))
+
+
+def binary_with_names(folder):
+    binary(folder)
+    (folder / "classes.txt").write_text("background\nobject\n")
+
+
 def one_class(folder):
     for path in (folder / "masks").iterdir():
         path.write_bytes(png(np.zeros([6, 7], np.uint8)))
@@ -140,7 +164,10 @@ def one_class(folder):
         (lonely_image, "Every image must have a mask of its name. Received: .*images.01.png"),
         (lonely_mask, "Every mask must have an image of its name. Received: .*masks.01.png"),
         (two_of_a_name, "differ in more than their endings"),
-        (other_file, r"masks/ must hold files named .png. Received: .*notes.txt"),
+        (unreadable, r"cannot be read \(Permission denied\). Received: .*masks$"),
+        (pipe, "must be a regular file. Received: .*images.02.png"),
+        (binary, r"write 1 for the second class\). Received: no number but 0 and 255"),
+        (binary_with_names, r"write 1 for the second class\). Received: no number but 0 and 255"),
         (one_class_name, "2 to 255 different names, one a line. Received: 1 lines"),
         (same_class_names, "different names"),
         (no_masks, "must hold images/ and masks/"),
@@ -150,8 +177,24 @@ def one_class(folder):
 def test_folders_that_are_refused(tmp_path, damage, message):
     folder = write_pairs(tmp_path / "set", some_masks(3))
     damage(folder)
+    if damage is unreadable and os.access(folder / "masks", os.R_OK):
+        pytest.skip("this user may read everything")
     with pytest.raises(InputError, match=message):
         data.load(folder, task="segmentation")
+
+
+def test_pairs_in_sub_folders_and_files_that_are_ignored(tmp_path, caplog):
+    folder = write_pairs(tmp_path / "set", some_masks(4))
+    for part in ("images", "masks"):
+        (folder / part / "2024").mkdir()
+        (folder / part / "03.png").rename(folder / part / "2024" / "03.png")
+        (folder / part / "notes.txt").write_text("")
+        (folder / part / ".hidden.png").write_text("")
+    source = data.load(folder)
+    assert sum(source.sizes.values()) == 4
+    assert "images/2024/03.png" in [name for split in source.splits.values() for name in split.names]
+    assert "1 entries that are no images of the set are ignored (.txt: 1)" in caplog.text
+    data.check_images(source)
 
 
 def test_masks_that_do_not_fit_are_named_when_they_are_read(tmp_path):

@@ -21,7 +21,8 @@ def flat_images(train=20, test=7, size=8):
         pixels = np.broadcast_to(np.arange(10, 10 + count, dtype=np.uint8)[:, None, None, None], [count, size, size, 1])
         return Arrays(np.array(pixels), np.arange(count) % 5)
 
-    return Source("flat", tuple("abcde"), (size, size, 1), {"train": split(train), "test": split(test)})
+    splits = {"train": split(train), "validation": split(test), "test": split(test)}
+    return Source("flat", tuple("abcde"), (size, size, 1), splits)
 
 
 def collect(dataset):
@@ -31,7 +32,7 @@ def collect(dataset):
 
 def write_folder(folder, count=6):
     random = np.random.RandomState(0)
-    for split in ("train", "test"):
+    for split in ("train", "val", "test"):
         for name in ("a", "b"):
             (folder / split / name).mkdir(parents=True)
             for number in range(count // 2):

@@ -40,7 +40,8 @@ def test_the_folder_has_everything(whole):
     config = json.loads((whole / "config.json").read_text())
     assert config["model"] == {"name": "tiny", "options": {}, "classes": 10, "input_shape": list(SHAPE)}
     assert config["class_names"] == [str(digit) for digit in range(10)]
-    assert config["data"] == {"name": "digits", "sizes": {"train": 64, "test": 50}}
+    assert config["data"]["name"] == "digits" and config["data"]["data_dir"] is None
+    assert config["data"]["sizes"] == {"train": 64, "validation": 50, "test": 50}
     assert config["training"]["learning_rate"] == 0.05
     assert (whole / "curves.png").read_bytes().startswith(b"\x89PNG")
 

@@ -14,7 +14,7 @@ from kerascnn.training import TrainConfig, callbacks, strategies
 
 def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source):
     """Batch norm and dropout aside, whose statistics and draws are per device; all else is one sum in two parts."""
-    odd = dataclasses.replace(source, splits={**source.splits, "test": source.split("test").first(49, 0)})
+    odd = dataclasses.replace(source, splits={**source.splits, "validation": source.split("validation").first(49, 0)})
     rows = {}  # of the last batch of 49 = 3 * 16 + 1 the second device gets nothing
     for strategy, devices in (("one", 0), ("mirrored", 2)):
         rows[strategy] = train(

@@ -29,6 +29,9 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
             f"{len(loaded.class_names)}). Received: {', '.join(source.class_names[:3])}, ... "
             f"({len(source.class_names)}) in {name}"
         )
+    if not values["data"] and values["limit"] == loaded.config["training"].get("limit", 0):
+        for change in source.changes(recorded):
+            console.print(f"The data set is no longer that of the run: {change}.", markup=False, soft_wrap=True)
     out = ensure_folder(values["out"] or loaded.path.parent)
     dataset = data.eval_pipeline(
         source, values["split"], image_shape=loaded.input_shape, preprocessing=loaded.preprocessing,
@@ -60,7 +63,7 @@ COMMAND = Command(
     (
         options.CHECKPOINT,
         *options.data_flags("another data set of the same classes; by default that of the run"),
-        Flag("split", "which part of the data", default="test", choices=("train", "test")),
+        Flag("split", "which part of the data", default="test", choices=("train", "validation", "test")),
         Flag("batch_size", "images at a time", int, 128, low=1, high=2**20),
         Flag("limit", "use only this many examples; 0: all", int, 0, low=0),
         Flag("out", "folder for evaluation.json and confusion.png; by default that of the run"),

@@ -45,8 +45,8 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     table = Table(show_header=False, title=f"{info.name} on {values['data']} in {values['out']}")
     table.add_row("network", f"{info.name} ({info.paper})")
     table.add_row("input", _units.shape(shape))
-    table.add_row("data", f"{source.sizes['train']:,} training, {source.sizes['test']:,} test images, "
-                  f"{len(source.class_names)} classes")  # fmt: skip
+    counts = ", ".join(f"{size:,} {name}" for name, size in source.sizes.items())
+    table.add_row("data", f"{counts} images, {len(source.class_names)} classes")
     table.add_row("recipe", recipe)
     for name, value in {**options, "initializer": initializer or "the paper's", **config.to_dict()}.items():
         table.add_row(name, str(value))
@@ -72,7 +72,6 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         values["out"],
         model_record=record,
         preprocessing=preprocessing,
-        data_record={"name": values["data"], "data_dir": values["data_dir"]},
         console=console,
     )
     best, measure = result.rows[result.best], result.task.best

@@ -36,3 +36,11 @@ def parse(name: str, options: str, shape: Shape, numbers: Mapping[str, int | Non
             rule = f"Options of {name} are HEIGHTxWIDTHx1 or x3, {', '.join(names)} and {last}"
             raise InputError(f"{rule}. Received: {option!r}")
     return shape, numbers
+
+
+def fill_parts(numbers: dict, share: int) -> None:
+    """Fills in how many examples are for testing, 1 / `share` of those for training, and as many for validation."""
+    if numbers["test"] is None:
+        numbers["test"] = max(numbers["examples"] // share, 1)
+    if numbers["validation"] is None:
+        numbers["validation"] = numbers["test"]

@@ -15,13 +15,13 @@ _TRAIN = 1437  # the rest, 360, is the test split
 
 
 def load_digits() -> Source:
-    """The packaged digits: 1,437 for training, 360 for testing, in the order of the original file.
+    """The packaged digits, in the order of the original file: 1,437 for training and validation, 360 for testing.
 
     Returns:
-        A source of images [8, 8, 1]; the 17 original grey levels are spread over 0 to 255.
+        A source of images [8, 8, 1]; the 17 original gray levels are spread over 0 to 255.
     """
     with importlib.resources.files("kerascnn.data").joinpath("digits.npz").open("rb") as file, np.load(file) as stored:
         levels, labels = stored["levels"], stored["labels"].astype(np.int64)
     pixels = ((levels.astype(np.uint16) * 255 + 8) // 16).astype(np.uint8)[..., None]
     splits = {"train": Arrays(pixels[:_TRAIN], labels[:_TRAIN]), "test": Arrays(pixels[_TRAIN:], labels[_TRAIN:])}
-    return Source("digits", tuple("0123456789"), (8, 8, 1), splits)
+    return Source("digits", tuple("0123456789"), (8, 8, 1), splits, mirrored=False)

@@ -17,6 +17,7 @@ from kerascnn._errors import InputError
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays, check_labels
 
+UNMIRRORED = ("mnist", "emnist", "kmnist")  # sets of characters, which mean something else when mirrored
 _TYPE_UINT8 = 8
 # "train" and "t10k" (the ten thousand of MNIST's test set) with the old and new separator, perhaps after a set's name.
 _NAME = re.compile(r"(?P<set>.*?)(?P<split>train|t10k|test)-(?P<part>images|labels)[-.]idx\d-ubyte(\.gz)?")
@@ -141,4 +142,4 @@ def load_idx(folder: Path, name: str, class_names: tuple[str, ...] | None = None
     for split in ("train", "test"):
         labels = check_labels(arrays[split, "labels"], len(class_names), str(files[split, "labels"]))
         splits[split] = Arrays(arrays[split, "images"], labels)
-    return Source(name, class_names, shapes.pop(), splits)
+    return Source(name, class_names, shapes.pop(), splits, mirrored=name not in UNMIRRORED)

@@ -7,7 +7,7 @@ noise. A small network learns them within an epoch or two, and a wrong pipeline 
 import numpy as np
 
 from kerascnn._errors import InputError
-from kerascnn.data.sets._options import parse
+from kerascnn.data.sets._options import fill_parts, parse
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays
 
@@ -18,8 +18,9 @@ def load_synthetic(options: str = "", seed: int = 0) -> Source:
     """Generates a set.
 
     Args:
-        options: a size and named numbers in any order, separated by commas: "64x48x3,classes=5,examples=100,test=20".
-            Without them: 32x32x3, 10 classes, 1,024 training examples and a quarter as many for testing.
+        options: a size and named numbers in any order, separated by commas:
+            "64x48x3,classes=5,examples=100,validation=20,test=20". Without them: 32x32x3, 10 classes, 1,024 training
+            examples, a quarter as many for testing and as many again for validation.
         seed: any integer from 0 to 2**32 - 1; options and seed determine every pixel.
 
     Returns:
@@ -32,7 +33,8 @@ def load_synthetic(options: str = "", seed: int = 0) -> Source:
     random = np.random.RandomState(seed)  # the legacy generator, because its stream will never change
     patterns = [smooth_pattern(random, height, width, channels) for _ in range(numbers["classes"])]
     splits = {}
-    for split, size in (("train", numbers["examples"]), ("test", numbers["test"])):
+    for split, key in (("train", "examples"), ("test", "test"), ("validation", "validation")):
+        size = numbers[key]
         labels = np.arange(size, dtype=np.int64) % numbers["classes"]
         pixels = np.empty([size, height, width, channels], np.uint8)
         for image, label in zip(pixels, labels, strict=True):
@@ -46,9 +48,9 @@ def load_synthetic(options: str = "", seed: int = 0) -> Source:
 
 
 def _parse(options):
-    shape, numbers = parse("synthetic", options, (32, 32, 3), {"classes": 10, "examples": 1024, "test": None})
-    if numbers["test"] is None:
-        numbers["test"] = max(numbers["examples"] // 4, 1)
+    defaults = {"classes": 10, "examples": 1024, "validation": None, "test": None}
+    shape, numbers = parse("synthetic", options, (32, 32, 3), defaults)
+    fill_parts(numbers, 4)
     if min(*shape, *numbers.values()) < 1:
         raise InputError(f"Sizes and numbers of synthetic must be at least 1. Received: {options!r}")
     return shape, numbers

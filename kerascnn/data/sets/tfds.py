@@ -14,7 +14,8 @@ from kerascnn.data.preprocessing import decode_image
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Stream
 
-_TEST_SPLITS = ("test", "validation", "val")
+_SPLITS = {"test": ("test",), "validation": ("validation", "val")}  # what the sets of TFDS call the parts
+UNMIRRORED = ("mnist", "emnist", "kmnist", "svhn_cropped")  # characters, which mean something else when mirrored
 _MASKS = ("segmentation_mask", "segmentation_label")  # what the sets of TFDS call them
 # Names of the classes that TFDS does not tell, and the number of the first; others are numbered from 0.
 _MASK_CLASSES = {"oxford_iiit_pet": (("pet", "background", "outline"), 1)}
@@ -36,8 +37,8 @@ def load_tfds(name: str, data_dir: Path | None = None, task: str = "classificati
         task: "classification", or "segmentation" for a set with masks.
 
     Returns:
-        A source. The test split is "test" if that has labels, else "validation"; of a set that has neither, the last
-        tenth of "train".
+        A source. Its parts are the splits "train", "validation" (or "val") and "test"; without a "test" that has
+        labels, "validation" takes its place. Parts that are missing are held out of "train", by `kerascnn.data.parts`.
 
     Raises:
         InputError: TFDS does not know it, it has no labels or masks, or it cannot be downloaded.
@@ -116,17 +117,18 @@ def source_from_builder(builder, name: str, task: str = "classification") -> Sou
             return Stream(lambda: read(instruction), decode, size)
 
     splits = {"train": stream("train", sizes["train"])}
-    for split in _TEST_SPLITS:
-        if sizes.get(split):
+    for part, candidates in _SPLITS.items():
+        for split in candidates:
+            if part in splits or not sizes.get(split):
+                continue
             candidate = stream(split, sizes[split])
             first = candidate.read().take(1).as_numpy_iterator()
             if segmentation or all(label >= 0 for _, label in first):  # -1: kept secret
-                splits["test"] = candidate
-                break
-    else:
-        kept = sizes["train"] * 9 // 10
-        splits = {"train": stream(f"train[:{kept}]", kept), "test": stream(f"train[{kept}:]", sizes["train"] - kept)}
-    return Source(name, class_names, shape, splits, task)
+                splits[part] = candidate
+    if "validation" in splits and "test" not in splits:
+        splits["test"] = splits.pop("validation")
+    mirrored = builder.name not in UNMIRRORED
+    return Source(name, class_names, shape, splits, task, mirrored)
 
 
 def _keys(features, name):

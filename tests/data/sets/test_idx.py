@@ -89,8 +89,8 @@ def test_load_folder_of_idx_files(tmp_path, suffix, shape):
     assert source.name == "own"
     assert source.class_names == ("0", "1", "2")
     assert source.image_shape == (5, 4, 3 if len(shape) == 3 else 1)
-    assert source.sizes == {"train": 6, "test": 3}
-    image, label = next(iter(source.dataset("train").skip(4)))
+    assert source.sizes == {"train": 5, "validation": 1, "test": 3}
+    image, label = next(iter(source.dataset("train").skip(3)))
     written = idx.read_idx(tmp_path / "own" / f"train-images-idx{len(shape) + 1}-ubyte{suffix}")
     np.testing.assert_array_equal(np.squeeze(image.numpy()), written[4])
     assert label.numpy() == 1 and label.dtype == "int64"
@@ -100,10 +100,10 @@ def test_named_set_is_found_in_data_dir_and_in_the_system(tmp_path, monkeypatch)
     here, system = tmp_path / "here", tmp_path / "system"
     write_set(system / "fashion-mnist", train=7)
     monkeypatch.setattr(loading, "SYSTEM_FOLDER", system)
-    assert data.load("fashion_mnist").sizes["train"] == 7
+    assert sum(data.load("fashion_mnist").sizes.values()) == 7 + 3
     write_set(here / "fashion_mnist", train=8)
     source = data.load("fashion_mnist", data_dir=here)
-    assert source.sizes["train"] == 8
+    assert sum(source.sizes.values()) == 8 + 3
     assert source.class_names[9] == "Ankle boot" and len(source.class_names) == 10
 
 

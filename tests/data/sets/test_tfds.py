@@ -19,7 +19,7 @@ class Tiny(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     SKIP_REGISTERING = True
-    SPLITS = {"train": 20, "test": 5}
+    SPLITS = {"train": 20, "validation": 4, "test": 5}
     TEST_LABEL = None  # overrides every test label
     IMAGE = dict(shape=(None, None, 3))
 
@@ -112,14 +112,14 @@ def make(builder, folder, task="classification"):
 def test_source(tmp_path):
     source = make(Tiny, tmp_path)
     assert source.class_names == ("x", "y", "z") and source.image_shape == (None, None, 3)
-    assert source.sizes == {"train": 20, "test": 5}
+    assert source.sizes == {"train": 20, "validation": 4, "test": 5}
     examples = list(source.dataset("train").as_numpy_iterator())
     assert sorted(label for _, label in examples) == sorted(number % 3 for number in range(20))
     for image, label in examples:
         assert image.dtype == np.uint8 and image.shape[1:] == (5, 3) and (image == label).all()
     again = [label for _, label in source.dataset("train").as_numpy_iterator()]
     assert again == [label for _, label in examples]
-    assert source.take(3).sizes == {"train": 3, "test": 3}
+    assert source.take(3).sizes == {"train": 3, "validation": 3, "test": 3}
     assert len(list(source.take(3).dataset("test"))) == 3
 
 
@@ -149,13 +149,27 @@ def test_pipelines(tmp_path, monkeypatch, cache, augment):
 
 
 def test_validation_takes_the_place_of_a_secret_test(tmp_path):
-    assert make(SecretTest, tmp_path).sizes == {"train": 20, "test": 4}
+    source = make(SecretTest, tmp_path)
+    assert source.sizes == {"train": 16, "validation": 4, "test": 4}
+    assert source.split("validation").ids  # held out of train, while these four are named by their own positions:
+    assert source.split("test").ids is None
 
 
-def test_last_tenth_of_train_when_there_is_no_other(tmp_path):
+def test_parts_that_are_missing_are_held_out_of_train(tmp_path):
+    """Each example of the stream is in one part, whatever the part is read for."""
     source = make(OnlyTrain, tmp_path)
-    assert source.sizes == {"train": 18, "test": 2}
-    assert [len(list(source.dataset(split))) for split in ("train", "test")] == [18, 2]
+    assert source.sizes == {"train": 16, "validation": 3, "test": 1}
+    names = [name for split in source.splits.values() for name in split.names]
+    assert sorted(names, key=int) == [str(number) for number in range(20)]
+    whole = make(Tiny, tmp_path / "whole").split("train")
+    everything = [int(label) for _, label in whole.elements()]
+    for name, split in source.splits.items():
+        found = [int(label) for _, label in source.dataset(name)]
+        assert found == [everything[int(position)] for position in split.names]
+    settings = dict(image_shape=(8, 8, 3), preprocessing=CIFAR, batch_size=4, augment="random_resized_crop")
+    _, labels = next(iter(data.train_pipeline(source, **settings)[0]))
+    assert len(labels) == 4
+    assert len(list(source.take(2).dataset("validation"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -203,7 +217,8 @@ def test_unknown_config():
 def test_sets_with_masks(tmp_path, builder, class_names):
     source = make(builder, tmp_path, "segmentation")
     assert source.class_names == class_names and source.task == "segmentation"
-    assert source.sizes == {"train": 20, "test": 5} and source.take(3).sizes == {"train": 3, "test": 3}
+    assert source.sizes == {"train": 20, "validation": 4, "test": 5}
+    assert source.take(3).sizes == {"train": 3, "validation": 3, "test": 3}
     found = set()
     for image, mask in source.dataset("train").as_numpy_iterator():
         assert image.shape == (*mask.shape, 3) and mask[0, 0] == 255 and len(np.unique(mask.ravel()[1:])) == 1
