@@ -17,7 +17,6 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if "```python" in path.read_text())
-PAGES = [page for page in PAGES if page.name != "weights.md"]
 FENCE = re.compile(r"^( *)```python(?: needs=([\w,]+))?\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 SLOW = {"scaling.md", "transformers.md"}  # train, or build large networks
 

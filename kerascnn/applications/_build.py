@@ -181,6 +181,7 @@ class Family:
             return self._build(own, DeepModel if deep else keras.Model, **bound.arguments)
 
         build.from_spec = from_spec
+        build.names = self.names
         build.features = functools.partial(self.features, spec=spec)
         build.__name__ = build.__qualname__ = builder
         build.__module__ = self.module
@@ -245,7 +246,7 @@ class Family:
             model.feature_strides = feature_strides(model)
         if path is not None:
             names = {key: rules(info.spec) if callable(rules) else rules for key, rules in self.names.items()}
-            load_weights(model, path, names)
+            load_weights(model, path, names, alike=_registry.alike(info))
         return model
 
     def _input(self, info, input_tensor, input_shape, with_head):

@@ -102,6 +102,49 @@ def _row(name: str) -> tuple[ModelInfo, Callable]:
     return _ROWS[name]
 
 
+def alike(info: ModelInfo) -> dict[str, tuple[str, ...]]:
+    """Networks of one family that a weights file fits alike, while they give other outputs.
+
+    They have as many parameters and the same names of layers, and differ in what has no weights: padding, constants of
+    batch norm, activations, pools. `docs/weights.md` lists them.
+
+    Args:
+        info: the row of a network.
+
+    Returns:
+        Library that has written the file, "" for this package, -> the network's own name, then those of the others;
+        only where there are others.
+    """
+    if info.name not in _ROWS:
+        return {}
+    names = _ROWS[info.name][1].names
+    found: dict[str, list[str]] = {}
+    for other, builder in _ROWS.values():
+        same = other.family == info.family and _computed(other) != _computed(info)
+        count = _facts().get(info.name, {}).get("params")
+        if not same or count is None or _facts().get(other.name, {}).get("params") != count:
+            continue
+        libraries = [
+            key
+            for key in names
+            if key in builder.names and _rules(names[key], info) == _rules(builder.names[key], other)
+        ]
+        for library in libraries or ([] if names or builder.names else [""]):
+            found.setdefault(library, [info.name]).append(other.name)
+        if libraries:
+            found.setdefault("", [info.name]).append(other.name)
+    return {library: tuple(others) for library, others in found.items()}
+
+
+def _computed(info: ModelInfo) -> tuple:
+    """What the outputs depend on: not the usual size of the image."""
+    return {**vars(info.spec), "resolution": None}, info.preprocessing
+
+
+def _rules(rules, info: ModelInfo):
+    return rules(info.spec) if callable(rules) else rules
+
+
 def create_model(name: str, /, *, features_only: bool = False, spec: Any = None, **options):
     """Builds a network by its registry name.
 

@@ -24,7 +24,7 @@ _LISTED = 8  # numbers that are shown
 
 def read_layers(
     path: str | os.PathLike, layers: Mapping, names: Mapping[str, Rules], model_name: str
-) -> dict[str, list[np.ndarray]]:
+) -> tuple[str, dict[str, list[np.ndarray]]]:
     """Reads a file for a model.
 
     Args:
@@ -34,7 +34,8 @@ def read_layers(
         model_name: for messages.
 
     Returns:
-        Our layer names -> arrays; what no rule knows under its own name.
+        The library whose names the file has, "" for this package; and our layer names -> arrays, what no rule knows
+        under its own name.
 
     Raises:
         InputError: the file cannot be read, or no names of PyTorch's modules are known for the model.
@@ -48,19 +49,20 @@ def read_layers(
         if len(translated.keys() & layers.keys()) > len(content.keys() & layers.keys()):  # else the file is ours
             _leave_out(translated, path)
             _fold_biases(translated, layers)
-            return translated
-    return content
+            return "keras", translated
+    return "", content
 
 
-def _from_torch(path, state, layers, names, model_name) -> dict[str, list[np.ndarray]]:
+def _from_torch(path, state, layers, names, model_name) -> tuple[str, dict[str, list[np.ndarray]]]:
     libraries = {library: rules for library, rules in names.items() if library != "keras"}
     if not libraries:
         raise InputError(f"No names of PyTorch's modules are known for {model_name}. Received: {shown(path)}")
     # The most modules that find a layer, with the shortest prefix.
-    prefix, rules = max(
-        ((prefix, rules) for prefix in _prefixes(state) for rules in libraries.values()),
-        key=lambda choice: _found(_modules(state, choice[0]), choice[1], layers),
+    prefix, library = max(
+        ((prefix, library) for prefix in _prefixes(state) for library in libraries),
+        key=lambda choice: _found(_modules(state, choice[0]), libraries[choice[1]], layers),
     )
+    rules = libraries[library]
     if prefix and _found(_modules(state, prefix), rules, layers):
         state = _unwrapped(state, prefix, path)
     found = {
@@ -68,7 +70,7 @@ def _from_torch(path, state, layers, names, model_name) -> dict[str, list[np.nda
         for name, entries in _by_layer(state, rules).items()
     }
     _leave_out(found, path)
-    return found
+    return library, found
 
 
 def _prefixes(state) -> list[str]:

@@ -25,7 +25,7 @@ def load_weights(
     path: str | os.PathLike,
     names: Mapping[str, Rules] | None = None,
     *,
-    alike: Sequence[str] = (),
+    alike: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Reads a file into a model, layer by layer, by name.
 
@@ -42,8 +42,8 @@ def load_weights(
         path: a `.weights.h5` or `.keras` file of this package or of `keras.applications` (whose biases before a batch
             norm go into its mean); or a `.safetensors` file with the state dict of a PyTorch network.
         names: library -> rules that translate its names; "keras" is for Keras files, every other for PyTorch's.
-        alike: the registry name of the model, then those of other networks that such a file fits as well; a warning in
-            the log names them where the file does not tell which one it is for.
+        alike: library, "" for this package, -> the registry name of the model, then those of other networks that such
+            a file fits as well; a warning in the log names them where the file does not tell which one it is for.
 
     Raises:
         InputError: the file cannot be read, or layers are missing, unexpected or of another shape; all are listed. Or
@@ -51,7 +51,7 @@ def load_weights(
     """
     refuse_quantized(model, "Weights are loaded")
     layers = {layer.name: layer for layer in model.layers}
-    found = read_layers(path, layers, names or {}, model.name)
+    library, found = read_layers(path, layers, names or {}, model.name)
     wanted = {name: [tuple(v.shape) for v in own_variables(layer)] for name, layer in layers.items()}
     wanted = {name: shapes for name, shapes in wanted.items() if shapes}
     if not isinstance(model, AuxiliaryModel):
@@ -87,7 +87,7 @@ def load_weights(
         for variable, value in zip(own_variables(layers[name]), found[name], strict=True):
             variable.assign(value)
         reset_adapters(layers[name])
-    warn_of_twins(path, alike)
+    warn_of_twins(path, (alike or {}).get(library, ()))
 
 
 def _head(found) -> list[str]:
