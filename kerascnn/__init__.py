@@ -46,7 +46,8 @@ _FUNCTIONS = {
     "applications": ("create_model", "list_models", "model_info"),
     "surgery": ("fully_convolutional",),
 }
-_REGISTERED = ("layers", "models", "tasks", "training.schedules")  # modules whose classes a .keras file may name
+# Modules whose classes a .keras file may name.
+_REGISTERED = ("layers", "models", "tasks.losses", "tasks.metrics", "training.warm_up")
 __all__ = [
     "analysis",
     "applications",

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,30 @@ def replace_with(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def clear_temporaries(folder: str | os.PathLike) -> None:
+    """Deletes what killed processes left half-written in a folder; temporaries of living processes stay.
+
+    Args:
+        folder: where `replace_with` wrote.
+    """
+    for file in Path(folder).glob(".tmp-*"):
+        number = re.match(r"\.tmp-([0-9]{1,9})-", file.name)
+        if number and int(number[1]) != os.getpid() and _lives(int(number[1])):
+            continue
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to somebody else
+        pass
+    return True
 
 
 @contextlib.contextmanager

@@ -28,8 +28,7 @@ def network():
     return build
 
 
-@pytest.fixture(scope="session")
-def source():
+def digits():
     """64 real digits to train on, 50 each for validation and testing."""
     from kerascnn import data
 
@@ -40,23 +39,36 @@ def source():
 
 
 @pytest.fixture(scope="session")
-def train(source):
+def source():
+    """See `digits`."""
+    return digits()
+
+
+def trainer(source):
     """Trains the tiny network: train(folder, build=network, data=source, **fields of TrainConfig)."""
     from kerascnn import training
     from kerascnn._preprocessing import CIFAR
 
-    def start(out, build=build, data=source, classes=10, shape=SHAPE, **fields):
+    def start(out, build=build, data=source, classes=10, shape=SHAPE, initialize=None, asked=None, **fields):
         fields = {"batch_size": 16, "epochs": 3, "learning_rate": 0.05, "warmup_epochs": 0.5, **fields}
         return training.train(
             build,
             data,
             training.TrainConfig(**fields),
             out,
+            initialize=initialize,
             model_record={"name": "tiny", "options": {}, "classes": classes, "input_shape": list(shape)},
             preprocessing=CIFAR.for_channels(1),
+            asked=asked,
         )
 
     return start
+
+
+@pytest.fixture(scope="session")
+def train(source):
+    """See `trainer`."""
+    return trainer(source)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn._units import short
 from kerascnn.search.candidates import Candidate, candidates
 from kerascnn.search.journal import Journal
-from kerascnn.training import recipes
 
 BASE = Candidate(1.0, 1.0, 1.0)
 Row = dict[str, Any]
@@ -77,7 +76,7 @@ def grid_search(
     applications.compound_scale(spec, phi, resolution=resolution)  # refuses what cannot be scaled before any training
     if resolution < info.min_size:
         raise InputError(f"{name} takes images of {info.min_size} pixels or more. Received: resolution={resolution!r}")
-    config = config or recipes.resolve(recipes.choose(info.recipe, resolution), source.name, epochs=search.EPOCHS)
+    config = config or training.plan(info, source, image_size=resolution, epochs=search.EPOCHS).config
     folder = ensure_folder(out)
     journal = Journal(
         folder / "search.json",

@@ -1,4 +1,4 @@
-"""Cross-entropy of integer labels with label smoothing, on logits or probabilities, of images or of their pixels."""
+"""Cross-entropy of class numbers or of soft labels, with label smoothing, of images or of their pixels."""
 
 import keras
 import tensorflow as tf
@@ -8,18 +8,26 @@ from kerascnn.data.masks import IGNORE
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """`-sum_k q_k log p_k` with `q = (1 - smoothing) one_hot(label) + smoothing / classes` (arXiv:1512.00567, sec. 7).
+    """`-sum_k q_k log p_k` with `q = (1 - smoothing) label + smoothing / classes` (arXiv:1512.00567, sec. 7).
 
-    Keras' own sparse cross-entropy cannot smooth, and its dense one wants one-hot labels from the data pipeline.
+    Labels are class numbers, which stand for `one_hot(number)`, or soft ones, one probability a class, as mixing two
+    images makes them (Zhang et al. 2017, arXiv:1710.09412). Keras' own sparse cross-entropy cannot smooth, and its
+    dense one wants one-hot labels from the data pipeline.
 
     Args:
-        smoothing: probability spread evenly over all classes; 0 is the plain cross-entropy.
+        smoothing: probability spread evenly over all classes, in [0, 1); 0 is the plain cross-entropy.
         from_logits: whether the network ends before its softmax.
         reduction: as for every Keras loss.
         name: as for every Keras loss.
     """
 
-    def __init__(self, smoothing=0.0, from_logits=True, reduction="sum_over_batch_size", name="loss"):
+    def __init__(
+        self,
+        smoothing: float = 0.0,
+        from_logits: bool = True,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "loss",
+    ):
         super().__init__(name=name, reduction=reduction)
         self.smoothing = smoothing
         self.from_logits = from_logits
@@ -28,25 +36,32 @@ class SmoothedCrossentropy(keras.losses.Loss):
         """Loss of each example.
 
         Args:
-            y_true: integer labels, [batch] or [batch, 1].
+            y_true: class numbers, [batch] or [batch, 1]; or soft labels, [batch, classes].
             y_pred: logits or probabilities, [batch, classes].
 
         Returns:
             Float tensor [batch]; a zero for an empty batch.
         """
+        if are_soft(y_true, y_pred):
+            return _not_empty(self._of_soft(y_true, _as_logits(y_pred, self.from_logits)))
         labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
         return _not_empty(self._each(labels, y_pred))
 
     def _each(self, labels, y_pred):
-        """Loss of each label, [...] of outputs [..., classes]."""
-        plain = keras.ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=self.from_logits)
+        """Loss of each class number, [...] of outputs [..., classes]."""
+        logits = _as_logits(y_pred, self.from_logits)
+        plain = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         if not self.smoothing:
             return plain
-        if self.from_logits:
-            log_p = keras.ops.log_softmax(y_pred)
-        else:
-            log_p = keras.ops.log(keras.ops.clip(y_pred, keras.config.epsilon(), 1.0))
+        log_p = keras.ops.log_softmax(logits)
         return (1 - self.smoothing) * plain - self.smoothing * keras.ops.mean(log_p, axis=-1)
+
+    def _of_soft(self, labels, logits):
+        """Loss of each soft label, [...] of labels and outputs [..., classes]."""
+        labels = keras.ops.cast(labels, logits.dtype)
+        if self.smoothing:
+            labels = (1 - self.smoothing) * labels + self.smoothing / logits.shape[-1]
+        return keras.ops.categorical_crossentropy(labels, logits, from_logits=True)
 
     def get_config(self):
         return {**super().get_config(), "smoothing": self.smoothing, "from_logits": self.from_logits}
@@ -77,6 +92,24 @@ class PixelCrossentropy(SmoothedCrossentropy):
         total = keras.ops.sum(keras.ops.where(counts, each, 0.0), axis=(1, 2))
         pixels = keras.ops.sum(keras.ops.cast(counts, total.dtype), axis=(1, 2))
         return _not_empty(total / keras.ops.maximum(pixels, 1.0))
+
+
+def are_soft(y_true, y_pred) -> bool:
+    """Whether labels are soft: one number per class, as the outputs have, where class numbers have one per example.
+
+    Decided by shapes alone, because Keras hands labels of every type to a loss as floats.
+    """
+    true, predicted = y_true.shape, y_pred.shape
+    return len(true) == len(predicted) and true[-1] == predicted[-1] and predicted[-1] not in (None, 1)
+
+
+def _as_logits(y_pred, from_logits: bool):
+    """Outputs as logits: what came before the softmax where the graph still knows it, else the log-probabilities."""
+    if from_logits:
+        return y_pred
+    if not tf.executing_eagerly() and isinstance(y_pred, tf.Tensor) and y_pred.op.type == "Softmax":
+        return y_pred.op.inputs[0]
+    return keras.ops.log(keras.ops.maximum(y_pred, 1.1754944e-38))  # the smallest normal float32 keeps it finite
 
 
 def _not_empty(values):

@@ -1,9 +1,60 @@
-"""Measures of segmentation; pixels whose mask is IGNORE do not count."""
+"""Measures as Keras metrics: of images with class numbers or soft labels, and of pixels, of which IGNORE is none."""
 
 import keras
 import tensorflow as tf
 
 from kerascnn.data.masks import IGNORE
+from kerascnn.tasks.losses import are_soft
+
+
+class _OfClasses(keras.metrics.MeanMetricWrapper):
+    """The mean over examples of a function of class numbers and outputs; a soft label counts as its largest class."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch.
+
+        Args:
+            y_true: class numbers [batch] or [batch, 1], or soft labels [batch, classes].
+            y_pred: logits or probabilities [batch, classes].
+            sample_weight: as for every Keras metric.
+        """
+        y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        numbers = tf.argmax(y_true, -1) if are_soft(y_true, y_pred) else tf.reshape(y_true, [-1])
+        return super().update_state(numbers, y_pred, sample_weight)
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class Accuracy(_OfClasses):
+    """Share of the examples whose most probable class is the label's.
+
+    Args:
+        name: as for every Keras metric.
+        dtype: of the result.
+    """
+
+    def __init__(self, name: str = "accuracy", dtype=None):
+        super().__init__(keras.metrics.sparse_categorical_accuracy, name=name, dtype=dtype)
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class TopAccuracy(_OfClasses):
+    """Share of the examples whose label is among the `k` most probable classes.
+
+    Args:
+        k: how many.
+        name: as for every Keras metric.
+        dtype: of the result.
+    """
+
+    def __init__(self, k: int = 5, name: str = "top5", dtype=None):
+        super().__init__(keras.metrics.sparse_top_k_categorical_accuracy, name=name, dtype=dtype, k=k)
+        self.k = k
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype, "k": self.k}
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

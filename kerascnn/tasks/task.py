@@ -1,92 +1,96 @@
-"""What differs between the tasks that a network can be trained for: outputs, loss, measures, augmentations."""
+"""What differs between the things that a network can be trained for: outputs, loss, measures, images, recipe.
+
+Imports neither TensorFlow nor Keras, so that the command line knows the tasks; what needs them is imported when called.
+"""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import keras
+from kerascnn._preprocessing import Preprocessing
 
-from kerascnn._errors import InputError
-from kerascnn.data import mask_pipeline, pipeline
-from kerascnn.tasks import losses, metrics
+if TYPE_CHECKING:  # for the hints alone
+    import keras
 
-TITLES = {"accuracy": "accuracy", "top5": "top-5", "mean_iou": "mean IoU"}  # what the columns of a history are called
+    from kerascnn import data
 
 
 class Task(abc.ABC):
     """A task: how outputs of a network are compared with what the data say."""
 
-    name: str
-    best: str  # the measure by which best.keras is chosen
+    name: str  # as in `model_info(name).task` and `source.task`
+    titles: Mapping[str, str]  # each measure that there can be, and what people call it
+    best: str  # the measure by which best.keras is chosen, the higher the better
     drawn: Sequence[str]  # the measures in curves.png
-    augmentations: Sequence[str]
+    recipe: str | None  # by which all its networks are trained by default; None: by each network's own
+    keeps_size: bool  # networks take images as large as the data's, where the size fits, however large they are
+    exported: str  # output of an export's serving_default that says which classes; beside it are "probabilities"
 
     @abc.abstractmethod
     def measures(self, classes: int) -> list[str]:
-        """Columns of the history beside the loss."""
+        """Columns of the history beside the loss, keys of `titles`.
+
+        Args:
+            classes: how many the data have.
+        """
 
     @abc.abstractmethod
-    def metrics(self, classes: int) -> list[keras.Metric]:
-        """The measures as metrics, called like their columns."""
+    def metrics(self, classes: int) -> "list[keras.Metric]":
+        """The measures as metrics, called like their columns.
+
+        Args:
+            classes: how many the data have.
+        """
 
     @abc.abstractmethod
-    def loss(self, smoothing: float, from_logits: bool) -> keras.Loss:
-        """The loss."""
+    def loss(self, smoothing: float, from_logits: bool) -> "keras.Loss":
+        """The loss.
+
+        Args:
+            smoothing: probability spread evenly over all classes.
+            from_logits: the network ends before its softmax.
+        """
 
     @abc.abstractmethod
     def output_shape(self, input_shape: Sequence[int], classes: int) -> tuple[int, ...]:
-        """Shape of a network's output for one example."""
+        """Shape of a network's output for one example.
 
-    def check_augment(self, augment: str):
-        """Refuses an augmentation that is for another task.
+        Args:
+            input_shape: (height, width, channels).
+            classes: how many the data have.
+        """
+
+    @abc.abstractmethod
+    def prepare(self, image: Any, input_shape: tuple[int, int, int], preprocessing: Preprocessing) -> Any:
+        """One image as the network gets it at inference.
+
+        Args:
+            image: uint8 [height, width, channels].
+            input_shape: (height, width, channels) of the network.
+            preprocessing: the network's constants.
+
+        Returns:
+            float32 [*input_shape].
+        """
+
+    @abc.abstractmethod
+    def check_labels(self, source: "data.Source") -> None:
+        """Refuses labels or masks in memory that are not of the classes; `data.load` has checked what it reads.
+
+        Args:
+            source: the data set.
+
+        Raises:
+            InputError: there is such a label.
+        """
+
+    @abc.abstractmethod
+    def check_augment(self, augment: str) -> None:
+        """Refuses an augmentation that is not there, or for another task.
+
+        Args:
+            augment: as in `TrainConfig`.
 
         Raises:
             InputError: it is.
         """
-        if augment not in self.augmentations:
-            raise InputError(
-                f"augment must be one of {', '.join(self.augmentations)} for {self.name}. Received: {augment}"
-            )
-
-
-class _Classification(Task):
-    """One class an image."""
-
-    name, best, drawn = "classification", "accuracy", ("accuracy",)
-    augmentations = pipeline.AUGMENTATIONS
-
-    def measures(self, classes):
-        return ["accuracy", *(["top5"] if classes > 5 else [])]
-
-    def metrics(self, classes):
-        found = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        if classes > 5:
-            found.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5"))
-        return found
-
-    def loss(self, smoothing, from_logits):
-        return losses.SmoothedCrossentropy(smoothing, from_logits=from_logits)
-
-    def output_shape(self, input_shape, classes):
-        return (classes,)
-
-
-class _Segmentation(Task):
-    """One class a pixel."""
-
-    name, best, drawn = "segmentation", "mean_iou", ("accuracy", "mean_iou")
-    augmentations = mask_pipeline.AUGMENTATIONS
-
-    def measures(self, classes):
-        return ["accuracy", "mean_iou"]
-
-    def metrics(self, classes):
-        return [metrics.PixelAccuracy(name="accuracy"), metrics.MeanIoU(classes, name="mean_iou")]
-
-    def loss(self, smoothing, from_logits):
-        return losses.PixelCrossentropy(smoothing, from_logits=from_logits)
-
-    def output_shape(self, input_shape, classes):
-        return (*input_shape[:2], classes)
-
-
-TASKS: dict[str, Task] = {task.name: task for task in (_Classification(), _Segmentation())}

@@ -1,11 +1,12 @@
-"""Training any Keras model under tf.distribute: recipes, schedules, strategies, the fit loop, resume, callbacks.
+"""Training any Keras model under tf.distribute: plans, recipes, schedules, strategies, the fit loop, resume, callbacks.
 
-`TrainConfig` and `recipes` import neither TensorFlow nor Keras; `train` does, at its first use.
+Everything but `train` and the callbacks imports neither TensorFlow nor Keras.
 """
 
 from kerascnn import _lazy
 from kerascnn.training.config import TrainConfig
+from kerascnn.training.plan import Plan, plan
 
-__all__ = ["ScheduleDropPath", "TrainConfig", "recipes", "train"]
+__all__ = ["Plan", "ScheduleDropPath", "TrainConfig", "plan", "recipes", "train"]
 
 __getattr__, __dir__ = _lazy.attach(__name__, {"callbacks": ["ScheduleDropPath"], "loop": ["train"]}, ["recipes"])

@@ -1,79 +1,106 @@
 """What one training run is told; the fields are the flags of `kerascnn train`. Imports no TensorFlow."""
 
 import dataclasses
-import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from kerascnn import _check
 from kerascnn._errors import InputError
+from kerascnn.training.optimizers import OPTIMIZERS
+from kerascnn.training.schedules import SCHEDULES
+from kerascnn.training.strategies import STRATEGIES
 
-OPTIMIZERS = ("sgd", "rmsprop", "adam")
-SCHEDULES = ("constant", "step", "plateau", "cosine", "exponential", "poly")
-AUGMENTS = ("none", "pad_crop_flip", "random_resized_crop", "alexnet", "scale_crop_flip")
-PRECISIONS = ("none", "float16", "bfloat16")
-STRATEGIES = ("one", "mirrored")
+PRECISIONS = {"none": None, "float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}  # name -> Keras' dtype policy
+_MOST = 2**31 - 1  # of whatever is counted
 
 
-def _field(default: Any, text: str, choices: tuple[str, ...] | None = None):
-    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+def _field(default: Any, text: str, check: Any = None, *, choices: Collection[str] | None = None, **bounds: Any):
+    """A field with its help and what its value must be: a function of `kerascnn._check` and its arguments."""
+    if choices is not None:
+        check, bounds = _check.one_of, {"choices": choices}
+    metadata = {"help": text, "choices": None if choices is None else tuple(choices), "check": (check, bounds)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise _check.refuse(name, "a text", value)
+    return value
+
+
+def _parts(name: str, value: Any) -> tuple[float, ...]:
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise _check.refuse(name, "numbers that rise within (0, 1), as parts of the run", value)
+    parts = tuple(_check.real(name, part, 0.0, 1.0, above=True, below=True) for part in value)
+    if any(a >= b for a, b in zip(parts, parts[1:], strict=False)):
+        raise _check.refuse(name, "numbers that rise within (0, 1), as parts of the run", value)
+    return parts
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """One training run. Each field's `metadata` holds its help text and choices, from which the flags are made.
 
+    Which values suit a network and a data set is told by `kerascnn.training.plan`.
+
     Raises:
         InputError: a field is outside its range; the message names the field, the rule and the value.
+
+    Example:
+
+        from kerascnn.training import TrainConfig
+
+        config = TrainConfig(batch_size=64, epochs=10, schedule="step", milestones=(0.5, 0.8))
     """
 
-    batch_size: int = _field(128, "examples per step, over all devices together")
-    epochs: int = _field(15, "passes over the training set")
-    optimizer: str = _field("sgd", "the rule for the steps", OPTIMIZERS)
-    learning_rate: float = _field(0.1, "the peak, reached at the end of the warm-up")
-    momentum: float = _field(0.9, "of sgd and rmsprop")
-    nesterov: bool = _field(True, "sgd: Nesterov's form of momentum")
-    schedule: str = _field("cosine", "how the learning rate falls", SCHEDULES)
-    warmup_epochs: float = _field(0.0, "the rate rises linearly from 0, step by step, for this long")
-    milestones: tuple[float, ...] = _field((0.5, 0.75), "step: parts of the run after which the rate is multiplied")
-    decay_rate: float = _field(0.1, "step, plateau: the factor; exponential: the factor over the whole run")
-    patience: int = _field(5, "plateau: epochs without a lower validation loss before the factor is applied")
-    weight_decay: float = _field(0.0, "decoupled, kernels only: w -= rate * weight_decay * w; L2 / (1 - momentum)")
-    label_smoothing: float = _field(0.0, "this much probability is spread evenly over all classes")
-    augment: str = _field("none", "random changes of the training images", AUGMENTS)
-    mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", PRECISIONS)
-    strategy: str = _field("one", "one device, or a mirror on each GPU or virtual device", STRATEGIES)
-    virtual_devices: int = _field(0, "mirrored on a CPU: split it into this many devices")
-    seed: int = _field(0, "of weights, order, augmentation, dropout")
-    deterministic: bool = _field(False, "slower kernels whose sums never depend on timing (GPU)")
-    limit: int = _field(0, "use only this many examples of each split; 0: all")
+    batch_size: int = _field(128, "examples per step, over all devices together", _check.whole, low=1, high=_MOST)
+    epochs: int = _field(15, "passes over the training set", _check.whole, low=1, high=_MOST)
+    optimizer: str = _field("sgd", "the rule for the steps", choices=OPTIMIZERS)
+    learning_rate: float = _field(0.1, "the peak, reached at the end of the warm-up", _check.real, low=0.0, above=True)
+    momentum: float = _field(0.9, "of sgd and rmsprop", _check.real, low=0.0, high=1.0, below=True)
+    nesterov: bool = _field(True, "sgd: Nesterov's form of momentum", _check.flag)
+    schedule: str = _field("cosine", "how the learning rate falls", choices=SCHEDULES)
+    warmup_epochs: float = _field(
+        0.0, "the rate rises linearly from 0, step by step, for this long", _check.real, low=0.0
+    )
+    milestones: tuple[float, ...] = _field(
+        (0.5, 0.75), "step: parts of the run after which the rate is multiplied", _parts
+    )
+    decay_rate: float = _field(
+        0.1, "step, plateau: the factor; exponential: the factor over the whole run", _check.real, low=0.0, high=1.0,
+        above=True,
+    )  # fmt: skip
+    patience: int = _field(
+        5, "plateau: epochs without a lower validation loss before the factor is applied", _check.whole, low=1,
+        high=_MOST,
+    )  # fmt: skip
+    weight_decay: float = _field(
+        0.0, "decoupled, kernels only: w -= rate * weight_decay * w; L2 / (1 - momentum)", _check.real, low=0.0
+    )
+    label_smoothing: float = _field(
+        0.0, "this much probability is spread evenly over all classes", _check.real, low=0.0, high=1.0, below=True
+    )
+    augment: str = _field("none", "random changes of the training images", _text)
+    mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
+    strategy: str = _field("one", "one device, or a mirror on each GPU or virtual device", choices=STRATEGIES)
+    virtual_devices: int = _field(
+        0, "mirrored on a CPU: split it into this many devices", _check.whole, low=0, high=1024
+    )
+    seed: int = _field(0, "of weights, order, augmentation, dropout", _check.whole, low=0, high=2**31 - 1)
+    deterministic: bool = _field(False, "slower kernels whose sums never depend on timing (GPU)", _check.flag)
+    limit: int = _field(0, "use only this many examples of each split; 0: all", _check.whole, low=0, high=_MOST)
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            choices = field.metadata["choices"]
-            if choices:
-                self._rule(field.name, getattr(self, field.name) in choices, f"must be one of {', '.join(choices)}")
-        for name in ("batch_size", "epochs", "patience"):
-            self._rule(name, getattr(self, name) >= 1, "must be at least 1")
-        for name in ("virtual_devices", "limit", "weight_decay"):
-            self._rule(name, 0 <= getattr(self, name) < math.inf, "must not be negative")
-        self._rule("seed", 0 <= self.seed < 2**31, "must be in [0, 2^31)")
-        self._rule("learning_rate", 0 < self.learning_rate < math.inf, "must be positive")
-        self._rule("momentum", 0 <= self.momentum < 1, "must be in [0, 1)")
+        for name, value in check_fields(vars(self)).items():
+            object.__setattr__(self, name, value)
         self._rule("nesterov", not self.nesterov or self.optimizer != "sgd" or self.momentum > 0, "needs momentum > 0")
-        self._rule("warmup_epochs", 0 <= self.warmup_epochs < self.epochs, f"must be in [0, epochs={self.epochs})")
-        self._rule("label_smoothing", 0 <= self.label_smoothing < 1, "must be in [0, 1)")
-        self._rule("decay_rate", 0 < self.decay_rate <= 1, "must be in (0, 1]")
-        rising = all(a < b for a, b in zip((0.0, *self.milestones), (*self.milestones, 1.0), strict=True))
-        self._rule("milestones", rising, "must rise within (0, 1), as parts of the run")
-        self._rule(
-            "virtual_devices",
-            self.virtual_devices == 0 or self.strategy == "mirrored",
-            "are for strategy=mirrored only",
-        )
+        self._rule("warmup_epochs", self.warmup_epochs < self.epochs, f"must be in [0, epochs={self.epochs})")
+        alone = self.virtual_devices and self.strategy == "one"
+        self._rule("virtual_devices", not alone, "are for strategy=mirrored only")
 
     def _rule(self, name: str, holds: bool, rule: str):
         if not holds:
-            raise InputError(f"{name} {rule}. Received: {getattr(self, name)}")
+            raise InputError(f"{name} {rule}. Received: {name}={getattr(self, name)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -82,7 +109,27 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """The inverse of `to_dict`; refuses unknown names."""
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise InputError(f"TrainConfig has no field of this name. Received: {', '.join(sorted(unknown))}")
-        return cls(**{**values, "milestones": tuple(values.get("milestones", cls.milestones))})
+        return cls(**check_fields(values))
+
+
+def check_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks fields of a `TrainConfig` each by itself, as one does that does not know the others yet.
+
+    Args:
+        values: some fields by name.
+
+    Returns:
+        The same with values of the fields' types.
+
+    Raises:
+        InputError: there is no such field, or a value is outside its range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"TrainConfig has no field of this name. Received: {', '.join(unknown)}")
+    checked = {}
+    for name, value in values.items():
+        check, arguments = fields[name].metadata["check"]
+        checked[name] = check(name, value, **arguments)
+    return checked

@@ -1,28 +1,28 @@
-"""The fit loop: compile and fit under a strategy, go on where a killed run stopped."""
+"""The fit loop: compile and fit under a strategy, resume where a killed run stopped."""
 
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 from rich.console import Console
 
-from kerascnn import __version__, data
+from kerascnn import __version__, data, surgery
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.data.masks import PairArrays
-from kerascnn.inference.checkpoint import check_whole, ends_in_softmax
-from kerascnn.tasks.task import TASKS, Task
+from kerascnn.inference.checkpoint import check_whole
+from kerascnn.tasks import TASKS, Task
 from kerascnn.training import callbacks, history, optimizers, schedules, strategies
-from kerascnn.training.config import TrainConfig
-from kerascnn.training.progress import ProgressBar
+from kerascnn.training.config import PRECISIONS, TrainConfig
+from kerascnn.training.plan import Plan
 from kerascnn.training.run_folder import RunFolder
+
+VALIDATION = "validation"  # the split that is measured after each epoch; "test" is for `evaluate` alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,52 +39,100 @@ class Result:
 def train(
     build_model: Callable[[], keras.Model],
     source: "data.Source",
-    config: TrainConfig,
+    config: TrainConfig | Plan,
     out: str | os.PathLike,
     *,
-    model_record: dict[str, Any],
-    preprocessing: Preprocessing,
-    data_record: dict[str, Any] | None = None,
+    initialize: Callable[[keras.Model], Any] | None = None,
+    model_record: Mapping[str, Any] | None = None,
+    preprocessing: Preprocessing | None = None,
+    data_record: Mapping[str, Any] | None = None,
+    asked: Collection[str] | None = None,
     console: Console | None = None,
 ) -> Result:
-    """Trains a model, or goes on with the run in `out`.
+    """Trains a model, or resumes the run in `out`.
+
+    The "train" split of the source is trained on, and "validation" is measured after each epoch; best.keras and the
+    "plateau" schedule follow from it. No image of the "test" split is seen.
 
     Args:
         build_model: makes the model, ending in logits (better: the loss is then exact) or in a softmax; for
-            segmentation (`source.task`) of each pixel.
-        source: the data set; its "train" split is trained on, "validation" is measured after each epoch.
-        config: how.
-        out: the run folder. Started again with the same arguments after a kill, the run goes on from its last
+            semantic segmentation (`source.task`) of each pixel.
+        source: the data set.
+        config: how; or a `Plan`, which brings the preprocessing, what was asked for and most of `model_record` too.
+        out: the run folder. Started again with the same arguments after a kill, the run resumes after its last
             finished epoch and ends with the same history.
+        initialize: is given the model of a first start, to load or draw its initial weights; a run that is resumed has
+            weights and does not need it.
         model_record: for config.json: "name", "options", "classes", "input_shape" (height, width, channels).
         preprocessing: what is done to the pixels; kept in config.json.
-        data_record: for config.json: what `data.load` needs to find the set again; default: its name.
+        data_record: for config.json: what `data.load` needs to find the set again; by default what the source says.
+        asked: the fields of `config` that were asked for; when the run is resumed the others are what they were at its
+            first start. By default all.
         console: prints progress there; None: silent.
 
     Returns:
         The history and where everything is.
 
     Raises:
-        InputError: the settings, the data and the model do not fit, `out` holds another run, or the loss became NaN.
+        InputError: the settings, the data and the model do not fit, `out` holds another run or another process trains
+            in it, or the loss or a weight became infinite or NaN.
         OSError: `out` cannot be written; it holds everything up to the last finished epoch.
+
+    Example:
+
+        import kerascnn
+        from kerascnn import data, training
+
+        source, config = data.load("digits"), training.TrainConfig(batch_size=64, epochs=2)
+        info = kerascnn.model_info("lenet5")
+        result = training.train(
+            lambda: kerascnn.create_model("lenet5", classes=10, classifier_activation=None),
+            source,
+            config,
+            "runs/lenet5",
+            model_record={"name": "lenet5", "options": {}, "classes": 10, "input_shape": info.input_shape},
+            preprocessing=info.preprocessing,
+        )
+        result.rows[result.best]["val_accuracy"]
     """
-    shape, classes = tuple(model_record["input_shape"]), len(source.class_names)
+    if isinstance(config, Plan):
+        named = {"name": config.network, "options": {}, "input_shape": config.shape}
+        model_record = {**named, "classes": len(source.class_names), **(model_record or {})}
+        preprocessing = preprocessing or config.preprocessing
+        asked = config.asked if asked is None else asked
+        config = config.config
+    if model_record is None or preprocessing is None:
+        raise InputError("train needs model_record and preprocessing, or a Plan, which has both. Received: neither")
     task = TASKS[source.task]
     task.check_augment(config.augment)
-    _check_labels(source)
+    task.check_labels(source)
+    shape = tuple(model_record["input_shape"])
+    record = {
+        "kerascnn": __version__,
+        "task": task.name,
+        "model": {**model_record, "input_shape": list(shape)},
+        "class_names": list(source.class_names),
+        "preprocessing": preprocessing.to_dict(),
+        "data": {**source.record(), **(data_record or {})},
+        "training": config.to_dict(),
+        "asked": sorted(config.to_dict() if asked is None else asked),
+    }
     run = RunFolder(out)
-    run.claim(
-        {
-            "kerascnn": __version__,
-            "task": task.name,
-            "model": {**model_record, "input_shape": list(shape)},
-            "class_names": list(source.class_names),
-            "preprocessing": preprocessing.to_dict(),
-            "data": {**source.record(), **(data_record or {})},
-            "training": config.to_dict(),
-        }
-    )
-    rows = history.read(run.history)
+    with run.hold():
+        return _train(run, record, build_model, initialize, source, task, preprocessing, console)
+
+
+def _train(run, record, build_model, initialize, source, task, preprocessing, console) -> Result:
+    """`train` in a folder that is held."""
+    config = run.agree(record)
+    record = {**record, "training": config.to_dict()}
+    classes, shape = len(source.class_names), tuple(record["model"]["input_shape"])
+    rows = history.read(run.history, history.columns(task.measures(classes)))
+    if history.diverged(rows):
+        raise InputError(
+            f"The run has diverged: history.csv is not finite in epoch {history.diverged(rows)}. Start again in "
+            f"another folder with a lower learning rate. Received: {run.path}"
+        )
     if config.epochs <= len(rows) and config.epochs in run.saved_epochs():
         return _result(rows, run, len(rows), task)
 
@@ -96,17 +144,22 @@ def train(
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)
         model = _build(build_model, config, shape, task.output_shape(shape, classes))
+        if initialize is not None and not run.saved_epochs():
+            initialize(model)
         _compile(model, config, steps, task, classes)
         first = _restore(model, run, rows)
+    run.claim(record)
     del rows[first:]
     if first:
-        (console.print if console else logging.info)(f"going on after epoch {first} in {run.path}")
+        (console.print if console else logging.info)(f"resuming after epoch {first} in {run.path}")
     feed, _ = data.train_pipeline(
         source, image_shape=shape, preprocessing=preprocessing, batch_size=batch, augment=config.augment,
         seed=config.seed, first_epoch=first, epochs=config.epochs,
     )  # fmt: skip
+    size = source.sizes[VALIDATION]
+    measured = strategies.even_batch(size, config.batch_size, strategy.num_replicas_in_sync)
     validation = data.eval_pipeline(
-        source, "validation", image_shape=shape, preprocessing=preprocessing, batch_size=config.batch_size
+        source, VALIDATION, image_shape=shape, preprocessing=preprocessing, batch_size=measured
     )
 
     hooks: list[keras.callbacks.Callback] = [
@@ -118,41 +171,31 @@ def train(
         hooks.append(callbacks.ScheduleDropPath(config.epochs, steps))
     if config.schedule == "plateau":
         hooks.append(callbacks.Plateau(config, rows, steps))
-    title = f"{model_record['name']} on {source.name}"
+    title = f"{record['model']['name']} on {source.name}"
     hooks += [callbacks.Record(run, rows, task, classes, title), callbacks.TensorBoard(run)]
-    bar = ProgressBar(console, config.epochs, steps, batch, task.measures(classes)) if console else None
+    progress = None
+    if console:
+        titles = {name: task.titles[name] for name in task.measures(classes)}
+        progress = callbacks.ShowProgress(console, config.epochs, steps, -(-size // measured), batch, titles)
     try:
         model.fit(
             feed, validation_data=validation, epochs=config.epochs, initial_epoch=first,
-            steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=hooks + ([bar] if bar else []),
+            steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=hooks + ([progress] if progress else []),
         )  # fmt: skip
     except tf.errors.OpError as error:
         raise data.explain(source, error) from error
     finally:
-        if bar:
-            bar.close()
+        if progress:
+            progress.close()
     return _result(rows, run, first, task)
-
-
-def _check_labels(source: "data.Source"):
-    """Refuses labels outside the classes where they are at hand; `data.load` has checked the sets that it reads."""
-    if source.task == "segmentation":
-        for name in source.splits:
-            if isinstance(source.split(name), PairArrays):
-                source.split(name).check()
-        return
-    for name in source.splits:
-        labels = getattr(source.split(name), "numbers", None)
-        if labels is not None and len(labels) and not 0 <= np.min(labels) <= np.max(labels) < len(source.class_names):
-            raise InputError(
-                f"Labels must be in [0, {len(source.class_names)}). Received: {np.min(labels)} to {np.max(labels)} in "
-                f"the {name} split of {source.name}"
-            )
 
 
 def _build(build_model, config: TrainConfig, shape: tuple[int, ...], outputs: tuple[int, ...]) -> keras.Model:
     with _precision(config.mixed_precision):
         model = build_model()
+    activation = surgery.final_activation(model)
+    if activation not in (None, "linear", "softmax"):
+        raise InputError(f"The model must end in logits or in a softmax. Received: {activation}")
     if tuple(model.input_shape) != (None, *shape):
         raise InputError(f"The model must take images of shape {shape}. Received: {tuple(model.input_shape)[1:]}")
     if tuple(model.output_shape) != (None, *outputs):
@@ -168,8 +211,8 @@ def _build(build_model, config: TrainConfig, shape: tuple[int, ...], outputs: tu
 @contextlib.contextmanager
 def _precision(name: str):
     before = keras.config.dtype_policy()
-    if name != "none":
-        keras.config.set_dtype_policy(f"mixed_{name}")
+    if PRECISIONS[name]:
+        keras.config.set_dtype_policy(PRECISIONS[name])
     try:
         yield
     finally:
@@ -179,7 +222,7 @@ def _precision(name: str):
 def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int):
     model.compile(
         optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model),
-        loss=task.loss(config.label_smoothing, not ends_in_softmax(model)),
+        loss=task.loss(config.label_smoothing, surgery.final_activation(model) != "softmax"),
         metrics=task.metrics(classes),
         # XLA compiles for minutes on a CPU and its convolutions are slower there than oneDNN's and ours.
         jit_compile=False,

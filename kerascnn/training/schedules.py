@@ -1,39 +1,82 @@
-"""Learning rates as functions of the step (saved with the model), and of the validation losses so far (plateau)."""
+"""Learning rates by name, as functions of the step, which files keep, and of the validation losses (plateau).
 
-from collections.abc import Sequence
+The names are needed before TensorFlow is loaded, so Keras is imported where it is used.
+"""
 
-import keras
-import tensorflow as tf
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from kerascnn.training.config import TrainConfig
+if TYPE_CHECKING:  # for the hints alone
+    import keras
 
-
-@keras.saving.register_keras_serializable(package="kerascnn")
-class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Multiplies another schedule by step / steps during the first `steps` steps.
-
-    Args:
-        after: the schedule, counted from step 0 (not from the end of the warm-up).
-        steps: length of the warm-up.
-    """
-
-    def __init__(self, after: keras.optimizers.schedules.LearningRateSchedule, steps: int):
-        self.after = after
-        self.steps = steps
-
-    def __call__(self, step):
-        share = tf.cast(step, tf.float32) / self.steps
-        return self.after(step) * tf.minimum(share, 1.0)
-
-    def get_config(self):
-        return {"after": keras.saving.serialize_keras_object(self.after), "steps": self.steps}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(keras.saving.deserialize_keras_object(config["after"]), config["steps"])
+    from kerascnn.training.config import TrainConfig
 
 
-def learning_rate(config: TrainConfig, steps_per_epoch: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """One way in which the rate falls."""
+
+    # (config, steps of the run, steps of the warm-up) -> a Keras schedule, or the peak for a callback to change
+    make: Callable[..., Any]
+    spans_run: bool  # the rate at a step depends on how long the run is
+    warms_up: bool = False  # `make` has the warm-up in it
+
+
+def _constant(config, total, warm):
+    import keras
+
+    return keras.optimizers.schedules.ExponentialDecay(config.learning_rate, total, 1.0)  # a schedule takes a warm-up
+
+
+def _step(config, total, warm):
+    import keras
+
+    boundaries = [round(part * total) - 1 for part in config.milestones]  # Keras keeps the old value at a boundary
+    values = [config.learning_rate * config.decay_rate**i for i in range(len(boundaries) + 1)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
+
+
+def _plateau(config, total, warm):
+    return config.learning_rate
+
+
+def _cosine(config, total, warm):
+    """Loshchilov & Hutter 2017 (arXiv:1608.03983), equation 5 with one cycle, from the end of the warm-up."""
+    import keras
+
+    rest = max(total - warm, 1)
+    if warm == 0:
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, rest)
+    return keras.optimizers.schedules.CosineDecay(0.0, rest, warmup_target=config.learning_rate, warmup_steps=warm)
+
+
+def _exponential(config, total, warm):
+    import keras
+
+    return keras.optimizers.schedules.ExponentialDecay(config.learning_rate, total, config.decay_rate)
+
+
+def _poly(config, total, warm):
+    """Chen et al. 2016 (arXiv:1606.00915), section 4.1.2: (1 - step / total)^0.9."""
+    import keras
+
+    return keras.optimizers.schedules.PolynomialDecay(config.learning_rate, total, end_learning_rate=0.0, power=0.9)
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Schedule(_constant, spans_run=False),
+    "step": Schedule(_step, spans_run=True),
+    "plateau": Schedule(_plateau, spans_run=False, warms_up=True),
+    "cosine": Schedule(_cosine, spans_run=True, warms_up=True),
+    "exponential": Schedule(_exponential, spans_run=True),
+    "poly": Schedule(_poly, spans_run=True),
+}
+
+
+def learning_rate(
+    config: "TrainConfig", steps_per_epoch: int
+) -> "float | keras.optimizers.schedules.LearningRateSchedule":
     """What to give an optimizer as its learning rate.
 
     Args:
@@ -43,31 +86,16 @@ def learning_rate(config: TrainConfig, steps_per_epoch: int) -> float | keras.op
     Returns:
         A schedule of the optimizer's step, or, for "plateau", the peak as a number that a callback then changes.
     """
-    peak = config.learning_rate
+    from kerascnn.training.warm_up import WarmUp
+
     total = config.epochs * steps_per_epoch
     warm = round(config.warmup_epochs * steps_per_epoch)
-    schedules = keras.optimizers.schedules
-    if config.schedule == "plateau":
-        return peak
-    if config.schedule == "cosine":  # Loshchilov & Hutter 2017, eq. 5 with one cycle, from the end of the warm-up
-        rest = max(total - warm, 1)
-        if warm == 0:
-            return schedules.CosineDecay(peak, rest)
-        return schedules.CosineDecay(0.0, rest, warmup_target=peak, warmup_steps=warm)
-    if config.schedule == "step":
-        boundaries = [round(part * total) - 1 for part in config.milestones]  # Keras keeps the old value at a boundary
-        values = [peak * config.decay_rate**i for i in range(len(boundaries) + 1)]
-        schedule = schedules.PiecewiseConstantDecay(boundaries, values)
-    elif config.schedule == "poly":  # Chen et al. 2016 (arXiv:1606.00915), section 4.1.2: (1 - step / total)^0.9
-        schedule = schedules.PolynomialDecay(peak, total, end_learning_rate=0.0, power=0.9)
-    elif config.schedule == "exponential":
-        schedule = schedules.ExponentialDecay(peak, total, config.decay_rate)
-    else:
-        schedule = schedules.ExponentialDecay(peak, total, 1.0)  # constant, as a schedule so that it takes a warm-up
-    return WarmUp(schedule, warm) if warm else schedule
+    kind = SCHEDULES[config.schedule]
+    schedule = kind.make(config, total, warm)
+    return WarmUp(schedule, warm) if warm and not kind.warms_up else schedule
 
 
-def plateau(config: TrainConfig, losses: Sequence[float]) -> float:
+def plateau(config: "TrainConfig", losses: Sequence[float]) -> float:
     """The rate of the next epoch under the "plateau" schedule; a pure function, so that a resumed run gets the same.
 
     Args:

@@ -1,12 +1,20 @@
-"""tf.distribute strategies by name."""
+"""tf.distribute strategies by name.
 
-import tensorflow as tf
+The names are needed before TensorFlow is loaded, so it is imported where it is used.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from kerascnn._errors import InputError
-from kerascnn.training.config import TrainConfig
+
+if TYPE_CHECKING:  # for the hints alone
+    import tensorflow as tf
+
+    from kerascnn.training.config import TrainConfig
 
 
-def split_cpu(count: int):
+def split_cpu(count: int) -> None:
     """Splits the CPU into logical devices, so that MirroredStrategy can be tried on any machine.
 
     Args:
@@ -15,6 +23,8 @@ def split_cpu(count: int):
     Raises:
         InputError: TensorFlow has been used in this process already, with another number of devices.
     """
+    import tensorflow as tf
+
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
         present = tf.config.get_logical_device_configuration(cpu)
@@ -31,7 +41,33 @@ def split_cpu(count: int):
         raise InputError(f"The CPU is split into {found} devices already. Received: virtual_devices={count}")
 
 
-def build(config: TrainConfig, batch_size: int) -> tf.distribute.Strategy:
+def _gpus() -> list[str]:
+    import tensorflow as tf
+
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+
+def _one(config: "TrainConfig") -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    return tf.distribute.OneDeviceStrategy((_gpus() or ["/cpu:0"])[0])
+
+
+def _mirrored(config: "TrainConfig") -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    gpus = _gpus()
+    if config.virtual_devices or not gpus:
+        # Without virtual devices on a machine without GPU this is one CPU device, or those of the calling program.
+        cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+        return tf.distribute.MirroredStrategy(cpus, cross_device_ops=tf.distribute.ReductionToOneDevice())
+    return tf.distribute.MirroredStrategy(gpus)
+
+
+STRATEGIES: dict[str, Callable[["TrainConfig"], Any]] = {"one": _one, "mirrored": _mirrored}
+
+
+def build(config: "TrainConfig", batch_size: int) -> "tf.distribute.Strategy":
     """The strategy of a run.
 
     Args:
@@ -47,16 +83,37 @@ def build(config: TrainConfig, batch_size: int) -> tf.distribute.Strategy:
     """
     if config.virtual_devices:
         split_cpu(config.virtual_devices)
-    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-    if config.strategy == "one":
-        return tf.distribute.OneDeviceStrategy(gpus[0] if gpus else "/cpu:0")
-    if config.virtual_devices or not gpus:
-        # Without virtual devices on a machine without GPU this is one CPU device, or those of the calling program.
-        cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
-        strategy = tf.distribute.MirroredStrategy(cpus, cross_device_ops=tf.distribute.ReductionToOneDevice())
-    else:
-        strategy = tf.distribute.MirroredStrategy(gpus)
+    strategy = STRATEGIES[config.strategy](config)
     devices = strategy.num_replicas_in_sync
     if batch_size % devices:
         raise InputError(f"A batch must be a multiple of the {devices} devices. Received: batch_size={batch_size}")
     return strategy
+
+
+def even_batch(examples: int, batch_size: int, devices: int) -> int:
+    """The batch size of a measurement in which no device is left without examples.
+
+    Keras wants the first batch to be shared evenly, and a convolution of an empty batch, which a device would get of a
+    small last one, fails in some releases of TensorFlow.
+
+    Args:
+        examples: of the whole measurement.
+        batch_size: the largest that is wanted.
+        devices: among which each batch is shared.
+
+    Returns:
+        A multiple of `devices` of which the remainder is none or at least one example a device, where there is one.
+
+    Raises:
+        InputError: there are fewer examples than devices.
+    """
+    if devices == 1:
+        return batch_size
+    if examples < devices:
+        rule = f"The validation must have an example for each of the {devices} devices"
+        raise InputError(f"{rule}. Received: {examples} examples")
+    most = min(batch_size, examples) // devices * devices
+    for size in range(most, 0, -devices):
+        if examples % size == 0 or examples % size >= devices:
+            return size
+    return devices

@@ -11,11 +11,9 @@ import keras
 import pytest
 import tensorflow as tf
 
-import kerascnn
 from kerascnn import cli, data
-from kerascnn.cli import command, planning
+from kerascnn.cli import command
 from kerascnn.cli.commands.train import INITIALIZERS
-from kerascnn.training import recipes
 
 TRAIN = "train --model lenet5 --data digits --limit 64 --epochs 1 --batch-size 32".split()
 
@@ -193,19 +191,6 @@ def test_another_initializer_is_used_and_recorded(tmp_path, capsys):
     assert cli.main([*TRAIN, "--initializer", "gaussian", "--out", str(tmp_path / "run")]) == 0
     assert "initializer │ gaussian" in " ".join(capsys.readouterr().out.split())
     assert json.loads((tmp_path / "run/config.json").read_text())["model"]["initializer"] == "gaussian"
-
-
-def test_the_published_weight_decay_is_the_default():
-    """resnet20: L2 1e-4 in the paper, where the recipe has 5e-4; lenet5 has none of its own."""
-    resnet, lenet = kerascnn.model_info("resnet20"), kerascnn.model_info("lenet5")
-    for info, options, expected in [
-        (resnet, {}, 1e-3),
-        (resnet, {"momentum": 0.5}, 2e-4),
-        (resnet, {"optimizer": "adam"}, 1e-2),
-        (lenet, {}, 5e-3),
-    ]:
-        config = planning.published_weight_decay(info, recipes.resolve("cifar", **options))
-        assert config.weight_decay == pytest.approx(expected)
 
 
 def test_initializers_are_those_of_weights():

@@ -97,8 +97,8 @@ def test_code_in_a_file_is_not_run(run):
     [
         ({"class_names": ["a", "b"]}, r"maps \(8, 8, 1\) to 10 classes; config.json says \(8, 8, 1\) to 2"),
         ({"model": {"input_shape": [9, 9, 1]}}, r"says \(9, 9, 1\) to 10"),
-        ({"preprocessing": {"mean": 0}}, "Preprocessing needs exactly"),
-        ({"model": {}}, "not that of a run"),
+        ({"preprocessing": {"mean": 0}}, "must have preprocessing.mean: a list of numbers. Received: 0 in"),
+        ({"model": {}}, "must have model.input_shape: three whole numbers. Received: nothing in"),
     ],
 )
 def test_a_config_that_does_not_fit(run, change, words):

@@ -8,6 +8,9 @@ import pytest
 
 from kerascnn._errors import InputError
 from kerascnn.training import TrainConfig, recipes
+from kerascnn.training.optimizers import OPTIMIZERS
+from kerascnn.training.schedules import SCHEDULES
+from kerascnn.training.strategies import STRATEGIES
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +25,7 @@ def fresh_keras():
         {"epochs": 0},
         {"optimizer": "lion"},
         {"schedule": "cubic"},
-        {"augment": "mixup"},
+        {"augment": ""},
         {"mixed_precision": "float8"},
         {"strategy": "tpu"},
         {"learning_rate": 0.0},
@@ -65,6 +68,8 @@ def test_recipes_follow_the_network_and_the_size():
     assert recipes.choose("imagenet", 32) == "cifar"
     assert recipes.choose("lenet", 32) == "lenet"
     assert recipes.choose("vit", 32) == "vit"
+    with pytest.raises(InputError, match="recipe must be one of .*Received: recipe='resnet'"):
+        recipes.choose("resnet", 32)
     # DeiT: 5e-4 for 512 images
     transformers = recipes.resolve("vit")
     assert transformers.learning_rate / transformers.batch_size == pytest.approx(5e-4 / 512)
@@ -85,19 +90,41 @@ def test_overrides_win_and_what_depends_on_them_follows():
     assert recipes.resolve("cifar", optimizer="adam", learning_rate=0.1).learning_rate == 0.1
 
 
-@pytest.mark.parametrize("data, augment", [("digits", "none"), ("mnist:3.0.1", "none"), ("cifar10", "pad_crop_flip")])
-def test_digits_are_not_mirrored(data, augment):
-    assert recipes.resolve("cifar", data).augment == augment
-    assert recipes.resolve("cifar", data, augment="alexnet").augment == "alexnet"
+def test_every_recipe_names_its_papers_and_fits_its_own_rules():
+    assert set(recipes.RECIPES) >= {"cifar", "imagenet", "lenet", "segmentation", "vit"}
+    for name, recipe in recipes.RECIPES.items():
+        assert "arXiv" in recipe.source or "doi" in recipe.source, name
+        assert len(recipe.networks) > 10 and recipes.resolve(name) == recipe.config
+        assert recipe.small_images in (None, *recipes.RECIPES)
+
+
+def test_names_stand_in_one_table():
+    for table, field in ((OPTIMIZERS, "optimizer"), (SCHEDULES, "schedule"), (STRATEGIES, "strategy")):
+        choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(TrainConfig)}[field]
+        assert choices == tuple(table)
+
+
+@pytest.mark.parametrize("value", ["5", None, 2**31, 10**400, True, [1]])
+def test_numbers_must_be_numbers(value):
+    for name in ("batch_size", "epochs", "limit", "seed"):
+        with pytest.raises(InputError, match=f"^{name} must be a whole number"):
+            TrainConfig(**{name: value})
+    if value not in (2**31,):
+        with pytest.raises(InputError, match="^learning_rate must be a finite number"):
+            TrainConfig(learning_rate=value)
+        with pytest.raises(InputError, match="^milestones must be"):
+            TrainConfig(milestones=value if isinstance(value, str) else (value,))
 
 
 def test_unknown_recipe_or_field():
-    with pytest.raises(InputError, match="cifar, lenet, imagenet, vit, segmentation. Received: vgg"):
+    with pytest.raises(InputError, match="cifar, imagenet, lenet, segmentation, vit. Received: recipe='vgg'"):
         recipes.resolve("vgg")
     with pytest.raises(InputError, match="Received: rate"):
         recipes.resolve("cifar", rate=1)
 
 
 def test_configuration_needs_no_tensorflow():
-    code = "import sys; from kerascnn import training, cli; training.recipes; sys.exit('tensorflow' in sys.modules)"
+    code = (
+        "import sys; from kerascnn import training, cli, tasks; training.recipes; sys.exit('tensorflow' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

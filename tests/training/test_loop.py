@@ -3,7 +3,12 @@
 import dataclasses
 import errno
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -80,6 +85,36 @@ def test_a_full_disk_loses_only_the_epoch(whole, tmp_path, train, monkeypatch, s
     result = train(out, epochs=4)
     assert result.first_epoch == 2
     same_history(out / "history.csv", whole / "history.csv")
+
+
+KILLED = """
+import os, signal, sys
+import tiny_runs
+from kerascnn.training.callbacks import record
+
+save = record.save
+
+def half(model, path):
+    if path.name == "epoch_0003.keras":
+        path.with_name(f".tmp-{os.getpid()}-{path.name}").write_bytes(b"half of it")
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(model, path)
+
+record.save = half
+tiny_runs.trainer(tiny_runs.digits())(sys.argv[1], epochs=4)
+"""
+
+
+def test_a_killed_process_loses_only_the_epoch(whole, tmp_path, train, same_history):
+    """Killed outright while the third checkpoint is written: nothing is cleaned up, and the history ends the same."""
+    out = tmp_path / "run"
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.run([sys.executable, "-c", KILLED, out], env={**os.environ, "PYTHONPATH": paths})
+    assert process.returncode == -signal.SIGKILL
+    assert [path.name for path in (out / "checkpoints").glob("epoch*")] != [] and list(out.rglob(".tmp-*"))
+    assert train(out, epochs=4).first_epoch == 2
+    same_history(out / "history.csv", whole / "history.csv")
+    assert not list(out.rglob(".tmp-*"))
 
 
 def test_a_truncated_checkpoint_is_skipped(whole, tmp_path, train, caplog, same_history):

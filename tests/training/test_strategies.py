@@ -9,21 +9,33 @@ import pytest
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.training import TrainConfig, callbacks, strategies
+from kerascnn.training import TrainConfig, strategies
+from kerascnn.training.callbacks import record
 
 
 def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source):
     """Batch norm and dropout aside, whose statistics and draws are per device; all else is one sum in two parts."""
-    odd = dataclasses.replace(source, splits={**source.splits, "validation": source.split("validation").first(49, 0)})
-    rows = {}  # of the last batch of 49 = 3 * 16 + 1 the second device gets nothing
+    odd = dataclasses.replace(source, splits={**source.splits, "validation": source.split("validation").first(17, 0)})
+    rows = {}  # of 17 = 16 + 1 the second device would get nothing
     for strategy, devices in (("one", 0), ("mirrored", 2)):
         rows[strategy] = train(
-            tmp_path / strategy, lambda: network(batch_norm=False, dropout=0), odd, epochs=3, strategy=strategy,
+            tmp_path / strategy, lambda: network(batch_norm=False, dropout=0), odd, epochs=2, strategy=strategy,
             virtual_devices=devices, weight_decay=1e-2, label_smoothing=0.1, augment="pad_crop_flip",
         ).rows  # fmt: skip
     for one, two in zip(rows["one"], rows["mirrored"], strict=True):
         for name in ("loss", "accuracy", "top5", "val_loss", "val_accuracy", "lr"):
             assert two[name] == pytest.approx(one[name], abs=1e-5), name
+
+
+@pytest.mark.parametrize("examples", [2, 3, 5, 17, 33, 64, 1000])
+@pytest.mark.parametrize("batch_size", [2, 16, 32, 128])
+def test_no_device_is_left_without_examples(examples, batch_size):
+    size = strategies.even_batch(examples, batch_size, 2)
+    assert size <= batch_size and size % 2 == 0 and size <= examples
+    assert examples % size != 1 or size == 2
+    assert strategies.even_batch(examples, batch_size, 1) == batch_size
+    with pytest.raises(InputError, match="an example for each of the 2 devices. Received: 1 example"):
+        strategies.even_batch(1, batch_size, 2)
 
 
 def test_devices():
@@ -55,14 +67,14 @@ def test_a_mirrored_run_goes_on_to_the_same_history(tmp_path, train, monkeypatch
     """With batch norm, dropout and loss scaling, whose states are per device or in the optimizer."""
     fields = {"strategy": "mirrored", "virtual_devices": 2, "epochs": 3, "mixed_precision": precision}
     whole = train(tmp_path / "whole", **fields).rows
-    save = callbacks.save
+    save = record.save
 
     def killed(model, path):
         if path.name == "epoch_0002.keras":
             raise KeyboardInterrupt
         save(model, path)
 
-    monkeypatch.setattr(callbacks, "save", killed)
+    monkeypatch.setattr(record, "save", killed)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", **fields)
     monkeypatch.undo()

@@ -20,14 +20,14 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     load_tensorflow()
     import tensorflow as tf
 
-    info, source, shape, recipe, config = planning.training_setup(values, overrides)
+    info, source, plan = planning.training_plan(values, overrides)
     console.print(
-        f"{info.name} and {count} candidates, {config.epochs} epochs each, recipe {recipe}, on {source.name} in "
-        f"{values['out']}", highlight=False, markup=False, soft_wrap=True,
+        f"{info.name} and {count} candidates, {plan.config.epochs} epochs each, recipe {plan.recipe}, on "
+        f"{source.name} in {values['out']}", highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     tf.get_logger().setLevel("ERROR")  # it warns that each candidate is traced anew
     rows = search.grid_search(
-        info.name, source, values["out"], phi=values["phi"], **grid, resolution=shape[0], config=config,
+        info.name, source, values["out"], phi=values["phi"], **grid, resolution=plan.shape[0], config=plan.config,
         console=console,
     )  # fmt: skip
     console.print(search.table(rows, f"{info.name} on {source.name}"), markup=False)

@@ -1,18 +1,21 @@
 """kerascnn train."""
 
-import dataclasses
 import inspect
+import os
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kerascnn import _units
 from kerascnn._errors import InputError
 from kerascnn.cli import options, planning
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
+from kerascnn.tasks import TASKS
 
 INITIALIZERS = ("he", "he_fan_out", "glorot", "lecun", "gaussian", "orthogonal")  # kerascnn.weights.SCHEMES
+PARTS = {"train": "training", "validation": "validation", "test": "test"}  # of a data set, and what they are called
 
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
@@ -26,62 +29,67 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     load_tensorflow()
     import kerascnn
     from kerascnn import training, weights
-    from kerascnn.tasks.task import TITLES
-    from kerascnn.training import recipes
 
-    info, source, shape, recipe, config = planning.training_setup(values, overrides)
-    preprocessing = info.preprocessing.for_channels(shape[2])
-    unusual = recipe != info.recipe or min(info.input_shape[:2]) > recipes.SMALL_IMAGE
-    if unusual and preprocessing.fit == "crop" and min(shape[:2]) <= recipes.SMALL_IMAGE:
-        # Resizing a small image by 8/7 before cropping only blurs it.
-        preprocessing = dataclasses.replace(preprocessing, fit="pad", crop_fraction=1.0)
-    names = ("auxiliary_heads", "drop_path_rate", "output_stride", "weights")
-    options = {name: values[name] for name in names if values[name] is not None}
+    info, source, plan = planning.training_plan(values, overrides)
+    names = ("auxiliary_heads", "drop_path_rate", "output_stride")
+    options = {name: values[name] for name in (*names, "weights") if values[name] is not None}
     known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
     for name in options:
         if name not in known:
             raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
+    if values["weights"] and os.path.exists(values["weights"]):
+        options["weights"] = os.path.abspath(values["weights"])  # the same file, from wherever the run is resumed
 
-    table = Table(show_header=False, title=f"{info.name} on {values['data']} in {values['out']}")
+    table = Table(show_header=False, title=Text(f"{info.name} on {values['data']} in {values['out']}"))
     table.add_row("network", f"{info.name} ({info.paper})")
-    table.add_row("input", _units.shape(shape))
-    counts = ", ".join(f"{size:,} {name}" for name, size in source.sizes.items())
-    table.add_row("data", f"{counts} images, {len(source.class_names)} classes")
-    table.add_row("recipe", recipe)
-    for name, value in {**options, "initializer": initializer or "the paper's", **config.to_dict()}.items():
+    table.add_row("input", _units.shape(plan.shape))
+    sizes = ", ".join(f"{count:,} {PARTS[part]}" for part, count in source.sizes.items())
+    table.add_row("data", f"{sizes} images, {len(source.class_names)} classes")
+    table.add_row("recipe", plan.recipe)
+    for name, value in {**options, "initializer": initializer or "the paper's", **plan.config.to_dict()}.items():
         table.add_row(name, str(value))
     console.print(table, markup=False)
+    if values["dry_run"]:
+        return
 
     classes = len(source.class_names)
-    record = {"name": info.name, "options": options, "classes": classes, "input_shape": list(shape)}
+    record = {"name": info.name, "options": options, "classes": classes, "input_shape": list(plan.shape)}
     if initializer:
         record["initializer"] = initializer
+    building = {"classes": classes, "input_shape": plan.shape, "classifier_activation": None}
+    building |= {name: options[name] for name in names if name in options}
 
     def build():
-        model = kerascnn.create_model(
-            info.name, classes=classes, input_shape=shape, classifier_activation=None, **options
-        )
+        return kerascnn.create_model(info.name, **building)
+
+    def initialize(model):
         if initializer:
             weights.initialize(model, initializer)
-        return model
+        elif values["weights"]:
+            trained = kerascnn.create_model(info.name, weights=options.get("weights"), **building)
+            model.set_weights(trained.get_weights())
 
     result = training.train(
         build,
         source,
-        config,
+        plan,
         values["out"],
+        initialize=initialize,
         model_record=record,
-        preprocessing=preprocessing,
         console=console,
     )
     best, measure = result.rows[result.best], result.task.best
     if result.first_epoch == len(result.rows):
-        console.print(f"The run in {result.folder} is finished already; raise --epochs to go on.", highlight=False)
+        console.print(
+            f"The run in {result.folder} is finished already; raise --epochs to train on.",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     console.print(
         f"best: epoch {int(best['epoch'])} of {len(result.rows)}, "
-        f"validation {TITLES[measure]} {best[f'val_{measure}']:.2%}; "
+        f"validation {result.task.titles[measure]} {best[f'val_{measure}']:.2%}; "
         f"last: {result.rows[-1][f'val_{measure}']:.2%}. See {result.folder}/curves.png, history.csv, best.keras",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
 
@@ -97,7 +105,7 @@ COMMAND = Command(
             Flag(
                 "task",
                 "what the network is trained for",
-                choices=("classification", "segmentation"),
+                choices=tuple(TASKS),
                 unless_given="what it was made for",
             ),
             Flag("weights", "start from these: a .weights.h5, .keras or .safetensors file", placeholder="FILE"),
@@ -112,6 +120,7 @@ COMMAND = Command(
                 high=1024,
             ),
         ),
+        run=(Flag("dry_run", "print what would be trained and how, and stop", bool, False),),
     ),
     run,
     required=("model", "data", "out"),

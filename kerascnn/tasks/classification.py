@@ -1,0 +1,58 @@
+"""One class an image."""
+
+from kerascnn._errors import InputError
+from kerascnn.tasks.task import Task
+
+
+class Classification(Task):
+    """Outputs [batch, classes], labels [batch] or, soft, [batch, classes]."""
+
+    name = "classification"
+    titles = {"accuracy": "accuracy", "top5": "top-5"}
+    best = "accuracy"
+    drawn = ("accuracy",)
+    recipe = None
+    keeps_size = False
+    exported = "classes"
+
+    def measures(self, classes):
+        return ["accuracy", *(["top5"] if classes > 5 else [])]
+
+    def metrics(self, classes):
+        from kerascnn.tasks import metrics
+
+        return [metrics.Accuracy(), *([metrics.TopAccuracy(5)] if classes > 5 else [])]
+
+    def loss(self, smoothing, from_logits):
+        from kerascnn.tasks import losses
+
+        return losses.SmoothedCrossentropy(smoothing, from_logits=from_logits)
+
+    def output_shape(self, input_shape, classes):
+        return (classes,)
+
+    def prepare(self, image, input_shape, preprocessing):
+        from kerascnn.data.preprocessing import preprocess_image
+
+        return preprocess_image(image, input_shape, preprocessing)
+
+    def check_labels(self, source):
+        import numpy as np
+
+        classes = len(source.class_names)
+        for name in source.splits:
+            labels = getattr(source.split(name), "numbers", None)
+            if labels is not None and len(labels) and not 0 <= np.min(labels) <= np.max(labels) < classes:
+                raise InputError(
+                    f"Labels must be in [0, {classes}). Received: {np.min(labels)} to {np.max(labels)} in the {name} "
+                    f"split of {source.name}"
+                )
+
+    def check_augment(self, augment):
+        from kerascnn.data.pipeline import AUGMENTATIONS
+
+        if augment not in AUGMENTATIONS:
+            raise InputError(f"augment must be one of {', '.join(AUGMENTATIONS)} for {self.name}. Received: {augment}")
+
+
+TASK = Classification()

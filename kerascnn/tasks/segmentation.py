@@ -1,0 +1,53 @@
+"""One class a pixel."""
+
+from kerascnn._errors import InputError
+from kerascnn.tasks.task import Task
+
+
+class Segmentation(Task):
+    """Outputs [batch, height, width, classes], masks [batch, height, width]."""
+
+    name = "segmentation"
+    titles = {"accuracy": "accuracy", "mean_iou": "mean IoU"}
+    best = "mean_iou"
+    drawn = ("accuracy", "mean_iou")
+    recipe = "segmentation"
+    keeps_size = True
+    exported = "class_map"
+
+    def measures(self, classes):
+        return ["accuracy", "mean_iou"]
+
+    def metrics(self, classes):
+        from kerascnn.tasks import metrics
+
+        return [metrics.PixelAccuracy(name="accuracy"), metrics.MeanIoU(classes, name="mean_iou")]
+
+    def loss(self, smoothing, from_logits):
+        from kerascnn.tasks import losses
+
+        return losses.PixelCrossentropy(smoothing, from_logits=from_logits)
+
+    def output_shape(self, input_shape, classes):
+        return (*input_shape[:2], classes)
+
+    def prepare(self, image, input_shape, preprocessing):
+        from kerascnn.data.letterbox import fit_whole_image
+
+        return fit_whole_image(image, input_shape, preprocessing)
+
+    def check_labels(self, source):
+        from kerascnn.data.masks import PairArrays
+
+        for name in source.splits:
+            if isinstance(source.split(name), PairArrays):
+                source.split(name).check()
+
+    def check_augment(self, augment):
+        from kerascnn.data.mask_pipeline import AUGMENTATIONS
+
+        if augment not in AUGMENTATIONS:
+            raise InputError(f"augment must be one of {', '.join(AUGMENTATIONS)} for {self.name}. Received: {augment}")
+
+
+TASK = Segmentation()

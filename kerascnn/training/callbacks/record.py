@@ -1,0 +1,68 @@
+"""The run folder after each epoch."""
+
+import time
+
+import keras
+
+from kerascnn import surgery
+from kerascnn._files import replace_with
+from kerascnn.tasks import Task
+from kerascnn.training import curves, history
+from kerascnn.training.optimizers import last_rate
+from kerascnn.training.run_folder import RunFolder
+
+
+class Record(keras.callbacks.Callback):
+    """Writes the run folder after each epoch.
+
+    First history.csv, then best.keras, then the checkpoint: the epoch counts as finished when its checkpoint is there,
+    and what a kill in between leaves is rewritten with the same values when the epoch is repeated.
+
+    Args:
+        run: the folder.
+        rows: of the history so far; grows by one an epoch.
+        task: what is measured.
+        classes: how many.
+        title: of curves.png.
+    """
+
+    def __init__(self, run: RunFolder, rows: list[history.Row], task: Task, classes: int, title: str):
+        super().__init__()
+        self._run, self._rows, self._task, self._title = run, rows, task, title
+        self._names = history.columns(task.measures(classes))
+        self._began = 0.0
+        self._inference = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {name: float(value) for name, value in (logs or {}).items()}
+        row |= {"epoch": epoch + 1, "lr": last_rate(self.model.optimizer), "seconds": time.monotonic() - self._began}
+        self._rows.append(row)
+        history.write(self._run.history, self._rows, self._names)
+        if history.best(self._rows, self._task.best) == epoch:
+            self._inference = self._inference or with_probabilities(self.model)
+            save(self._inference, self._run.best)
+        save(self.model, self._run.checkpoint(epoch + 1))
+        self._run.prune()
+        drawn = {name: self._task.titles[name] for name in self._task.drawn}
+        curves.plot(self._rows, self._run.curves, self._title, drawn)
+
+
+def save(model: keras.Model, path) -> None:
+    """Saves a model so that the file is whole or not there."""
+    with replace_with(path) as temporary:
+        model.save(temporary)
+
+
+def with_probabilities(model: keras.Model) -> keras.Model:
+    """The model that best.keras holds: it ends in probabilities.
+
+    Args:
+        model: one that is trained, whose outputs are logits unless its graph says that they are probabilities.
+    """
+    if surgery.final_activation(model) is not None:
+        return surgery.probabilities_of(model)
+    softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
+    return keras.Model(model.inputs[0], softmax(model.outputs[0]), name=model.name)

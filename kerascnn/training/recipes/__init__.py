@@ -1,0 +1,83 @@
+"""Named defaults for a training, one file a paper or era; a flag overrides each field. Imports no TensorFlow.
+
+Every module of this folder that has `RECIPES` (name -> `Recipe`) is found by listing it: a new recipe is one new file.
+
+    from kerascnn.training import recipes
+
+    recipes.RECIPES["imagenet"].config.learning_rate  # 0.1
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from kerascnn import _check
+from kerascnn._errors import InputError
+from kerascnn.training.config import TrainConfig, check_fields
+from kerascnn.training.optimizers import OPTIMIZERS
+from kerascnn.training.recipes.recipe import Recipe
+
+__all__ = ["RECIPES", "SMALL_IMAGE", "Recipe", "choose", "resolve"]
+
+SMALL_IMAGE = 64  # pixels; up to here an ImageNet network is trained like a CIFAR network
+
+
+def _listed() -> dict[str, Recipe]:
+    found: dict[str, Recipe] = {}
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        for key, recipe in getattr(importlib.import_module(f"{__name__}.{name}"), "RECIPES", {}).items():
+            if key in found:
+                raise InputError(
+                    f"Each recipe must have a name of its own. Received: {key} a second time, in {name}.py"
+                )
+            found[key] = recipe
+    return found
+
+
+RECIPES: dict[str, Recipe] = _listed()
+
+
+def choose(recipe: str, image_size: int) -> str:
+    """Which recipe fits a network: its own, or the one that takes its place on small images.
+
+    Args:
+        recipe: the network's own, a name in `RECIPES`.
+        image_size: shorter side of the network's input, pixels.
+
+    Returns:
+        A name in `RECIPES`.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    _check.one_of("recipe", recipe, RECIPES)
+    small = RECIPES[recipe].small_images
+    return small if small and image_size <= SMALL_IMAGE else recipe
+
+
+def resolve(recipe: str, **overrides: Any) -> TrainConfig:
+    """The recipe with some fields replaced, and with what follows from them.
+
+    Args:
+        recipe: a name in `RECIPES`.
+        **overrides: fields of `TrainConfig`. What is not given follows: a warm-up is cut to a tenth of given `epochs`,
+            another optimizer brings its own rate and weight decay, and without momentum there is no Nesterov.
+
+    Returns:
+        The configuration of the run.
+
+    Raises:
+        InputError: an unknown recipe or field, or a value outside its range.
+    """
+    _check.one_of("recipe", recipe, RECIPES)
+    overrides = check_fields(overrides)
+    defaults = RECIPES[recipe].config
+    values = {field: getattr(defaults, field) for field in vars(defaults)}
+    if "epochs" in overrides:
+        values["warmup_epochs"] = min(defaults.warmup_epochs, overrides["epochs"] / 10)
+    optimizer = overrides.get("optimizer", defaults.optimizer)
+    if optimizer != defaults.optimizer:
+        values.update(OPTIMIZERS[optimizer].defaults)
+    if overrides.get("momentum") == 0:
+        values["nesterov"] = False
+    return TrainConfig(**{**values, **overrides})
