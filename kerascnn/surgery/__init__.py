@@ -4,6 +4,7 @@ from kerascnn.surgery.cut import final_activation, logits_of, probabilities_of, 
 from kerascnn.surgery.fields import ReceptiveField, receptive_field
 from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.graph import Call, Graph, walk
+from kerascnn.surgery.heads import replace_head
 from kerascnn.surgery.replace import rebuild
 from kerascnn.surgery.sliding import fully_convolutional
 
@@ -18,6 +19,7 @@ __all__ = [
     "probabilities_of",
     "rebuild",
     "receptive_field",
+    "replace_head",
     "up_to",
     "walk",
 ]

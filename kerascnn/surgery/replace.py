@@ -25,15 +25,18 @@ def plain(config: dict) -> dict:
     return config
 
 
-def over(model: keras.Model, outputs: Any, *, inputs: Any = None, name: str | None = None) -> keras.Model:
+def over(
+    model: keras.Model, outputs: Any, *, inputs: Any = None, name: str | None = None, heads: bool = False
+) -> keras.Model:
     """A model of the same kind over tensors that exist: nothing is called again, all layers are shared.
 
     Args:
         model: a functional or built sequential `keras.Model`.
-        outputs: Keras tensors, in any structure; for an `AuxiliaryModel` the list of the main one and the auxiliary
-            ones, or one tensor for a plain model.
+        outputs: Keras tensors, in any structure.
         inputs: Keras tensors; None: those of `model`, a single one not in a list.
         name: of the new model; None: that of `model`.
+        heads: of an `AuxiliaryModel`: `outputs` are the list of the main one and the auxiliary ones, and the new model
+            is one too; else it is a plain model.
 
     Returns:
         The model, uncompiled.
@@ -41,7 +44,7 @@ def over(model: keras.Model, outputs: Any, *, inputs: Any = None, name: str | No
     inputs = _single(_inputs(model)) if inputs is None else inputs
     name = name or model.name
     with deep_recursion():
-        if isinstance(model, AuxiliaryModel) and isinstance(outputs, list | tuple) and len(outputs) > 1:
+        if heads:
             new = AuxiliaryModel(inputs, list(outputs), model.auxiliary_weights, name=name)
         else:
             new = _class_of(model)(inputs, outputs, name=name)
@@ -122,7 +125,7 @@ def rebuild(
     """
     check(model)
     new = _Rebuilding(change, share, config, heads).of(model, inputs)
-    return over(model, end_tensors(new), inputs=_single(new.input), name=name)
+    return over(model, end_tensors(new), inputs=_single(new.input), name=name, heads=isinstance(new, AuxiliaryModel))
 
 
 class _Rebuilding:
@@ -142,7 +145,7 @@ class _Rebuilding:
             new = keras.models.clone_model(
                 whole, inputs, self._step, lambda step, *args, **kwargs: step(*args, **kwargs)
             )
-        return over(model, new.output, inputs=new.input)
+        return over(model, new.output, inputs=new.input, heads=heads)
 
     def _step(self, operation: keras.Operation) -> Callable:
         if id(operation) not in self._made:

@@ -70,7 +70,8 @@ def test_dashes_underscores_and_order():
     "line, words",
     [
         ("trian", "did you mean train? Received: trian"),
-        ("explian", "the commands are benchmark"),
+        ("explian", "did you mean explain"),
+        ("zzz", "the commands are benchmark"),
         ("train --modle x", "has no such flag; did you mean --model? Received: --modle"),
         ("train --model resnet20", "needs --data and --out"),
         ("train --model a --data b --out c d", "takes flags only. Received: d"),

@@ -1,0 +1,102 @@
+"""kerascnn explain."""
+
+import inspect
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kerascnn import _check
+from kerascnn._errors import InputError
+from kerascnn._files import ensure_folder, replace_with
+from kerascnn.cli import options
+from kerascnn.cli.command import Command, Flag, Values
+from kerascnn.cli.loading import load_tensorflow
+
+_OPTIONS = ("layer", "window", "stride")  # flags that a method may have as arguments
+_MOST = 64  # images at a time
+
+
+def run(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn explain."""
+    name, *paths = arguments
+    load_tensorflow()
+    import numpy as np
+
+    from kerascnn import explain
+    from kerascnn.data.preprocessing import preprocess_image, read_image
+    from kerascnn.inference import checkpoint
+    from kerascnn.inference.predict import expand
+
+    method = explain.METHODS[_check.one_of("METHOD", name, explain.METHODS)]
+    given = {key: values[key] for key in _OPTIONS if values[key] is not None}
+    known = inspect.signature(method).parameters
+    for key, value in given.items():
+        if key not in known:
+            raise InputError(f"{name} has no option {key}. Received: --{key}={value}")
+    files = list(expand(paths))
+    if len(files) > _MOST:
+        raise InputError(f"At most {_MOST} images are explained at a time. Received: {len(files)}")
+    loaded = checkpoint.load(values["checkpoint"])
+    shape, names = loaded.input_shape, list(loaded.class_names)
+    images = np.stack([preprocess_image(read_image(file, shape[-1]), shape, loaded.preprocessing) for file in files])
+    found = method(loaded.model, images, _target(values["target"], names), **given)
+    folder = ensure_folder(values["out"])
+    with replace_with(folder / "explanation.npz") as temporary, open(temporary, "wb") as file:
+        np.savez(file, maps=found.maps, raw=found.raw, target=found.target, scores=found.scores)
+    table = Table("image", "class", "score", "picture")
+    for index, (file, picture) in enumerate(zip(files, _pictures(files, name), strict=True)):
+        part = slice(index, index + 1)
+        one = explain.Explanation(
+            found.maps[part], found.raw[part], found.layer, found.target[part], found.scores[part], name, found.options
+        )
+        explain.draw(one, images[part], folder / picture, class_names=names, titles=[file.name])
+        # A file or class may be called "[bold]", which rich would obey in a plain string.
+        cells = (str(file), names[int(found.target[index])], f"{found.scores[index]:.3f}", picture)
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    written = f"written: pictures and explanation.npz in {folder}"
+    console.print(written, highlight=False, markup=False, soft_wrap=True)
+
+
+def _target(text: str | None, names: list[str]) -> int | None:
+    """The number of a class: of its name, else of the number that was written."""
+    if text is None:
+        return None
+    if text in names:
+        return names.index(text)
+    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(names):
+        return int(text)
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    raise InputError(f"--target must be a class, {shown}, or its number. Received: {text[:80]}")
+
+
+def _pictures(files: list[Path], method: str) -> list[str]:
+    """A name for each picture; images of the same name in different folders are counted."""
+    seen: dict[str, int] = {}
+    made = []
+    for file in files:
+        seen[file.stem] = seen.get(file.stem, 0) + 1
+        number = f"_{seen[file.stem]}" if seen[file.stem] > 1 else ""
+        made.append(f"{file.stem}{number}_{method}.png")
+    return made
+
+
+COMMAND = Command(
+    "explain",
+    "METHOD IMAGE_OR_FOLDER...",
+    "Draws what a trained network looks at: METHOD is gradients or occlusion.",
+    "kerascnn explain gradients image.png --checkpoint runs/digits --out explained",
+    (
+        options.CHECKPOINT,
+        Flag("out", "folder for the pictures and explanation.npz", placeholder="FOLDER"),
+        Flag("target", "the class whose score is explained: its name or number", unless_given="the most probable one"),
+        Flag("layer", "gradients: at the map of this layer instead of at the image", placeholder="NAME"),
+        Flag("window", "occlusion: side of the covered square in pixels", int, low=1),
+        Flag("stride", "occlusion: pixels between squares", int, low=1),
+    ),
+    run,
+    required=("checkpoint", "out"),
+    positional=(2, None),
+)

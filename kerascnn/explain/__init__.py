@@ -1,0 +1,31 @@
+"""What a network sees: maps of what each pixel counts for a class.
+
+A method is one file of this folder with a function of the file's name,
+
+    method(model, images, target=None, *, layer=None, **options) -> Explanation
+
+and is found by listing the folder: `METHODS`, which the command line reads too.
+"""
+
+import importlib
+import pkgutil
+
+from kerascnn.explain.drawing import draw
+from kerascnn.explain.explanation import Explanation, Method
+from kerascnn.explain.gradients import gradients
+from kerascnn.explain.occlusion import occlusion
+
+
+def _methods() -> dict[str, Method]:
+    found = {}
+    for entry in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{entry.name}")
+        function = vars(module).get(entry.name)
+        if callable(function) and function.__module__ == module.__name__:
+            found[entry.name] = function
+    return found
+
+
+METHODS = _methods()  # by name, alphabetically
+globals().update(METHODS)  # a new file needs no line here; those above are for type checkers
+__all__ = ["METHODS", "Explanation", "draw", "gradients", "occlusion"]

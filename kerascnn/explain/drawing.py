@@ -1,0 +1,80 @@
+"""Pictures of explanations: each image, and its map over it."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerascnn import _figures
+from kerascnn._errors import InputError
+from kerascnn.explain.explanation import Explanation
+
+_MOST = 16  # rows of a picture
+
+
+def draw(
+    explanation: Explanation,
+    images,
+    path: str | os.PathLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    titles: Sequence[str] | None = None,
+) -> None:
+    """Writes a PNG: a row for each image, at most 16, with the image, and its map over the dimmed image.
+
+    Each map has a scale of its own, from 0 to its largest value; a map with negative values goes from blue, below 0,
+    over white to red. A map of zeros stays empty.
+
+    Args:
+        explanation: of a method.
+        images: the images that were explained, [n, height, width, 1 or 3], of any range, which is stretched.
+        path: the PNG.
+        class_names: by class; None: the number is shown.
+        titles: of the images; None: none.
+
+    Raises:
+        InputError: `images` do not belong to the explanation.
+        OSError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure  # here, since most uses of this package draw nothing
+
+    images = np.asarray(images, "float32")
+    maps = explanation.maps
+    if images.ndim != 4 or images.shape[:3] != maps.shape or images.shape[3] not in (1, 3):
+        raise InputError(
+            f"images must be those of the explanation, {maps.shape} and 1 or 3 channels. Received: {images.shape}"
+        )
+    count = min(len(images), _MOST)
+    height, width = maps.shape[1:]
+    cell = 3.0 * min(2.0, max(0.5, height / width))
+    figure = Figure(figsize=(6.8, count * (cell + 0.35)), dpi=100, layout="constrained")
+    for index, (left, right) in enumerate(figure.subplots(count, 2, squeeze=False)):
+        image = _stretched(images[index])
+        left.imshow(image)
+        left.set_title(_plain(titles[index]) if titles else "", fontsize=9)
+        target = int(explanation.target[index])
+        name = _plain(class_names[target]) if class_names else f"class {target}"
+        right.imshow(0.5 + 0.5 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
+        lowest, highest = float(maps[index].min()), float(np.abs(maps[index]).max())
+        signed = lowest < 0
+        right.imshow(
+            maps[index],
+            cmap="RdBu_r" if signed else "YlOrRd",
+            vmin=-highest if signed else 0,
+            vmax=highest or 1,
+            alpha=0.65,
+        )
+        right.set_title(f"{explanation.method}: {name}, score {explanation.scores[index]:.2f}", fontsize=9)
+        for axes in (left, right):
+            axes.axis("off")
+    _figures.save(figure, path)
+
+
+def _stretched(image: np.ndarray) -> np.ndarray:
+    low, spread = float(image.min()), float(np.ptp(image)) or 1.0
+    return ((image - low) / spread).repeat(3 // image.shape[-1], axis=-1)
+
+
+def _plain(text: str) -> str:
+    """A name as it is: matplotlib would read mathematics between dollars."""
+    return str(text).replace("$", r"\$")[:40]

@@ -1,0 +1,62 @@
+"""The data gradient: how much the score of a class changes with each pixel."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerascnn import _check
+from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, with_map
+
+
+def gradients(
+    model: keras.Model, images, target: Target = None, *, layer: str | None = None, batch_size: int = 32
+) -> Explanation:
+    """The gradient of a class score with respect to the image, or to the map that a layer gives.
+
+    The map is the largest absolute value over the channels, M = max_c |dS / dI_c|, with S before the softmax.
+
+    Source: Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013, arXiv:1312.6034, section 3.
+
+    Args:
+        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        images: a batch, preprocessed as the model takes it.
+        target: a class for all images, or one for each; None: that with the highest score.
+        layer: name of a layer that gives a map; None: the image.
+        batch_size: images at a time.
+
+    Returns:
+        An `Explanation`; `raw` is the gradient itself, [n, height, width, channels] of the image or the layer. Maps of
+        a layer are enlarged bilinearly to the image.
+
+    Raises:
+        InputError: an argument cannot be used, or what the model's outputs are cannot be told.
+
+    Example:
+
+        model = kerascnn.create_model("lenet5")
+        found = kerascnn.explain.gradients(model, images, target=3)  # found.maps: [n, 32, 32]
+    """
+    batch_size = _check.whole("batch_size", batch_size, 1)
+    question = ask(model, images, target, batch_size=batch_size)
+    inner = find_layer(question.model, layer)
+    network = None if inner is None else with_map(question, inner)
+    found = []
+    for start in range(0, len(question.images), batch_size):
+        part = slice(start, start + batch_size)
+        found.append(_gradient(question.model, network, question.images[part], question.target[part]))
+    raw = np.concatenate(found)
+    maps = np.abs(raw).max(axis=-1)
+    if layer is not None:
+        maps = tf.image.resize(maps[..., None], question.images.shape[1:3]).numpy()[..., 0]
+    return Explanation(maps, raw, layer, question.target, question.scores, "gradients")
+
+
+def _gradient(model, network, images, target) -> np.ndarray:
+    x = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        seen, outputs = (x, model(x, training=False)) if network is None else network(x, training=False)
+        # Each image's score depends on that image alone, so that the gradient of the sum is each one's own.
+        score = tf.reduce_sum(tf.gather(tf.cast(outputs, tf.float32), target, axis=1, batch_dims=1))
+    slope = tape.gradient(score, seen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return tf.cast(slope, tf.float32).numpy()
