@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kerascnn import _figures
 from kerascnn.training.history import Row
@@ -43,6 +43,7 @@ def plot(rows: list[Row], path: str | os.PathLike, title: str = "", measures: Ma
         if name == "loss" and _is_wide(drawn):
             panel.set_yscale("log")
             panel.set_ylabel("loss, logarithmic")
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes[-1].plot(epochs, [row["lr"] for row in rows], color="tab:gray", marker="o", markersize=3)
     axes[-1].set_ylabel("learning rate of the last step")
     axes[-1].set_ylim(bottom=0)

@@ -93,6 +93,8 @@ class RunFolder:
             if self.saved_epochs() or self.history.exists():
                 raise InputError(f"The folder holds results but no config.json; choose another. Received: {self.path}")
             return TrainConfig.from_dict(record["training"])
+        if not self.saved_epochs() and not self.history.exists():  # nothing was trained, so there is no other run
+            return TrainConfig.from_dict(record["training"])
         old = read_config(self.config)
         if "validation" in record["data"].get("sizes", {}) and "validation" not in old["data"].get("sizes", {}):
             raise InputError(
@@ -117,7 +119,7 @@ class RunFolder:
         """
         for folder in (self.path, _files.ensure_folder(self.checkpoints)):
             _files.clear_temporaries(folder)
-        if self.config.exists():
+        if self.saved_epochs():
             asked = {*read_config(self.config).get("asked", ()), *record.get("asked", ())}
             record = {**record, "asked": sorted(asked)}
         _records.write(self.config, record)

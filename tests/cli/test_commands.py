@@ -99,7 +99,7 @@ def test_dashes_underscores_and_order():
         ("info resnet", "Received"),
         ("list nothing*", "No network fits"),
         ("evaluate --checkpoint /no/run", "/no/run"),
-        ("evaluate --checkpoint a --split validation", "split"),
+        ("evaluate --checkpoint a --split dev", "split"),
         ("evaluate --checkpoint a --batch_size 0", "batch_size"),
         ("predict image.png", "either --checkpoint or --saved_model"),
         ("predict --checkpoint a --saved-model b image.png", "either --checkpoint or --saved_model"),

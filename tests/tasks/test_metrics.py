@@ -6,7 +6,7 @@ import pytest
 
 from kerascnn.data.masks import IGNORE
 from kerascnn.tasks.losses import PixelCrossentropy, SmoothedCrossentropy
-from kerascnn.tasks.metrics import MeanIoU, PixelAccuracy
+from kerascnn.tasks.metrics import Accuracy, MeanIoU, PixelAccuracy, TopAccuracy
 
 # Classes 0, 1 and 3 are there or predicted; 2 and 4 are neither. One pixel has no class.
 MASK = np.array([[[0, 0, 1], [1, 1, IGNORE]]])
@@ -68,3 +68,22 @@ def test_what_is_ignored_may_be_infinite():
     outputs[0, 1, 2, 0] = 1e38
     loss = PixelCrossentropy(0.1)(MASK, outputs)
     assert float(loss) == pytest.approx(np.log(5), rel=1e-5)
+
+
+def test_measures_of_class_numbers_and_of_soft_labels():
+    random = np.random.default_rng(2)
+    numbers, scores = random.integers(0, 7, 20), random.normal(size=(20, 7)).astype("float32")
+    soft = (0.7 * np.eye(7)[numbers] + 0.3 / 7).astype("float32")
+    for ours, theirs in (
+        (Accuracy(), keras.metrics.SparseCategoricalAccuracy()),
+        (TopAccuracy(3, name="top3"), keras.metrics.SparseTopKCategoricalAccuracy(3)),
+    ):
+        theirs.update_state(numbers, scores)
+        for labels in (numbers, numbers[:, None], soft):
+            ours.reset_state()
+            ours.update_state(labels[:12], scores[:12])
+            ours.update_state(labels[12:], scores[12:])
+            ours.update_state(labels[:0], scores[:0])  # a device without examples
+            assert float(ours.result()) == float(theirs.result())
+        again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(ours))
+        assert type(again) is type(ours) and again.name == ours.name

@@ -114,7 +114,9 @@ def claim(path, record):
 
 
 def test_a_folder_belongs_to_one_run(tmp_path):
+    claim(tmp_path, changed("training", learning_rate=0.3))  # nothing is trained by it, so it keeps nobody out
     claim(tmp_path, RECORD)
+    RunFolder(tmp_path).checkpoint(1).touch()
     claim(tmp_path, RECORD)
     with pytest.raises(InputError, match="another run: learning_rate was 0.1, now 0.2.*Received: "):
         claim(tmp_path, changed("training", learning_rate=0.2))
@@ -125,6 +127,7 @@ def test_what_nobody_asked_for_is_as_it_was(tmp_path):
     """The warm-up of a recipe is a tenth of the epochs; raising them does not change it."""
     asked = {"asked": ["epochs"]}
     claim(tmp_path, {**changed("training", epochs=1, warmup_epochs=0.1), **asked})
+    RunFolder(tmp_path).checkpoint(1).touch()
     raised = {**changed("training", epochs=2, warmup_epochs=0.2), **asked}
     assert claim(tmp_path, raised).warmup_epochs == 0.1
     with pytest.raises(InputError, match="warmup_epochs was 0.1, now 0.2"):
@@ -212,6 +215,7 @@ _KEYS = [
 def test_an_odd_record_is_read_or_refused_in_one_line(tmp_path, key):
     """Every key missing or odd: an InputError that names it, or a record that the users of it can rely on."""
     path, refused = tmp_path / "config.json", 0
+    (tmp_path / "history.csv").touch()
     for value in ["missing", *_ODD]:
         record = json.loads(json.dumps({**RECORD, "asked": []}))
         place = record
@@ -241,6 +245,7 @@ def test_odd_settings_of_an_earlier_start_are_other_settings(tmp_path, name):
         if value == "missing":
             del training[name]
         (tmp_path / "config.json").write_text(json.dumps({**RECORD, "training": training}))
+        (tmp_path / "history.csv").touch()
         try:
             claim(tmp_path, RECORD)
         except InputError as error:

@@ -19,6 +19,7 @@ from kerascnn._errors import InputError
 from kerascnn.data.splits import Arrays
 from kerascnn.inference import checkpoint
 from kerascnn.training import callbacks, history, schedules
+from kerascnn.training.run_folder import RunFolder
 
 SHAPE = (8, 8, 1)  # of the tiny network in conftest.py
 
@@ -208,3 +209,73 @@ def test_random_layers_depend_on_seed_layer_and_epoch_alone(network):
 
     assert states(3, 1) == states(3, 1)
     assert len(set(states(3, 1)) | set(states(3, 2)) | set(states(4, 1))) == 3
+
+
+def test_initial_weights_are_asked_for_once(tmp_path, train):
+    """A run that is resumed has weights; the file of its first ones may be gone."""
+    asked = []
+
+    def initialize(model):
+        asked.append(model.name)
+        model.set_weights([np.full(weight.shape, 0.01, "float32") for weight in model.get_weights()])
+
+    fields = {"learning_rate": 1e-9, "augment": "none", "warmup_epochs": 0.0}
+    train(tmp_path / "run", epochs=1, initialize=initialize, **fields)
+    kernel = keras.models.load_model(tmp_path / "run/checkpoints/epoch_0001.keras").layers[1].kernel
+    np.testing.assert_allclose(kernel, 0.01, rtol=1e-3)
+    assert train(tmp_path / "run", epochs=2, initialize=initialize, **fields).first_epoch == 1
+    assert asked == ["tiny"]
+
+
+def test_a_start_that_fails_leaves_the_folder_free(tmp_path, train):
+    def missing(model):
+        raise InputError("There are no such weights. Received: typo.pth")
+
+    with pytest.raises(InputError, match="typo"):
+        train(tmp_path / "run", epochs=1, initialize=missing)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_start_touches_nothing_of_the_run_that_goes_on(whole, tmp_path, train):
+    out = shutil.copytree(whole, tmp_path / "run")
+    half = out / "checkpoints" / f".tmp-{os.getppid()}-epoch_0005.keras"
+    half.write_bytes(b"half")
+    with pytest.raises(InputError, match="another run: seed was 0, now 1"):
+        train(out, epochs=4, seed=1)
+    with RunFolder(out).hold(), pytest.raises(InputError, match="Another process is training in this folder"):
+        train(out, epochs=5)
+    assert half.exists()
+
+
+def test_no_test_image_is_seen(tmp_path, train, source):
+    """The history is the same whatever the test images are, and another with other validation images."""
+
+    def run(name, **splits):
+        changed = dataclasses.replace(source, splits={**source.splits, **splits})
+        rows = train(tmp_path / name, data=changed, epochs=1).rows
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+    part = source.split("test")
+    other = Arrays(255 - part.pixels, (part.numbers + 1) % 10)
+    before = run("before")
+    assert run("test", test=other) == before
+    after = run("validation", validation=other)
+    assert after[0]["val_loss"] != before[0]["val_loss"] and after[0]["loss"] == before[0]["loss"]
+
+
+def test_weights_that_are_not_finite_end_the_run(network):
+    from kerascnn.training.callbacks.stop_on_nan import not_finite
+
+    model = network()
+    assert not_finite(model) == []
+    model.layers[1].bias.assign(np.array([0, np.inf, 0, 0, 0, 0]))
+    assert not_finite(model) == [model.layers[1].bias.path]
+
+
+def test_a_run_that_diverged_is_not_resumed(whole, tmp_path, train):
+    out = shutil.copytree(whole, tmp_path / "run")
+    rows = history.read(out / "history.csv")
+    rows[1]["val_loss"] = float("nan")
+    history.write(out / "history.csv", rows, list(rows[0]))
+    with pytest.raises(InputError, match="The run has diverged: history.csv is not finite in epoch 2"):
+        train(out, epochs=5)

@@ -1,5 +1,6 @@
 """kerascnn train."""
 
+import importlib.util
 import inspect
 import os
 
@@ -37,7 +38,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     for name in options:
         if name not in known:
             raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
-    if values["weights"] and os.path.exists(values["weights"]):
+    if values["weights"] and os.path.splitext(values["weights"])[1]:
         options["weights"] = os.path.abspath(values["weights"])  # the same file, from wherever the run is resumed
 
     table = Table(show_header=False, title=Text(f"{info.name} on {values['data']} in {values['out']}"))
@@ -92,6 +93,11 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         markup=False,
         soft_wrap=True,
     )
+    if importlib.util.find_spec("tensorboard") is None:
+        console.print(
+            "tensorboard/ is shown by TensorBoard: pip install 'kerascnn[tensorboard]'", highlight=False, markup=False,
+            soft_wrap=True,
+        )  # fmt: skip
 
 
 COMMAND = Command(

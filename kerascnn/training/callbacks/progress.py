@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _REFRESH = 0.2  # seconds; reading a metric waits for the device, so not at each step
-# Where lines cannot be overwritten: one after a tenth of the epoch, but not within 10 s; and one after 30 s.
-_TENTH, _SOONEST, _LATEST = 0.1, 10.0, 30.0
+# Where lines cannot be overwritten, seconds: one after a tenth of the epoch, but not within 10; and one after 30.
+_SOONEST, _LATEST = 10.0, 30.0
 
 
 class ShowProgress(keras.callbacks.Callback):
@@ -158,17 +158,17 @@ class _Lines:
 
     def __init__(self, console: Console):
         self._console = console
-        self._title, self._part, self._when = "", 0.0, 0.0
+        self._title, self._tenth, self._when = "", 0, 0.0
 
     def begin(self, title, steps):
-        self._title, self._part, self._when = title, 0.0, time.monotonic()
+        self._title, self._tenth, self._when = title, 0, time.monotonic()
 
     def show(self, done, steps, text):
-        now, part = time.monotonic(), done / max(steps, 1)
+        now, tenth = time.monotonic(), 10 * done // max(steps, 1)
         waited = now - self._when
-        if done < steps and (waited >= _LATEST or (waited >= _SOONEST and part - self._part >= _TENTH)):
-            self._part, self._when = part, now
-            line = f"{self._title}, {part:.0%}  {text}".rstrip()
+        if done < steps and (waited >= _LATEST or (waited >= _SOONEST and tenth > self._tenth)):
+            self._tenth, self._when = tenth, now
+            line = f"{self._title}, {done / steps:.0%}  {text}".rstrip()
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
             self._console.file.flush()
 

@@ -47,9 +47,10 @@ class StopOnNaN(keras.callbacks.Callback):
             return
         saved = self._run.saved_epochs()
         kept = f"{self._run.checkpoint(saved[-1])} is the last good state" if saved else "no epoch was finished"
+        place = "in another folder " if saved else ""
         raise InputError(
-            f"{what} became {value} in epoch {self._epoch + 1}{where}; {kept}. Start again in another folder with a "
-            f"lower learning rate. Received: learning_rate={self._config.learning_rate}"
+            f"{what} became {value} in epoch {self._epoch + 1}{where}; {kept}. Start again {place}with a lower "
+            f"learning rate. Received: learning_rate={self._config.learning_rate}"
         )
 
 

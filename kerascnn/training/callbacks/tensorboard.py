@@ -10,7 +10,14 @@ _SCALAR = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, d
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Scalars per epoch for TensorBoard, in `train` and `validation`, with the learning rate in `train`."""
+    """Scalars per epoch for TensorBoard, in `train` and `validation`, with the learning rate in `train`.
+
+    They are shown by `tensorboard --logdir RUN`, after `pip install 'kerascnn[tensorboard]'`, which Keras' own callback
+    of this name needs for writing, too.
+
+    Args:
+        run: whose folder "tensorboard" is written to.
+    """
 
     def __init__(self, run: RunFolder):
         super().__init__()
