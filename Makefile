@@ -7,7 +7,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 EXTRA ?= $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
-TENSORFLOW = $(if $(filter gpu,$(EXTRA)),tensorflow[and-cuda],tensorflow-cpu)==2.21.*
+# tensorflow-cpu has wheels for x86-64 alone.
+CPU_WHEEL = $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),tensorflow-cpu,tensorflow)
+TENSORFLOW = $(if $(filter gpu,$(EXTRA)),tensorflow[and-cuda],$(CPU_WHEEL))==2.21.*
 BIN = $(VENV)/bin
 # Most of a test is building graphs, on one core; WORKERS tests run at a time, each with up to 8 GiB of memory.
 WORKERS ?= 2

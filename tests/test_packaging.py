@@ -177,3 +177,22 @@ def test_a_wrong_setting_is_refused(tmp_path):
     done = install_without_compiler(tmp_path, KERASCNN_BUILD="maybe")
     assert done.returncode != 0
     assert "KERASCNN_BUILD must be one of auto, require, off. Received: maybe" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("machine", "system", "package"),
+    [
+        ("x86_64", "linux", "tensorflow-cpu"),
+        ("AMD64", "win32", "tensorflow-cpu"),
+        ("aarch64", "linux", "tensorflow"),
+        ("arm64", "darwin", "tensorflow"),
+        ("x86_64", "darwin", "tensorflow"),
+    ],
+)
+def test_the_extra_cpu_asks_for_a_wheel_that_exists(machine, system, package):
+    requirements = pytest.importorskip("packaging.requirements")
+    tomllib = pytest.importorskip("tomllib")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    found = [requirements.Requirement(text) for text in extras["cpu"]]
+    place = {"platform_machine": machine, "sys_platform": system}
+    assert [wanted.name for wanted in found if wanted.marker.evaluate(place)] == [package]

@@ -2,23 +2,17 @@
 
 import dataclasses
 import difflib
+import itertools
 import os
 from pathlib import Path
 
 from kerascnn._errors import InputError
-from kerascnn.data.sets import tfds
-from kerascnn.data.sets.digits import load_digits
-from kerascnn.data.sets.folder import load_folder
-from kerascnn.data.sets.idx import find_idx, load_idx
-from kerascnn.data.sets.mask_folder import has_masks, load_mask_folder
-from kerascnn.data.sets.shapes import load_shapes
-from kerascnn.data.sets.synthetic import load_synthetic
+from kerascnn.data.preprocessing import FORMATS
+from kerascnn.data.sets import Kind, Wanted, kinds, tfds
+from kerascnn.data.sets.idx import find_idx
 from kerascnn.data.source import Source
 
-SYSTEM_FOLDER = Path("/usr/share/datasets")  # where Debian's packages put data sets
-_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_IDX_SETS = {"mnist": tuple("0123456789"), "fashion_mnist": _FASHION}
-_BUILT_IN = ("digits", "synthetic", "shapes", *_IDX_SETS)
+_LOOKED_AT = 1000  # files of a folder, before it is taken for one without images
 TASKS = ("classification", "segmentation")
 
 
@@ -70,53 +64,49 @@ def load(
     return source if limit is None else source.take(limit, seed)
 
 
+def _named() -> dict[str, Kind]:
+    """The kinds of the sets that have names of their own, by those."""
+    return {name: kind for kind in kinds().values() for name in kind.names}
+
+
 def _normalized(name):
     """The name itself, or one path for all spellings of a folder."""
-    if name in _IDX_SETS or name.partition(":")[0] in _BUILT_IN:
+    if name.partition(":")[0] in _named():
         return name
     path = Path(name).expanduser()
     return os.path.abspath(path) if path.is_dir() else name
 
 
 def _find(name, data_dir, seed, task):
-    if name == "digits":
-        return load_digits()
-    if name.partition(":")[0] == "shapes":
-        return load_shapes(name.partition(":")[2], seed)
-    if name.partition(":")[0] == "synthetic":
-        return load_synthetic(name.partition(":")[2], seed)
-    if name in _IDX_SETS:
-        return _load_idx_set(name, data_dir)
-    path = Path(name).expanduser()
+    base, _, options = name.partition(":")
+    wanted, path = Wanted(name, options, None, data_dir, seed, task), Path(name).expanduser()
+    if base in _named():
+        if path.is_dir() and _holds_images(path):
+            raise InputError(
+                f"There is a set and a folder of this name: write .{os.sep}{name} for the folder, or rename it. "
+                f"Received: {name!r} in {os.getcwd()}"
+            )
+        return _named()[base].load(wanted)
     if name and path.is_dir():
-        if find_idx(path):
-            return load_idx(path, os.path.basename(os.path.abspath(path)))
-        # A folder of which the caller says that it is for segmentation is told what it lacks for that.
-        with_masks = task == "segmentation" or has_masks(path)
-        return load_mask_folder(path) if with_masks else load_folder(path)
+        kind = next(kind for kind in kinds().values() if kind.reads is not None and kind.reads(path, task))
+        return kind.load(dataclasses.replace(wanted, path=path))
     if name and path.exists():
         raise InputError(f"A path must lead to a folder of images or IDX files. Received: the file {name}")
     if not name or name.startswith(("/", ".", "~", "\\")):
         raise InputError(f"The data folder must exist. Received: {name!r}")
     known = tfds.names()
-    if name.partition("/")[0].partition(":")[0] not in known:
-        near = difflib.get_close_matches(name, dict.fromkeys([*_BUILT_IN, *known]), n=4, cutoff=0.6)
-        hint = f"near names: {', '.join(near)}" if near else f"built in: {', '.join(_BUILT_IN)}; also TFDS names"
+    if base.partition("/")[0] not in known:
+        built_in = list(_named())
+        near = difflib.get_close_matches(name, dict.fromkeys([*built_in, *known]), n=4, cutoff=0.6)
+        also = "also TFDS names" if known else "TFDS names, too, with pip install 'kerascnn[tfds]'"
+        hint = f"near names: {', '.join(near)}" if near else f"built in: {', '.join(built_in)}; {also}"
         raise InputError(f"There is neither a data set nor a folder of this name ({hint}). Received: {name!r}")
-    return tfds.load_tfds(name, data_dir, task or "classification")
+    return tfds.KIND.load(wanted)
 
 
-def _load_idx_set(name, data_dir):
-    sub_folders = dict.fromkeys([name, name.replace("_", "-")])
-    places = [data_dir, *(data_dir / sub for sub in sub_folders)] if data_dir else []
-    places += [SYSTEM_FOLDER / sub for sub in sub_folders]
-    for place in places:
-        if place.is_dir() and find_idx(place):
-            return load_idx(place, name, _IDX_SETS[name])
-    try:
-        return tfds.load_tfds(name, data_dir)
-    except InputError as error:
-        looked = ", ".join(str(place) for place in places)
-        package = " or install the Debian package dataset-fashion-mnist" if name == "fashion_mnist" else ""
-        cure = f"put its IDX files (train-images-idx3-ubyte.gz, ...) into data_dir{package}"
-        raise InputError(f"Cannot find {name}: no IDX files in {looked}; from TFDS: {error}; {cure}") from error
+def _holds_images(folder: Path) -> bool:
+    """Whether a folder is one of images or IDX files: not, say, the run of a training on the set of its name."""
+    if find_idx(folder):
+        return True
+    files = itertools.islice((name for _, _, names in os.walk(folder) for name in names), _LOOKED_AT)
+    return not (folder / "config.json").exists() and any(name.lower().endswith(tuple(FORMATS)) for name in files)

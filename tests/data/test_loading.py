@@ -1,12 +1,17 @@
 """Names, limits, the packaged digits, generated images."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from kerascnn import data
 from kerascnn._errors import InputError
 from kerascnn.data import loading
+from kerascnn.data.sets import idx_named, kinds, tfds
 
 
 def test_digits():
@@ -80,7 +85,7 @@ def test_bad_synthetic_options(options):
     [
         ("fashion_mnits", "near names: fashion_mnist.*'fashion_mnits'"),
         ("cifar_10", "near names: .*cifar10"),
-        ("qqqqqq", "built in: digits, synthetic, shapes, mnist, fashion_mnist"),
+        ("qqqqqq", "built in: digits, mnist, fashion_mnist, shapes, synthetic"),
         ("", "must exist. Received: ''"),
         ("/no/such/folder", "must exist. Received: '/no/such/folder'"),
         ("./images", "must exist"),
@@ -105,8 +110,8 @@ def test_missing_fashion_mnist_says_where_it_was_looked_for(tmp_path, monkeypatc
     def refuse(name, data_dir):
         raise InputError("TFDS cannot download")
 
-    monkeypatch.setattr(loading, "SYSTEM_FOLDER", tmp_path / "system")
-    monkeypatch.setattr(loading.tfds, "load_tfds", refuse)
+    monkeypatch.setattr(idx_named, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(tfds, "load_tfds", refuse)
     with pytest.raises(InputError) as raised:
         data.load("fashion_mnist", data_dir=tmp_path)
     message = str(raised.value)
@@ -115,3 +120,32 @@ def test_missing_fashion_mnist_says_where_it_was_looked_for(tmp_path, monkeypatc
     assert "dataset-fashion-mnist" in message and "TFDS cannot download" in message
     with pytest.raises(InputError, match="Cannot find mnist"):
         data.load("mnist", data_dir=tmp_path)
+
+
+def test_a_folder_of_the_name_of_a_set_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for label in ("cat", "dog"):
+        (tmp_path / "digits" / label).mkdir(parents=True)
+        for number in range(4):
+            Image.new("L", (8, 8)).save(tmp_path / "digits" / label / f"{number}.png")
+    with pytest.raises(InputError, match=r"a set and a folder of this name: write \./digits for the folder"):
+        data.load("digits")
+    assert data.load("./digits").class_names == ("cat", "dog")
+    (tmp_path / "shapes").mkdir()  # without images it shadows nothing
+    assert data.load("shapes", limit=8).task == "segmentation"
+
+
+def test_without_tfds_the_message_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    monkeypatch.setattr(tfds, "names", list)
+    with pytest.raises(InputError, match=r"TFDS names, too, with pip install 'kerascnn\[tfds\]'"):
+        data.load("no_such_set")
+    with pytest.raises(InputError, match=r"need tensorflow-datasets: pip install 'kerascnn\[tfds\]'"):
+        tfds.load_tfds("cifar10")
+
+
+def test_kinds_of_sets_are_the_files_of_their_folder():
+    files = {path.stem for path in Path(tfds.__file__).parent.glob("*.py")} - {"__init__", "kind"}
+    assert set(kinds()) == {name for name in files if not name.startswith("_")}
+    named = [name for kind in kinds().values() for name in kind.names]
+    assert len(named) == len(set(named)) and {"digits", "fashion_mnist", "shapes"} <= set(named)

@@ -8,6 +8,7 @@ import importlib.resources
 
 import numpy as np
 
+from kerascnn.data.sets.kind import Kind
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays
 
@@ -25,3 +26,6 @@ def load_digits() -> Source:
     pixels = ((levels.astype(np.uint16) * 255 + 8) // 16).astype(np.uint8)[..., None]
     splits = {"train": Arrays(pixels[:_TRAIN], labels[:_TRAIN]), "test": Arrays(pixels[_TRAIN:], labels[_TRAIN:])}
     return Source("digits", tuple("0123456789"), (8, 8, 1), splits, mirrored=False)
+
+
+KIND = Kind(lambda wanted: load_digits(), names=("digits",))

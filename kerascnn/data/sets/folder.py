@@ -9,6 +9,7 @@ from absl import logging
 from kerascnn._errors import InputError
 from kerascnn.data.preprocessing import FORMATS
 from kerascnn.data.sets._files import Listing, folders, part_folders, shown
+from kerascnn.data.sets.kind import Kind
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Files
 
@@ -78,3 +79,6 @@ def _warn_of_classes_without_images(source):
             "%s: all images of %d of %d classes are held out, none is left for training (%s)",
             source.name, len(empty), len(counts), ", ".join(empty[:5]),
         )  # fmt: skip
+
+
+KIND = Kind(lambda wanted: load_folder(wanted.path), reads=lambda folder, task: True, order=2)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn._errors import InputError
+from kerascnn.data.sets.kind import Kind
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays, check_labels
 
@@ -143,3 +144,9 @@ def load_idx(folder: Path, name: str, class_names: tuple[str, ...] | None = None
         labels = check_labels(arrays[split, "labels"], len(class_names), str(files[split, "labels"]))
         splits[split] = Arrays(arrays[split, "images"], labels)
     return Source(name, class_names, shapes.pop(), splits, mirrored=name not in UNMIRRORED)
+
+
+KIND = Kind(
+    lambda wanted: load_idx(wanted.path, os.path.basename(os.path.abspath(wanted.path))),
+    reads=lambda folder, task: bool(find_idx(folder)),
+)

@@ -9,6 +9,7 @@ import numpy as np
 from kerascnn._errors import InputError
 from kerascnn.data.masks import IGNORE, PairFiles, read_mask
 from kerascnn.data.sets._files import Listing, folders, part_folders, shown
+from kerascnn.data.sets.kind import Kind
 from kerascnn.data.source import Source
 
 NAMES_FILE = "classes.txt"
@@ -120,3 +121,11 @@ def _numbers(folder, masks, until=IGNORE):
 
 def _unique(path):
     return np.flatnonzero(np.bincount(read_mask(path).ravel(), minlength=IGNORE + 1)).tolist()
+
+
+# A folder of which the caller says that it is for segmentation is told what it lacks for that.
+KIND = Kind(
+    lambda wanted: load_mask_folder(wanted.path),
+    reads=lambda folder, task: task == "segmentation" or has_masks(folder),
+    order=1,
+)

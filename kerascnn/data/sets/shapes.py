@@ -12,6 +12,7 @@ import numpy as np
 from kerascnn._errors import InputError
 from kerascnn.data.masks import PairArrays
 from kerascnn.data.sets._options import fill_parts, parse
+from kerascnn.data.sets.kind import Kind
 from kerascnn.data.sets.synthetic import smooth_pattern
 from kerascnn.data.source import Source
 
@@ -114,3 +115,6 @@ def _ellipse(u, v, a, b):
     """(f - 1) f / |gradient| of f = |(u / a, v / b)|: the distance to first order."""
     value = np.hypot(u / a, v / b)
     return value * (value - 1) / np.maximum(np.hypot(u / a**2, v / b**2), 1e-9)
+
+
+KIND = Kind(lambda wanted: load_shapes(wanted.options, wanted.seed), names=("shapes",))

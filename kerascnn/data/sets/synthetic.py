@@ -8,6 +8,7 @@ import numpy as np
 
 from kerascnn._errors import InputError
 from kerascnn.data.sets._options import fill_parts, parse
+from kerascnn.data.sets.kind import Kind
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays
 
@@ -65,3 +66,6 @@ def smooth_pattern(random, height, width, channels):
         weight = (place - low).reshape([-1 if dim == axis else 1 for dim in range(3)])
         pattern = pattern.take(low, axis) * (1 - weight) + pattern.take(low + 1, axis) * weight
     return pattern.astype(np.float32)
+
+
+KIND = Kind(lambda wanted: load_synthetic(wanted.options, wanted.seed), names=("synthetic",))

@@ -1,9 +1,11 @@
 """Image classification and segmentation sets of TensorFlow Datasets, imported only when one is asked for."""
 
+import importlib.util
 import socket
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,7 @@ import tensorflow as tf
 from kerascnn._errors import InputError
 from kerascnn.data.masks import IGNORE, PairStream, decode_mask, stack
 from kerascnn.data.preprocessing import decode_image
+from kerascnn.data.sets.kind import Kind, Wanted
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Stream
 
@@ -22,10 +25,26 @@ _MASK_CLASSES = {"oxford_iiit_pet": (("pet", "background", "outline"), 1)}
 
 
 def names() -> list[str]:
-    """The names of all data sets that the installed TFDS knows, of any kind."""
-    import tensorflow_datasets as tfds
+    """The names of all data sets that TFDS knows, of any kind; none where it is not installed."""
+    if importlib.util.find_spec("tensorflow_datasets") is None:
+        return []
+    return _library().list_builders(with_community_datasets=False)
 
-    return tfds.list_builders(with_community_datasets=False)
+
+def _library() -> ModuleType:
+    """TFDS, an optional part of the installation.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import tensorflow_datasets
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "Data sets by their TFDS names need tensorflow-datasets: pip install 'kerascnn[tfds]'. "
+            f"Received: an installation without {error.name}"
+        ) from error
+    return tensorflow_datasets
 
 
 def load_tfds(name: str, data_dir: Path | None = None, task: str = "classification") -> Source:
@@ -43,10 +62,9 @@ def load_tfds(name: str, data_dir: Path | None = None, task: str = "classificati
     Raises:
         InputError: TFDS does not know it, it has no labels or masks, or it cannot be downloaded.
     """
-    import tensorflow_datasets as tfds
-
+    library = _library()
     try:
-        builder = tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        builder = library.builder(name, data_dir=data_dir, try_gcs=False)
     except Exception as error:  # TFDS has no common error class: an unknown config alone can raise four kinds
         raise InputError(
             f"TFDS has no such data set ({_line(error.__cause__ or error)}). Received: {name!r}"
@@ -201,3 +219,10 @@ def _line(error):
     """The first line of what TFDS has to say."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(".:") if text else type(error).__name__
+
+
+def _load(wanted: Wanted) -> Source:
+    return load_tfds(wanted.name, wanted.data_dir, wanted.task or "classification")
+
+
+KIND = Kind(_load)  # asked last, for any name that is neither a folder nor one of another kind

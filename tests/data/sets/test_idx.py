@@ -10,8 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from kerascnn import data
 from kerascnn._errors import InputError
-from kerascnn.data import loading
-from kerascnn.data.sets import idx
+from kerascnn.data.sets import idx, idx_named
 
 
 def write_set(folder, train=6, test=3, shape=(5, 4), classes=3, suffix=".gz"):
@@ -99,7 +98,7 @@ def test_load_folder_of_idx_files(tmp_path, suffix, shape):
 def test_named_set_is_found_in_data_dir_and_in_the_system(tmp_path, monkeypatch):
     here, system = tmp_path / "here", tmp_path / "system"
     write_set(system / "fashion-mnist", train=7)
-    monkeypatch.setattr(loading, "SYSTEM_FOLDER", system)
+    monkeypatch.setattr(idx_named, "SYSTEM_FOLDER", system)
     assert sum(data.load("fashion_mnist").sizes.values()) == 7 + 3
     write_set(here / "fashion_mnist", train=8)
     source = data.load("fashion_mnist", data_dir=here)
