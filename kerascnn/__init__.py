@@ -1,7 +1,8 @@
 """kerascnn: the CNN canon for Keras 3, exact to the parameter, with native ops, training and serving.
 
-Importing this package imports neither TensorFlow nor Keras; the first use of a name below does. Once Keras is imported,
-before this package or after it, its `load_model` knows our layers, losses and schedules, so that
+Importing this package imports neither TensorFlow nor Keras, nor does asking `list_models` and `model_info`; the first
+use of another name below does. Once Keras is imported, before this package or after it, its `load_model` knows our
+layers, losses and schedules, so that
 
     import keras
     import kerascnn
@@ -39,16 +40,19 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names below
         weights,
     )
     from kerascnn.applications import create_model, list_models, model_info
+    from kerascnn.layers import model_preprocessing
     from kerascnn.surgery import fully_convolutional
 
 __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "applications": ("create_model", "list_models", "model_info"),
+    "layers": ("model_preprocessing",),
     "surgery": ("fully_convolutional",),
 }
 # Modules whose classes a .keras file may name.
 _REGISTERED = ("layers", "models", "tasks.losses", "tasks.metrics", "training.warm_up")
+_WITHOUT_TENSORFLOW = ("applications", "list_models", "model_info")
 __all__ = [
     "analysis",
     "applications",
@@ -63,6 +67,7 @@ __all__ = [
     "layers",
     "list_models",
     "model_info",
+    "model_preprocessing",
     "models",
     "ops",
     "search",
@@ -79,6 +84,8 @@ _find, __dir__ = _lazy.attach(__name__, _FUNCTIONS, _MODULES)
 
 def __getattr__(name: str):
     """Imports a public name at its first use (PEP 562)."""
+    if name in _WITHOUT_TENSORFLOW:
+        return _find(name)
     if name in __all__ and importlib.util.find_spec("tensorflow") is None:
         raise ModuleNotFoundError(
             "kerascnn needs TensorFlow 2.21: pip install 'kerascnn[cpu]', or 'kerascnn[gpu]' for NVIDIA GPUs.",

@@ -1,7 +1,11 @@
 """Records and checks what is known of every network: costs, receptive field, stage shapes and a numeric fingerprint.
 
     python tools/golden.py --check [NAME ...]     rebuild and compare with kerascnn/applications/facts.json
-    python tools/golden.py --record [NAME ...]    write the rows (all by default; rows of unknown names are dropped)
+    python tools/golden.py --record [NAME ...]    write the facts (all by default; those of unknown names are dropped)
+    python tools/golden.py --rows                 write kerascnn/applications/rows.json alone, without building anything
+
+`rows.json` repeats what the families say of their networks, so that `list_models` and `model_info` import no family;
+`--record` writes it, too.
 
 Parameter counts alone miss a wrong activation or a lost stride; the fingerprint, mean and standard deviation of the
 logits for weights and an image drawn by a fixed rule, does not. It uses plain TensorFlow ops.
@@ -19,8 +23,10 @@ import numpy as np
 from kerascnn import analysis, applications, ops
 from kerascnn._errors import InputError
 from kerascnn._files import atomic_write
+from kerascnn.applications import _registry
 
 FACTS = Path(applications.__file__).with_name("facts.json")
+ROWS = FACTS.with_name("rows.json")
 SIZE = 64  # side of the fingerprint's image, unless the network's own input is smaller or has to be larger
 TOLERANCE = 1e-4  # of the fingerprint, relative to its standard deviation
 
@@ -158,10 +164,10 @@ def differences(recorded: dict, measured: dict) -> list[str]:
     return found
 
 
-def write(facts: dict[str, dict]) -> None:
+def write(rows: dict[str, dict], path: Path = FACTS) -> None:
     """Writes the rows, one to a line, sorted."""
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(facts[name])}" for name in sorted(facts))
-    with atomic_write(FACTS) as file:
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(rows[name])}" for name in sorted(rows))
+    with atomic_write(path) as file:
         file.write(f"{{\n{lines}\n}}\n")
 
 
@@ -170,10 +176,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--check", action="store_true", help="compare; exit status 1 where anything differs")
-    mode.add_argument("--record", action="store_true", help="write facts.json")
+    mode.add_argument("--record", action="store_true", help="write facts.json and rows.json")
+    mode.add_argument("--rows", action="store_true", help="write rows.json alone")
     parser.add_argument("names", nargs="*", help="registry names; all by default")
     arguments = parser.parse_args()
-    known = applications.list_models()
+    rows = _registry.rows_of_families()
+    known = sorted(rows)
+    if not arguments.check:
+        write(rows, ROWS)
+    if arguments.rows:
+        return 0
     facts, wrong = read(), 0
     for name in arguments.names or known:
         row = record(name)

@@ -1,30 +1,31 @@
 """The networks: one file per family, one public CamelCase builder per network, and a registry over them.
 
-The family modules are imported at the first use of the registry or of a builder, not with this package.
+Listing networks and asking about them imports no family, and neither TensorFlow nor Keras; a family module is imported
+at the first use of one of its builders.
 """
 
 import importlib
-import importlib.util
+from typing import Any
 
-from kerascnn.applications._registry import ModelInfo, builders, create_model, list_models, load_families, model_info
+from kerascnn.applications import _registry
+from kerascnn.applications._registry import ModelInfo, create_model, list_models, model_info
 from kerascnn.applications._scaling import Scaled, compound_scale
 
 __all__ = ["ModelInfo", "Scaled", "compound_scale", "create_model", "feature_strides", "list_models", "model_info"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Imports a family module (`resnet`), a builder (`ResNet50`) or `feature_strides` at its first use (PEP 562)."""
     if name == "feature_strides":
         return importlib.import_module(f"{__name__}._build").feature_strides
     if not name.startswith("_"):
         if name[0].isupper():
-            if name in builders():
-                return builders()[name]
-        elif importlib.util.find_spec(f"{__name__}.{name}"):
+            if name in _registry.builders():
+                return _registry.builder(_registry.builders()[name])
+        elif name in _registry.families():
             return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    load_families()
-    return sorted([*__all__, *builders()])
+    return sorted([*__all__, *_registry.builders()])

@@ -16,8 +16,8 @@ import keras
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
 from kerascnn.applications import _docs, _registry
-from kerascnn.models.auxiliary import AuxiliaryModel
-from kerascnn.models.deep import DeepModel
+from kerascnn.layers.preprocessing import ImageInput, StageOutput
+from kerascnn.models import AuxiliaryModel, DeepModel, deep_recursion
 from kerascnn.weights import load_weights
 
 _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights=None is the default
@@ -30,6 +30,7 @@ _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights
     "classifier_activation": "softmax",
     "name": None,
 }
+_DEEP = 700  # layers; Keras walks a graph with one Python frame per layer in depth, of which there are 1,000
 
 
 def pooled_head(x, classes: int, activation, *, dropout_rate: float = 0.0):
@@ -51,6 +52,9 @@ def dense_head(x, classes: int, activation):
 class Family:
     """Makes the public builders of one family module and registers their rows.
 
+    Arguments that are said to be facts are values, or functions `spec -> value` where they follow from the row that is
+    built, so that another row than the network's own (`create_model(spec=)`) has its own facts.
+
     Args:
         module: the family's `__name__`.
         features: `features(x, spec, *, option=default, ...) -> list of stage outputs`; its keyword-only arguments are
@@ -58,21 +62,21 @@ class Family:
             class token or several maps: `-> (list of stage outputs, what the head sees)`.
         variants: registry name -> row (a frozen dataclass).
         paper: authors, title, year, arXiv number.
-        preprocessing: what is done to pixels before the network.
+        preprocessing: fact: what is done to pixels before the network.
         recipe: default training recipe: imagenet | cifar | lenet | vit.
-        input_shape: default (height, width, channels).
-        min_size: the smallest height and width; a function of the options (by keyword) where it depends on them.
+        input_shape: fact: default (height, width, channels).
+        min_size: fact: the smallest height and width.
         classes: default number of classes.
         head: `head(x, classes, activation, *, option=default, ...) -> outputs`; as for `features`, its keyword-only
-            arguments are options. `pooled_head` by default.
+            arguments are options. It may take the row as `spec` after `activation`. `pooled_head` by default.
         fixed_size: the head flattens the map, so that the input size must be known; else it may be None.
         known_size: the size must be known without the head too, as where positions have weights.
-        size_multiple: height and width must be multiples of it, as where an image is cut into patches.
+        size_multiple: fact: height and width must be multiples of it, as where an image is cut into patches.
         task: "classification", outputs [batch, classes]; or "segmentation", [batch, height, width, classes].
         weight_decay: the L2 coefficient of the published training; None: that of the recipe.
-        auxiliary: `auxiliary(output_of, classes, activation) -> outputs` of classifiers in the middle of the network,
-            where `output_of("name")` is the output of a layer, `output_of("image")` the input; gives the builders the
-            option `auxiliary_heads`.
+        auxiliary: `auxiliary(output_of, classes, activation, spec) -> outputs` of the auxiliary heads, where
+            `output_of("name")` is the output of a layer, `output_of("image")` the input; gives the builders the option
+            `auxiliary_heads`.
         auxiliary_weights: factors of their losses, one each.
         names: library ("torchvision", "timm", "keras") -> what its layers are called here, see
             `kerascnn.weights.translate`, or a function of the network's row that returns it.
@@ -85,15 +89,15 @@ class Family:
         features: Callable,
         variants: Mapping[str, Any],
         paper: str,
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | Callable[[Any], Preprocessing],
         recipe: str = "imagenet",
-        input_shape: tuple[int, int, int] = (224, 224, 3),
-        min_size: int = 32,
+        input_shape: tuple[int, int, int] | Callable[[Any], tuple[int, int, int]] = (224, 224, 3),
+        min_size: int | Callable[[Any], int] = 32,
         classes: int = 1000,
         head: Callable = pooled_head,
         fixed_size: bool = False,
         known_size: bool = False,
-        size_multiple: int = 1,
+        size_multiple: int | Callable[[Any], int] = 1,
         task: str = "classification",
         weight_decay: float | None = None,
         auxiliary: Callable | None = None,
@@ -102,17 +106,26 @@ class Family:
     ):
         self.module, self.name = module, module.rpartition(".")[2]
         self.features, self.head, self.variants = features, head, variants
-        self.paper, self.preprocessing, self.recipe = paper, preprocessing, recipe
-        self.input_shape, self.min_size, self.classes, self.fixed_size = input_shape, min_size, classes, fixed_size
-        self.known_size, self.size_multiple, self.task = known_size, size_multiple, task
+        self.paper, self.recipe, self.classes, self.task = paper, recipe, classes, task
+        self.fixed_size, self.known_size = fixed_size, known_size
+        self.facts = {"preprocessing": preprocessing, "input_shape": input_shape, "min_size": min_size,
+                      "size_multiple": size_multiple}  # fmt: skip
         self.weight_decay, self.names = weight_decay, names or {}
         self.auxiliary, self.auxiliary_weights = auxiliary, auxiliary_weights
         self.feature_options, self.head_options = _options(features), _options(head)
 
-    def __call__(self, builder: str, name: str, *, reported: str = "", reconstructed: bool = False, deep: bool = False,
-                 input_shape: tuple[int, int, int] | None = None, classes: int | None = None,
-                 min_size: int | None = None, size_multiple: int | None = None,
-                 preprocessing: Preprocessing | None = None, **defaults):  # fmt: skip
+    def __call__(
+        self,
+        builder: str,
+        name: str,
+        *,
+        reported: str = "",
+        reconstructed: bool = False,
+        input_shape: tuple[int, int, int] | None = None,
+        classes: int | None = None,
+        preprocessing: Preprocessing | None = None,
+        **defaults: Any,
+    ) -> Callable[..., keras.Model]:
         """Makes and registers one builder.
 
         Args:
@@ -120,9 +133,7 @@ class Family:
             name: its registry name, a key of `variants`.
             reported: the published error, as text with its conditions.
             reconstructed: the source leaves a detail open which was filled in.
-            deep: more than about 700 layers lie between input and output; see `kerascnn.models.deep`.
-            input_shape, classes, min_size, size_multiple, preprocessing: those of this network, where they are not
-                the family's.
+            input_shape, classes, preprocessing: those of this network, where they are not the family's.
             **defaults: defaults of the family's options that differ for this network.
 
         Returns:
@@ -144,6 +155,12 @@ class Family:
                 for key, value in arguments.items()
             ]
         )  # fmt: skip
+        own = {"preprocessing": preprocessing, "input_shape": input_shape}
+        facts = {**self.facts, **{key: value for key, value in own.items() if value is not None}}
+
+        def facts_of(row):
+            return {key: fact(row) if callable(fact) else fact for key, fact in facts.items()}
+
         info = _registry.ModelInfo(
             name=name,
             builder=builder,
@@ -151,35 +168,42 @@ class Family:
             paper=self.paper,
             params=None,
             macs=None,
-            input_shape=input_shape or self.input_shape,
-            min_size=min_size or self.min_size,
-            size_multiple=size_multiple or self.size_multiple,
             known_size=self.known_size,
             task=self.task,
             classes=classes,
-            preprocessing=preprocessing or self.preprocessing,
             recipe=self.recipe,
             weight_decay=self.weight_decay,
             weights=(),
             reported=reported,
             reconstructed=reconstructed,
             spec=spec,
+            **facts_of(spec),
         )
+
+        def info_of(row):
+            if type(row) is not type(spec):
+                raise InputError(f"The spec of {name} must be a {type(spec).__qualname__}. Received: {row!r}")
+            return dataclasses.replace(info, spec=row, **facts_of(row))
 
         def build(*args, **kwargs):
             return from_spec(spec, *args, **kwargs)
 
         def from_spec(row, *args, **kwargs):
-            if type(row) is not type(spec):
-                raise InputError(f"The spec of {name} must be a {type(spec).__qualname__}. Received: {row!r}")
+            own = info_of(row)
             unknown = sorted(kwargs.keys() - arguments.keys())
             if unknown:
                 raise InputError(f"The arguments of {builder} are {', '.join(arguments)}. Received: {unknown[0]}")
+            if len(args) > len(_KERAS_ARGUMENTS):
+                raise InputError(
+                    f"{builder} takes at most {len(_KERAS_ARGUMENTS)} arguments by position, "
+                    f"{', '.join(_KERAS_ARGUMENTS)}. Received: {len(args)}"
+                )
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            own = info if row is spec else dataclasses.replace(info, spec=row)
-            return self._build(own, DeepModel if deep else keras.Model, **bound.arguments)
+            with deep_recursion():
+                return self._build(own, **bound.arguments)
 
+        build.info_of = info_of
         build.from_spec = from_spec
         build.names = self.names
         build.features = functools.partial(self.features, spec=spec)
@@ -193,7 +217,6 @@ class Family:
     def _build(
         self,
         info: _registry.ModelInfo,
-        model_class: type[keras.Model],
         include_top,
         weights,
         input_tensor,
@@ -220,15 +243,14 @@ class Family:
         made = self.features(x, info.spec, **{key: options[key] for key in self.feature_options})
         stages, seen = made if isinstance(made, tuple) else (made, None)
         # Stage outputs are called stage1, stage2, ... in every network, whatever layer they come from.
-        stages = [keras.layers.Identity(name=f"stage{i}")(stage) for i, stage in enumerate(stages, 1)]
+        stages = [StageOutput(info.preprocessing, name=f"stage{i}")(stage) for i, stage in enumerate(stages, 1)]
         inputs = keras.utils.get_source_inputs(x if input_tensor is None else input_tensor)
         inputs = inputs[0] if len(inputs) == 1 else inputs
         if classes == 0:
             outputs = stages
         elif with_head:
-            head_options = {key: options[key] for key in self.head_options}
-            seen = stages[-1] if seen is None else seen
-            outputs = self.head(seen, classes, classifier_activation, **head_options)
+            seen = stages[-1] if seen is None else _marked(seen, x, info)
+            outputs = self._head(seen, classes, classifier_activation, info.spec, options)
         else:
             pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}.get(pooling)
             outputs = pool(name=f"{pooling}_pool")(stages[-1]) if pool else stages[-1]
@@ -238,16 +260,25 @@ class Family:
             def output_of(layer):
                 return x if layer == "image" else trunk.get_layer(layer).output
 
-            more = self.auxiliary(output_of, classes, classifier_activation)
-            model = AuxiliaryModel(inputs, [outputs, *more], self.auxiliary_weights, name=name or info.name)
+            more = self.auxiliary(output_of, classes, classifier_activation, info.spec)
+            factors = self.auxiliary_weights
+            model = AuxiliaryModel(inputs, [outputs, *more], name=name or info.name, auxiliary_weights=factors)
         else:
-            model = model_class(inputs, outputs, name=name or info.name)
+            model = keras.Model(inputs, outputs, name=name or info.name)
+            if len(model.layers) > _DEEP:
+                model = DeepModel(inputs, outputs, name=name or info.name)
         if classes == 0:
             model.feature_strides = feature_strides(model)
         if path is not None:
             names = {key: rules(info.spec) if callable(rules) else rules for key, rules in self.names.items()}
             load_weights(model, path, names, alike=_registry.alike(info))
         return model
+
+    def _head(self, x, classes, activation, spec, options):
+        options = {key: options[key] for key in self.head_options}
+        if "spec" in inspect.signature(self.head).parameters:
+            return self.head(x, classes, activation, spec, **options)
+        return self.head(x, classes, activation, **options)
 
     def _input(self, info, input_tensor, input_shape, with_head):
         """Checks size and channels; returns the input as a KerasTensor [batch, height, width, channels]."""
@@ -261,11 +292,26 @@ class Family:
             return tensor
         if input_shape is None:
             input_shape = info.input_shape if with_head or fixed else (None, None, info.input_shape[2])
-        return keras.Input(_check_shape(input_shape, info, fixed), name="image")
+        shape = _check_shape(input_shape, info, fixed)
+        return ImageInput(shape, preprocessing=info.preprocessing, name="image").output
 
 
 # A family of networks for 32x32 images of ten classes.
 CIFARFamily = functools.partial(Family, preprocessing=CIFAR, recipe="cifar", input_shape=(32, 32, 3), classes=10)
+
+
+def _marked(seen, image, info: _registry.ModelInfo):
+    """What the head sees where it is no stage output: its tensors carry the preprocessing as stage outputs do."""
+    count = 0
+
+    def mark(x):
+        nonlocal count
+        if not isinstance(x, keras.KerasTensor) or x is image:
+            return x
+        count += 1
+        return StageOutput(info.preprocessing, name=f"head_input{count}")(x)
+
+    return keras.tree.map_structure(mark, seen)
 
 
 def _options(function: Callable) -> dict[str, Any]:
@@ -309,6 +355,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
 def _check_weights(info: _registry.ModelInfo, weights) -> str | None:
     if weights is None:
         return None
+    if not isinstance(weights, str | os.PathLike):
+        raise InputError(f"weights must be None, the path of a file or a tag. Received: {weights!r}")
     path = os.fspath(weights)
     if os.sep in path or path.endswith((".h5", ".keras", ".safetensors", ".pth")):
         return path

@@ -1,4 +1,8 @@
-"""Rows of all networks: name -> builder, spec and facts. Family modules add their rows when they are imported."""
+"""Rows of all networks: name -> builder, spec and facts. Family modules add their rows when they are imported.
+
+`rows.json` holds what the rows say, so that listing and asking import neither a family nor Keras; `tools/golden.py`
+writes it, and a test compares it with the families. `facts.json` holds what was measured on the built networks.
+"""
 
 import dataclasses
 import difflib
@@ -8,12 +12,37 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
+
+_MEASURED = ("params", "macs", "activations", "receptive_field", "stages")  # fields that facts.json holds
+
+
+class _Later:
+    """A spec that is read from its family at the first use."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+class _SpecField:
+    """The field `spec` of `ModelInfo`, which may be set to a `_Later`."""
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            raise AttributeError("spec")  # so that the field has no default
+        value = vars(instance)["spec"]
+        if isinstance(value, _Later):
+            value = vars(instance)["spec"] = _registered(value.name)[0].spec
+        return value
+
+    def __set__(self, instance, value):
+        vars(instance)["spec"] = value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +64,37 @@ class ModelInfo:
     weights: tuple[str, ...]  # tags of published weights
     reported: str  # published error, as text with its conditions
     reconstructed: bool  # the source leaves a detail open, which was filled in; the family's docstring says which
-    spec: Any  # the row of the family's table, a frozen dataclass
+    spec: Any = _SpecField()  # the row of the family's table, a frozen dataclass; its first use imports the family
     size_multiple: int = 1  # height and width are multiples of it
     known_size: bool = False  # no size may be None, not even without the head
     task: str = "classification"  # classification: [batch, classes]; segmentation: [batch, height, width, classes]
     activations: int | None = None  # elements of all layers' outputs for one default input; None: not recorded
     receptive_field: int | None = None  # pixels that a position of the last stage sees; None: not recorded
     stages: tuple[tuple[int, int, int], ...] = ()  # height, width, channels of the stage outputs; (): not recorded
+
+    def preprocess(self, x: Any) -> Any:
+        """Turns pixel values into what this network is fed: (x / 255 - mean) / std per channel.
+
+        Args:
+            x: array or tensor [..., channels] with values 0..255, of any numeric type.
+
+        Returns:
+            float32 of the same shape; a NumPy array for a NumPy array, else a tensor.
+
+        Raises:
+            InputError: `x` has no shape, or no known number of channels.
+
+        Example:
+
+            x = kerascnn.model_info("mobilenetv2_100").preprocess(image)
+        """
+        return importlib.import_module("kerascnn.applications._images").preprocess(x, self.preprocessing)
+
+    def row(self) -> dict[str, Any]:
+        """What `rows.json` holds of it: plain values, without the spec and what is measured."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "spec"}
+        row = {key: value for key, value in values.items() if key not in ("name", *_MEASURED)}
+        return json.loads(json.dumps({**row, "preprocessing": self.preprocessing.to_dict()}))
 
 
 _ROWS: dict[str, tuple[ModelInfo, Callable]] = {}
@@ -57,48 +110,75 @@ def register(info: ModelInfo, builder: Callable) -> None:
     Raises:
         InputError: one of the two names is taken.
     """
-    for other, _ in _ROWS.values():
-        if info.name == other.name or info.builder == other.builder:
+    own = (info.name, info.builder)
+    taken = [(name, other.builder) for name, (other, _) in _ROWS.items()]
+    taken += [pair for name, row in _read("rows.json").items() if (pair := (name, row["builder"])) != own]
+    for name, other in taken:
+        if info.name == name or info.builder == other:
             raise InputError(
-                f"A network can be registered once: {other.name} ({other.builder}) exists. "
-                f"Received: {info.name} ({info.builder})"
+                f"A network can be registered once: {name} ({other}) exists. Received: {info.name} ({info.builder})"
             )
     _ROWS[info.name] = (info, builder)
 
 
-@functools.cache
-def load_families() -> tuple[str, ...]:
-    """Imports every family module beside this file, once.
-
-    Returns:
-        The names of the modules, sorted.
-    """
-    package = __name__.rpartition(".")[0]
-    folder = Path(__file__).parent
-    names = sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_"))
-    for name in names:
-        importlib.import_module(f"{package}.{name}")
-    return tuple(names)
+def families() -> tuple[str, ...]:
+    """The names of the family modules beside this file, sorted."""
+    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
+    return tuple(sorted(module.name for module in modules if not module.name.startswith("_")))
 
 
-def builders() -> dict[str, Callable]:
-    """All public builders by their CamelCase name."""
+def load_families(names: Iterable[str] | None = None) -> None:
+    """Imports family modules, by default all of them, so that their rows are registered."""
+    importlib.import_module("kerascnn").layers  # noqa: B018 - says in one line what TensorFlow and Keras must be
+    for name in families() if names is None else names:
+        importlib.import_module(f"{__name__.rpartition('.')[0]}.{name}")
+
+
+def rows_of_families() -> dict[str, dict[str, Any]]:
+    """What the families themselves say of their networks, for `rows.json`; imports them all."""
     load_families()
-    return {info.builder: builder for info, builder in _ROWS.values()}
+    return {name: info.row() for name, (info, _) in sorted(_ROWS.items())}
+
+
+def builders() -> dict[str, str]:
+    """Public builders by their CamelCase name: the registry name of each."""
+    return {row["builder"]: name for name, row in _rows().items()}
+
+
+def builder(name: str) -> Callable:
+    """The builder of a network; imports its family.
+
+    Raises:
+        InputError: unknown name; the message names the nearest ones.
+    """
+    return _registered(name)[1]
 
 
 @functools.cache
-def _facts() -> dict[str, dict]:
-    path = Path(__file__).with_name("facts.json")
+def _read(file: str) -> dict[str, dict]:
+    path = Path(__file__).with_name(file)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _row(name: str) -> tuple[ModelInfo, Callable]:
-    load_families()
-    if not isinstance(name, str) or name not in _ROWS:
-        near = difflib.get_close_matches(str(name).lower(), _ROWS, n=5, cutoff=0.5)
+def _rows() -> dict[str, dict]:
+    """Rows of all networks, as plain values: the recorded ones, and what a process has registered beside them."""
+    new = {name: info.row() for name, (info, _) in _ROWS.items() if name not in _read("rows.json")}
+    return {**_read("rows.json"), **new}
+
+
+def _known(name: str) -> dict[str, Any]:
+    rows = _rows()
+    if not isinstance(name, str) or name not in rows:
+        near = difflib.get_close_matches(str(name).lower(), rows, n=5, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else "kerascnn.list_models() names them all"
         raise InputError(f"There is no network of that name; {hint}. Received: {name!r}")
+    return rows[name]
+
+
+def _registered(name: str) -> tuple[ModelInfo, Callable]:
+    family = _known(name)["family"]
+    if name not in _ROWS:
+        load_families([family])
     return _ROWS[name]
 
 
@@ -121,8 +201,8 @@ def alike(info: ModelInfo) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for other, builder in _ROWS.values():
         same = other.family == info.family and _computed(other) != _computed(info)
-        count = _facts().get(info.name, {}).get("params")
-        if not same or count is None or _facts().get(other.name, {}).get("params") != count:
+        count, theirs = (_read("facts.json").get(name, {}).get("params") for name in (info.name, other.name))
+        if not same or count is None or theirs != count:
             continue
         libraries = [
             key
@@ -145,7 +225,7 @@ def _rules(rules, info: ModelInfo):
     return rules(info.spec) if callable(rules) else rules
 
 
-def create_model(name: str, /, *, features_only: bool = False, spec: Any = None, **options):
+def create_model(name: str, /, *, features_only: bool = False, spec: Any = None, **options: Any) -> Any:
     """Builds a network by its registry name.
 
     Args:
@@ -162,16 +242,16 @@ def create_model(name: str, /, *, features_only: bool = False, spec: Any = None,
     Raises:
         InputError: unknown name or option, or a value that the builder refuses.
     """
-    builder = _row(name)[1]
+    build = builder(name)
     if features_only:
         for option in ("classes", "pooling"):
             if options.get(option):
                 raise InputError(f"A model with features_only=True has no head. Received: {option}={options[option]!r}")
         options["classes"] = 0
-    return builder(**options) if spec is None else builder.from_spec(spec, **options)
+    return build(**options) if spec is None else build.from_spec(spec, **options)
 
 
-def backbone(name: str, x, **options) -> list:
+def backbone(name: str, x: Any, **options: Any) -> list:
     """The stage outputs of a network on a tensor, for a network that is built upon it.
 
     Args:
@@ -185,7 +265,7 @@ def backbone(name: str, x, **options) -> list:
     Raises:
         InputError: unknown name, or an option that the network does not have.
     """
-    features = _row(name)[1].features
+    features = builder(name).features
     known = inspect.signature(features).parameters
     if not options.keys() <= known.keys():
         unknown = ", ".join(sorted(options.keys() - known.keys()))
@@ -208,16 +288,19 @@ def list_models(pattern: str = "*", family: str | None = None, pretrained: bool 
     Raises:
         InputError: there is no such family.
     """
-    load_families()
-    families = sorted({info.family for info, _ in _ROWS.values()})
-    if family is not None and family not in families:
-        raise InputError(f"family must be one of {', '.join(families)}. Received: {family!r}")
+    if not isinstance(pattern, str):
+        raise _check.refuse("pattern", 'text, such as "*resnext*"', pattern)
+    _check.one_of("pretrained", pretrained, (None, True, False))
+    rows = _rows()
+    known = sorted({row["family"] for row in rows.values()})
+    if family is not None and family not in known:
+        raise InputError(f"family must be one of {', '.join(known)}. Received: {family!r}")
     return sorted(
-        info.name
-        for info, _ in _ROWS.values()
-        if fnmatch.fnmatchcase(info.name, pattern.lower())
-        and family in (None, info.family)
-        and pretrained in (None, bool(info.weights))
+        name
+        for name, row in rows.items()
+        if fnmatch.fnmatchcase(name, pattern.lower())
+        and family in (None, row["family"])
+        and pretrained in (None, bool(row["weights"]))
     )
 
 
@@ -233,8 +316,16 @@ def model_info(name: str) -> ModelInfo:
     Raises:
         InputError: unknown name; the message names the nearest ones.
     """
-    info = _row(name)[0]
-    facts = _facts().get(name, {})
-    recorded = ("params", "macs", "activations", "receptive_field")
-    stages = tuple(map(tuple, facts.get("stages", ())))
-    return dataclasses.replace(info, stages=stages, **{key: facts.get(key) for key in recorded})
+    row, facts = _known(name), _read("facts.json").get(name, {})
+    return ModelInfo(
+        name=name,
+        spec=_Later(name),
+        stages=tuple(map(tuple, facts.get("stages", ()))),
+        **{key: facts.get(key) for key in _MEASURED if key != "stages"},
+        **{
+            **row,
+            "input_shape": tuple(row["input_shape"]),
+            "weights": tuple(row["weights"]),
+            "preprocessing": Preprocessing.from_dict(row["preprocessing"]),
+        },
+    )

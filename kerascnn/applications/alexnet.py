@@ -165,7 +165,7 @@ _family_cifar10 = CIFARFamily(
     min_size=12,
     fixed_size=True,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 AlexNet = _family("AlexNet", "alexnet", reported="top-1 43.48, top-5 20.93 % (torchvision, 1 crop)")
 AlexNet2012 = _family_2012("AlexNet2012", "alexnet_2012", reported="top-1 40.7, top-5 18.2 % (paper, 1 net, 10 crops)")

@@ -13,7 +13,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -77,7 +76,7 @@ _family = CIFARFamily(
     min_size=9,
     weight_decay=1e-3,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 AllCNNA = _family("AllCNNA", "all_cnn_a", reported="CIFAR-10 10.30 % (paper, no augmentation)", reconstructed=True)
 AllCNNB = _family("AllCNNB", "all_cnn_b", reported="CIFAR-10 9.10 % (paper, no augmentation)", reconstructed=True)

@@ -144,7 +144,7 @@ _family = Family(
     preprocessing=INCEPTION,
     input_shape=(331, 331, 3),
     weight_decay=4e-5,
-    auxiliary=cells.auxiliary_on("stage3", cells.AMOEBANET),
+    auxiliary=cells.auxiliary_on("stage3"),
     auxiliary_weights=(0.4,),
 )
 _cifar = CIFARFamily(
@@ -155,10 +155,10 @@ _cifar = CIFARFamily(
     paper=_PAPER,
     min_size=8,
     weight_decay=5e-4,
-    auxiliary=cells.auxiliary_on("stage2", cells.AMOEBANET_CIFAR),
+    auxiliary=cells.auxiliary_on("stage2"),
     auxiliary_weights=(0.5,),
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 _SMALL, _GPIPE = {"input_shape": (224, 224, 3)}, {"input_shape": (480, 480, 3)}
 
 AmoebaNetA_6_36 = _cifar("AmoebaNetA_6_36", "amoebanet_a_6_36", dropout_rate=0.0, reported="CIFAR-10 3.34 % (paper)")

@@ -41,7 +41,7 @@ VARIANTS = {  # section 3.2
 def conv(x, filters, size, stride=1, dilation=1, *, name):
     """Weight-standardised convolution without bias, symmetrically padded."""
     padding = dilation * (size // 2)
-    options = {"dilation_rate": dilation, "use_bias": False, "kernel_initializer": HE_FAN_OUT.clone(), "name": name}
+    options = {"dilation_rate": dilation, "use_bias": False, "kernel_initializer": HE_FAN_OUT(), "name": name}
     return WeightStandardizedConv2D(filters, size, stride, padding, **options)(x)
 
 
@@ -109,7 +109,7 @@ _family = Family(
     weight_decay=1e-4,
     names={"timm": _TIMM},
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PREPROCESSING)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 BiTResNet50x1 = _family("BiTResNet50x1", "resnetv2_50x1_bit", reported="top-1 19.32 % (BiT-M, fine-tuned)")
 BiTResNet101x1 = _family("BiTResNet101x1", "resnetv2_101x1_bit")

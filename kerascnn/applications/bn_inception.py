@@ -123,22 +123,26 @@ def features(x, spec: Spec):
 
 
 _ioffe = "Ioffe, Szegedy: Batch Normalization, 2015, arXiv:1502.03167"
-_shared = {"features": features, "head": pooled_head, "variants": VARIANTS, "min_size": 1}
-_family = Family(__name__, paper=_ioffe, preprocessing=IMAGENET, **_shared)
-_slim = Family(__name__, paper=_ioffe, preprocessing=INCEPTION, weight_decay=4e-5, **_shared)
+_shared = {
+    "features": features,
+    "head": pooled_head,
+    "variants": VARIANTS,
+    "min_size": 1,
+    "preprocessing": lambda spec: INCEPTION if spec.slim else IMAGENET,
+}
+_family = Family(__name__, paper=_ioffe, **_shared)
+_slim = Family(__name__, paper=_ioffe, weight_decay=4e-5, **_shared)
 _se = Family(
     __name__,
     paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507",
-    preprocessing=IMAGENET,
     **_shared,
 )
 _cbam = Family(
     __name__,
     paper="Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, 2018, arXiv:1807.06521",
-    preprocessing=IMAGENET,
     **_shared,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 BNInception = _family("BNInception", "bn_inception", reported="top-1 25.2, top-5 7.82 % (paper, 1 crop)")
 InceptionV2 = _slim("InceptionV2", "inception_v2", dropout_rate=0.2, reported="top-1 26.1, top-5 8.2 % (TF-slim)")

@@ -89,7 +89,7 @@ _family = Family(
     paper="Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, 2018, arXiv:1807.06521",
     preprocessing=IMAGENET,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 CBAMResNet18 = _family("CBAMResNet18", "cbam_resnet18", reported="top-1 29.27, top-5 10.09 % (paper)")
 CBAMResNet34 = _family("CBAMResNet34", "cbam_resnet34", reported="top-1 25.99, top-5 8.24 % (paper)")

@@ -123,12 +123,12 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     return stack.outputs(relu=False)
 
 
-def auxiliary_cifar(output_of, classes, activation):
+def auxiliary_cifar(output_of, classes, activation, spec):
     """The classifier on the second reduction cell."""
     return [cells.auxiliary_head(output_of("stage3_cell1_out"), classes, activation, cells.DARTS)]
 
 
-def auxiliary(output_of, classes, activation):
+def auxiliary(output_of, classes, activation, spec):
     """The classifier on the second reduction cell."""
     x = output_of("stage4_cell1_out")
     return [cells.auxiliary_head(x, classes, activation, cells.DARTS, stride=2, last_norm=False)]
@@ -211,7 +211,7 @@ _imagenet = Family(
     names={"darts": functools.partial(_release_names, first_stage=2), "pytorchcv": _pytorchcv_names()},
     **_shared,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 DARTSV1 = _cifar("DARTSV1", "darts_v1", reported="CIFAR-10 with cutout 3.00 % (paper, 3.3M)", reconstructed=True)
 DARTSV2 = _cifar("DARTSV2", "darts_v2", reported="CIFAR-10 with cutout 2.76 % (paper); 2.63 % (release)")

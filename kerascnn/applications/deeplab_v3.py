@@ -92,7 +92,7 @@ def head(seen, classes, activation, *, dropout_rate: float = 0.5):
     return blocks.pixel_scores(x, image, classes, activation)
 
 
-def auxiliary(output_of, classes, activation):
+def auxiliary(output_of, classes, activation, spec):
     """An FCN head on the third stage."""
     return [blocks.fcn_head(output_of("stage3"), output_of("image"), classes, activation, prefix="aux_",
                             name="aux_head")]  # fmt: skip
@@ -125,7 +125,7 @@ _shared = {
 _family = Family(__name__, input_shape=(520, 520, 3), **_shared)
 _paper = Family(__name__, input_shape=(513, 513, 3), **_shared)
 _small = Family(__name__, input_shape=(64, 64, 3), **_shared)
-preprocess_input, decode_predictions = pixels_and_areas(SEGMENTATION)
+preprocess_input, decode_predictions = pixels_and_areas(__name__)
 
 
 def _torch(builder, name, error):

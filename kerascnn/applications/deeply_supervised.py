@@ -15,7 +15,6 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._errors import InputError
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -60,10 +59,10 @@ def head(x, classes, activation):
     return blocks.conv_head(x, classes, activation, kernel_initializer=normal, relu=False)
 
 
-def companions(output_of, classes, activation):
+def companions(output_of, classes, activation, spec):
     """One dense layer each on the three convolutions, before their ReLUs; float32 under mixed precision."""
     outputs = []
-    for s in (1, 2, 3):
+    for s in range(1, len(spec.widths) + 1):
         x = output_of(f"stage{s}_conv1")
         if None in x.shape[1:]:
             raise InputError(f"auxiliary_heads=True needs an input of a known size. Received: maps of {x.shape[1:3]}")
@@ -86,7 +85,7 @@ _family = CIFARFamily(
     auxiliary=companions,
     auxiliary_weights=(1.0, 1.0, 1.0),
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 DeeplySupervisedNiN = _family(
     "DeeplySupervisedNiN",

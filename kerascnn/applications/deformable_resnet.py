@@ -104,7 +104,7 @@ _family = Family(
     paper="Dai, Qi, Xiong, Li, Zhang, Hu, Wei: Deformable Convolutional Networks, 2017, arXiv:1703.06211",
     preprocessing=IMAGENET,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 DeformableResNet18 = _family("DeformableResNet18", "deformable_resnet18", reconstructed=True)
 DeformableResNet50 = _family("DeformableResNet50", "deformable_resnet50", reconstructed=True)

@@ -109,10 +109,10 @@ _family = Family(
     weight_decay=1e-4,
     names={"torchvision": _TORCH, "timm": _TORCH, "keras": _KERAS},
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 DenseNet121 = _family("DenseNet121", "densenet121", reported="top-1 25.02, top-5 7.71 % (paper, 1 crop)")
-DenseNet161 = _family("DenseNet161", "densenet161", reported="top-1 22.2 % (release, 1 crop)", deep=True)
+DenseNet161 = _family("DenseNet161", "densenet161", reported="top-1 22.2 % (release, 1 crop)")
 DenseNet169 = _family("DenseNet169", "densenet169", reported="top-1 23.80, top-5 6.85 % (paper, 1 crop)")
-DenseNet201 = _family("DenseNet201", "densenet201", reported="top-1 22.58, top-5 6.34 % (paper, 1 crop)", deep=True)
-DenseNet264 = _family("DenseNet264", "densenet264", reported="top-1 22.15, top-5 6.12 % (paper, 1 crop)", deep=True)
+DenseNet201 = _family("DenseNet201", "densenet201", reported="top-1 22.58, top-5 6.34 % (paper, 1 crop)")
+DenseNet264 = _family("DenseNet264", "densenet264", reported="top-1 22.15, top-5 6.12 % (paper, 1 crop)")

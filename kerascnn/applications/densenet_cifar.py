@@ -17,7 +17,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
@@ -89,12 +88,12 @@ _family = CIFARFamily(
     min_size=4,
     weight_decay=1e-4,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 _C10 = "CIFAR-10, augmented"
 DenseNet40K12 = _family("DenseNet40K12", "densenet40_k12", reported=f"5.24 % ({_C10})")
 DenseNet100K12 = _family("DenseNet100K12", "densenet100_k12", reported=f"4.10 % ({_C10})")
 DenseNet100K24 = _family("DenseNet100K24", "densenet100_k24", reported=f"3.74 % ({_C10})")
 DenseNetBC100K12 = _family("DenseNetBC100K12", "densenet100_k12_bc", reported=f"4.51 % ({_C10})")
-DenseNetBC250K24 = _family("DenseNetBC250K24", "densenet250_k24_bc", reported=f"3.62 % ({_C10})", deep=True)
-DenseNetBC190K40 = _family("DenseNetBC190K40", "densenet190_k40_bc", reported=f"3.46 % ({_C10})", deep=True)
+DenseNetBC250K24 = _family("DenseNetBC250K24", "densenet250_k24_bc", reported=f"3.62 % ({_C10})")
+DenseNetBC190K40 = _family("DenseNetBC190K40", "densenet190_k40_bc", reported=f"3.46 % ({_C10})")

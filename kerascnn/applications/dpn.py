@@ -136,7 +136,7 @@ _family = Family(
     preprocessing=_PIXELS,
     names={"timm": _TIMM},
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PIXELS)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 DPN68 = _family("DPN68", "dpn68", reported="top-1 23.57, top-5 6.93 % (authors' release)")
 DPN68b = _family("DPN68b", "dpn68b", reported="top-1 22.45, top-5 6.09 % (authors' release, ImageNet-5k first)")

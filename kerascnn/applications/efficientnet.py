@@ -16,6 +16,7 @@ Departures: none. The paper writes no initial weights; they are those of the aut
 """
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import keras
@@ -77,8 +78,9 @@ STAGES = (
     ((Row(5, 6, 192, 4), Row(3, 6, 320, 1)), 2),
 )
 
-HE = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
-UNIFORM = keras.initializers.VarianceScaling(1 / 3, mode="fan_out", distribution="uniform")  # U(±1/sqrt(classes))
+HE = functools.partial(keras.initializers.VarianceScaling, 2.0, mode="fan_out", distribution="untruncated_normal")
+# U(±1/sqrt(classes))
+UNIFORM = functools.partial(keras.initializers.VarianceScaling, 1 / 3, mode="fan_out", distribution="uniform")
 
 
 def bn(x, spec, *, swish=True, name):
@@ -89,14 +91,14 @@ def bn(x, spec, *, swish=True, name):
 
 def conv1x1(x, filters, *, name):
     """1x1 convolution without bias."""
-    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=HE.clone(), name=name)(x)
+    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=HE(), name=name)(x)
 
 
 def gate(x, hidden, *, name):
     """x times gate: global average, dense to `hidden`, swish, dense, sigmoid, with biases."""
     y = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
     for filters, activation, part in ((hidden, "silu", "reduce"), (x.shape[-1], "sigmoid", "expand")):
-        options = {"activation": activation, "kernel_initializer": HE.clone(), "name": f"{name}_{part}"}
+        options = {"activation": activation, "kernel_initializer": HE(), "name": f"{name}_{part}"}
         y = keras.layers.Conv2D(filters, 1, **options)(y)
     return keras.layers.Multiply(name=f"{name}_scale")([x, y])
 
@@ -107,7 +109,7 @@ def inverted_residual(x, row, stride, dilation, rate, spec, *, name):
     if row.expansion > 1:
         y = bn(conv1x1(y, row.expansion * x.shape[-1], name=f"{name}_conv1"), spec, name=f"{name}_bn1")
     padding = "same" if spec.tensorflow else dilation * (row.kernel_size // 2)
-    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": HE.clone()}
+    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": HE()}
     y = layers.DepthwiseConv2D(row.kernel_size, stride, padding, name=f"{name}_conv2", **options)(y)
     y = gate(bn(y, spec, name=f"{name}_bn2"), x.shape[-1] // 4, name=f"{name}_se")
     y = bn(conv1x1(y, filters, name=f"{name}_conv3"), spec, swish=False, name=f"{name}_bn3")
@@ -124,7 +126,7 @@ def _counts(spec):
 def features(x, spec: Spec, *, drop_path_rate: float = 0.2, output_stride: int = 32):
     """Stage outputs [b, h/2, w/2, c] to [b, h/32, w/32, c]; c = 16, 24, 40, 112, 1280 times the width."""
     padding = "same" if spec.tensorflow else 1
-    stem = {"use_bias": False, "kernel_initializer": HE.clone(), "name": "stem_conv"}
+    stem = {"use_bias": False, "kernel_initializer": HE(), "name": "stem_conv"}
     x = bn(layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x), spec, name="stem_bn")
     plan = [[row for row in rows for _ in range(blocks.repeated(row.blocks, spec.depth))] for rows, _ in STAGES]
     strides = blocks.dilated_stages([stride for _, stride in STAGES], 2, output_stride)
@@ -144,7 +146,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.2):
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
     x = keras.layers.Dropout(dropout_rate, dtype=dtype, name="head_dropout")(x)
-    return keras.layers.Dense(classes, activation, kernel_initializer=UNIFORM.clone(), dtype=dtype, name="head")(x)
+    return keras.layers.Dense(classes, activation, kernel_initializer=UNIFORM(), dtype=dtype, name="head")(x)
 
 
 def _names(ends, place, *parts):
@@ -171,13 +173,29 @@ _KERAS_ENDS = (
     *((r"stem_(conv|bn)", "stem_{1}"), (r"top_(conv|bn)", "final_{1}"), (r"predictions", "head")),
     (r"normalization(_\d+)?", ""),  # of pixels, which `preprocess_input` does here
 )
+
+
+# The shorter side after resizing in torchvision's evaluation, by resolution.
+RESIZED = {224: 256, 240: 256, 260: 260, 300: 320, 380: 384, 456: 456, 528: 528, 600: 600}
+
+
+def _pixels(spec):
+    """The authors' evaluation cuts 16 pixels off each side of the resized image, torchvision's by no one rule."""
+    resized = spec.resolution + 32
+    if not spec.tensorflow:
+        resized = RESIZED.get(spec.resolution, resized)
+    crop = spec.resolution / resized
+    return dataclasses.replace(IMAGENET, crop_fraction=crop, interpolation="bicubic")
+
+
 _family = Family(
     __name__,
     features=features,
     head=head,
     variants=VARIANTS,
     paper="Tan, Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019, arXiv:1905.11946",
-    preprocessing=IMAGENET,
+    preprocessing=_pixels,
+    input_shape=lambda spec: (spec.resolution, spec.resolution, 3),
     weight_decay=1e-5,
     names={
         "torchvision": _names(_TORCHVISION_ENDS, r"features\.{next}\.(\d+)\.block\.", _TORCHVISION, _TORCHVISION_FIRST),
@@ -186,15 +204,11 @@ _family = Family(
         "keras": _names(_KERAS_ENDS, "block{next}([a-z])_", _KERAS),
     },
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 
 def _network(name, builder, reported=""):
-    """A builder with the row's input; the authors' evaluation cuts 16 pixels off each side of the resized image."""
-    size = VARIANTS[name].resolution
-    preprocessing = dataclasses.replace(IMAGENET, crop_fraction=size / (size + 32), interpolation="bicubic")
-    options = {"input_shape": (size, size, 3), "dropout_rate": DROPOUT[int(name[-1])], "deep": name.endswith("b7")}
-    return _family(builder, name, preprocessing=preprocessing, reported=reported, **options)
+    return _family(builder, name, reported=reported, dropout_rate=DROPOUT[int(name[-1])])
 
 
 EfficientNetB0 = _network("tf_efficientnet_b0", "EfficientNetB0", "top-1 22.9, top-5 6.7 % (paper)")

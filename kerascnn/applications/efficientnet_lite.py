@@ -12,6 +12,7 @@ Departures: none.
 """
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import keras
@@ -62,8 +63,9 @@ STAGES = (
     ((Row(5, 6, 192, 4), Row(3, 6, 320, 1, False)), 2),
 )
 
-HE = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
-UNIFORM = keras.initializers.VarianceScaling(1 / 3, mode="fan_out", distribution="uniform")  # U(±1/sqrt(classes))
+HE = functools.partial(keras.initializers.VarianceScaling, 2.0, mode="fan_out", distribution="untruncated_normal")
+# U(±1/sqrt(classes))
+UNIFORM = functools.partial(keras.initializers.VarianceScaling, 1 / 3, mode="fan_out", distribution="uniform")
 
 
 def bn(x, spec, *, relu=True, name):
@@ -75,7 +77,7 @@ def bn(x, spec, *, relu=True, name):
 
 def conv1x1(x, filters, *, name):
     """1x1 convolution without bias."""
-    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=HE.clone(), name=name)(x)
+    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=HE(), name=name)(x)
 
 
 def inverted_residual(x, row, stride, dilation, rate, spec, *, name):
@@ -84,7 +86,7 @@ def inverted_residual(x, row, stride, dilation, rate, spec, *, name):
     if row.expansion > 1:
         y = bn(conv1x1(y, row.expansion * x.shape[-1], name=f"{name}_conv1"), spec, name=f"{name}_bn1")
     padding = "same" if spec.tensorflow else dilation * (row.kernel_size // 2)
-    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": HE.clone()}
+    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": HE()}
     y = layers.DepthwiseConv2D(row.kernel_size, stride, padding, name=f"{name}_conv2", **options)(y)
     y = bn(y, spec, name=f"{name}_bn2")
     y = bn(conv1x1(y, filters, name=f"{name}_conv3"), spec, relu=False, name=f"{name}_bn3")
@@ -101,7 +103,7 @@ def _counts(spec):
 def features(x, spec: Spec, *, drop_path_rate: float = 0.2, output_stride: int = 32):
     """Stage outputs [b, h/2, w/2, c] to [b, h/32, w/32, 1280]; c = 16, 24, 40, 112 times the width."""
     padding = "same" if spec.tensorflow else 1
-    stem = {"use_bias": False, "kernel_initializer": HE.clone(), "name": "stem_conv"}
+    stem = {"use_bias": False, "kernel_initializer": HE(), "name": "stem_conv"}
     x = bn(layers.Conv2D(32, 3, 2, padding, **stem)(x), spec, name="stem_bn")
     plan = [
         [row for row, count in zip(rows, counts, strict=True) for _ in range(count)]
@@ -123,7 +125,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.2):
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
     x = keras.layers.Dropout(dropout_rate, dtype=dtype, name="head_dropout")(x)
-    return keras.layers.Dense(classes, activation, kernel_initializer=UNIFORM.clone(), dtype=dtype, name="head")(x)
+    return keras.layers.Dense(classes, activation, kernel_initializer=UNIFORM(), dtype=dtype, name="head")(x)
 
 
 def _names(ends, place, *parts):
@@ -132,6 +134,15 @@ def _names(ends, place, *parts):
 
 # Pixels less 127, over 128: after quantisation these are whole numbers.
 LITE = Preprocessing(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, interpolation="bicubic")
+
+
+def _pixels(spec):
+    """The framework's constants; the authors' evaluation cuts 16 pixels off each side of the resized image."""
+    crop = spec.resolution / (spec.resolution + 32)
+    constants = LITE if spec.tensorflow else IMAGENET
+    return dataclasses.replace(constants, crop_fraction=crop, interpolation="bicubic")
+
+
 _shared = {
     "features": features,
     "head": head,
@@ -144,27 +155,26 @@ _shared = {
         "efficientnet_lite_pytorch": _names(PYTORCH_ENDS, *PYTORCH_BLOCKS),
     },
 }
-_family = Family(__name__, preprocessing=LITE, **_shared)
-_torch = Family(__name__, preprocessing=IMAGENET, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(LITE)
+_family = Family(
+    __name__,
+    preprocessing=_pixels,
+    input_shape=lambda spec: (spec.resolution, spec.resolution, 3),
+    **_shared,
+)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 
-def _network(family, name, builder, reported=""):
-    """A builder with the row's input; the authors' evaluation cuts 16 pixels off each side of the resized image."""
-    size = VARIANTS[name].resolution
-    constants = {"crop_fraction": size / (size + 32), "interpolation": "bicubic"}
-    preprocessing = dataclasses.replace(family.preprocessing, **constants)
-    options = {"dropout_rate": DROPOUT[int(name[-1])], "input_shape": (size, size, 3)}
-    return family(builder, name, preprocessing=preprocessing, reported=reported, **options)
+def _network(name, builder, reported=""):
+    return _family(builder, name, reported=reported, dropout_rate=DROPOUT[int(name[-1])])
 
 
-EfficientNetLite0 = _network(_family, "tf_efficientnet_lite0", "EfficientNetLite0", "top-1 24.9 % (authors' release)")
-EfficientNetLite1 = _network(_family, "tf_efficientnet_lite1", "EfficientNetLite1", "top-1 23.3 % (authors' release)")
-EfficientNetLite2 = _network(_family, "tf_efficientnet_lite2", "EfficientNetLite2", "top-1 22.4 % (authors' release)")
-EfficientNetLite3 = _network(_family, "tf_efficientnet_lite3", "EfficientNetLite3", "top-1 20.2 % (authors' release)")
-EfficientNetLite4 = _network(_family, "tf_efficientnet_lite4", "EfficientNetLite4", "top-1 18.5 % (authors' release)")
-TorchEfficientNetLite0 = _network(_torch, "efficientnet_lite0", "TorchEfficientNetLite0")
-TorchEfficientNetLite1 = _network(_torch, "efficientnet_lite1", "TorchEfficientNetLite1")
-TorchEfficientNetLite2 = _network(_torch, "efficientnet_lite2", "TorchEfficientNetLite2")
-TorchEfficientNetLite3 = _network(_torch, "efficientnet_lite3", "TorchEfficientNetLite3")
-TorchEfficientNetLite4 = _network(_torch, "efficientnet_lite4", "TorchEfficientNetLite4")
+EfficientNetLite0 = _network("tf_efficientnet_lite0", "EfficientNetLite0", "top-1 24.9 % (authors' release)")
+EfficientNetLite1 = _network("tf_efficientnet_lite1", "EfficientNetLite1", "top-1 23.3 % (authors' release)")
+EfficientNetLite2 = _network("tf_efficientnet_lite2", "EfficientNetLite2", "top-1 22.4 % (authors' release)")
+EfficientNetLite3 = _network("tf_efficientnet_lite3", "EfficientNetLite3", "top-1 20.2 % (authors' release)")
+EfficientNetLite4 = _network("tf_efficientnet_lite4", "EfficientNetLite4", "top-1 18.5 % (authors' release)")
+TorchEfficientNetLite0 = _network("efficientnet_lite0", "TorchEfficientNetLite0")
+TorchEfficientNetLite1 = _network("efficientnet_lite1", "TorchEfficientNetLite1")
+TorchEfficientNetLite2 = _network("efficientnet_lite2", "TorchEfficientNetLite2")
+TorchEfficientNetLite3 = _network("efficientnet_lite3", "TorchEfficientNetLite3")
+TorchEfficientNetLite4 = _network("efficientnet_lite4", "TorchEfficientNetLite4")

@@ -18,7 +18,6 @@ import keras
 
 from kerascnn import cells
 from kerascnn._errors import InputError
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.cells import operations
@@ -143,7 +142,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.2):
     return keras.layers.Dense(classes, activation, **options)(x)
 
 
-def auxiliary(output_of, classes, activation):
+def auxiliary(output_of, classes, activation, spec):
     """The classifier on the first normal cell of the last stage."""
     x = output_of("stage3_cell2_out")
     return [cells.auxiliary_head(x, classes, activation, cells.ENAS, padding="same", use_bias=False)]
@@ -165,7 +164,7 @@ _micro = CIFARFamily(
     **_shared,
 )
 _macro = CIFARFamily(__name__, features=macro_features, variants=MACRO_VARIANTS, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ENASMicro = _micro("ENASMicro", "enas_micro", reconstructed=True)
 ENASMicroN6 = _micro(

@@ -128,13 +128,14 @@ _shared = {
     "variants": VARIANTS,
     "paper": "Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, 2014, arXiv:1411.4038",
     "preprocessing": SEGMENTATION,
+    "min_size": lambda spec: 1 if spec.border else 16,
     "classes": 21,
     "task": "segmentation",
     "weight_decay": 5e-4,
 }
-_family = Family(__name__, input_shape=(500, 500, 3), min_size=1, **_shared)
-_small = Family(__name__, input_shape=(64, 64, 3), min_size=16, **_shared)
-preprocess_input, decode_predictions = pixels_and_areas(SEGMENTATION)
+_family = Family(__name__, input_shape=(500, 500, 3), **_shared)
+_small = Family(__name__, input_shape=(64, 64, 3), **_shared)
+preprocess_input, decode_predictions = pixels_and_areas(__name__)
 
 
 def _network(builder, name, error):

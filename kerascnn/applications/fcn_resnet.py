@@ -46,7 +46,7 @@ def head(seen, classes, activation, *, dropout_rate: float = 0.1):
     return blocks.fcn_head(x, image, classes, activation, dropout_rate=dropout_rate, prefix="last_")
 
 
-def auxiliary(output_of, classes, activation):
+def auxiliary(output_of, classes, activation, spec):
     """The same head on the third stage."""
     image = output_of("image")
     return [blocks.fcn_head(output_of("stage3"), image, classes, activation, prefix="aux_", name="aux_head")]
@@ -67,7 +67,7 @@ _family = Family(
     auxiliary_weights=(0.5,),
     names={"torchvision": _torchvision},
 )
-preprocess_input, decode_predictions = pixels_and_areas(SEGMENTATION)
+preprocess_input, decode_predictions = pixels_and_areas(__name__)
 
 
 def _network(builder, name, error):

@@ -16,7 +16,6 @@ import itertools
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
@@ -98,7 +97,7 @@ _family = CIFARFamily(
     "arXiv:1605.07648",
     min_size=8,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 FractalNet21 = _family(
     "FractalNet21",

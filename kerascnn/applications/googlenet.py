@@ -12,6 +12,7 @@ comes from is lost; it is the paper's modules behind one 3x3 convolution, with p
 """
 
 import dataclasses
+import functools
 
 import keras
 
@@ -49,13 +50,14 @@ MODULES = {  # table 1: filters of the 1x1; of the 3x3 and of the 5x5, each afte
     "5a": (256, (160, 320), (32, 128), 128),
     "5b": (384, (192, 384), (48, 128), 128),
 }
-XAVIER = keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="uniform")  # U(±sqrt(3 / fan-in)), Caffe
+# U(±sqrt(3 / fan-in)), Caffe's "xavier".
+XAVIER = functools.partial(keras.initializers.VarianceScaling, 1.0, mode="fan_in", distribution="uniform")
 
 
 def conv(x, filters, size, spec, stride=1, *, name):
     """Convolution, ReLU, biases starting as 0.2; or convolution, BN, ReLU, weights N(0, 0.01) (torchvision)."""
     if not spec.batch_norm:
-        start = {"kernel_initializer": XAVIER.clone(), "bias_initializer": keras.initializers.Constant(0.2)}
+        start = {"kernel_initializer": XAVIER(), "bias_initializer": keras.initializers.Constant(0.2)}
         return layers.Conv2D(filters, size, stride, size // 2, activation="relu", name=name, **start)(x)
     start = keras.initializers.RandomNormal(stddev=0.01)
     x = layers.Conv2D(filters, size, stride, size // 2, use_bias=False, kernel_initializer=start, name=name)(x)
@@ -117,7 +119,7 @@ def dense(x, units, activation, *, name):
     """Dense layer with Caffe's initial values, in float32 under mixed precision."""
     dtype = keras.config.dtype_policy().variable_dtype
     bias = keras.initializers.Constant(0.2 if activation == "relu" else 0.0)
-    options = {"kernel_initializer": XAVIER.clone(), "bias_initializer": bias, "dtype": dtype}
+    options = {"kernel_initializer": XAVIER(), "bias_initializer": bias, "dtype": dtype}
     return keras.layers.Dense(units, activation, name=name, **options)(x)
 
 
@@ -141,14 +143,10 @@ def auxiliary_head(x, classes, activation, spec, *, name):
     return dense(x, classes, activation, name=f"{name}_head")
 
 
-def auxiliary_heads(spec):
-    """Both auxiliary heads, on the outputs of 4a and 4d, as the builder wants them."""
-
-    def heads(output_of, classes, activation):
-        places = (("aux1", "inception4a_concat"), ("aux2", "inception4d_concat"))
-        return [auxiliary_head(output_of(layer), classes, activation, spec, name=name) for name, layer in places]
-
-    return heads
+def auxiliary_heads(output_of, classes, activation, spec):
+    """Both auxiliary heads, on the outputs of 4a and 4d."""
+    places = (("aux1", "inception4a_concat"), ("aux2", "inception4d_concat"))
+    return [auxiliary_head(output_of(layer), classes, activation, spec, name=name) for name, layer in places]
 
 
 _torchvision = (
@@ -161,9 +159,17 @@ _torchvision = (
     (r"aux(\d)\.fc2", "aux{1}_head"),
     (r"fc", "head"),
 )
+
+
+def _min_size(spec):
+    """The map before the last pool must be as large as its window, less the pixel that the window may lack."""
+    return 16 * (spec.last_pool - 1) - 1
+
+
 _shared = {
     "variants": VARIANTS,
     "paper": "Szegedy et al.: Going Deeper with Convolutions, 2014, arXiv:1409.4842",
+    "auxiliary": auxiliary_heads,
     "auxiliary_weights": (0.3, 0.3),
 }
 _family_2014 = Family(
@@ -172,8 +178,7 @@ _family_2014 = Family(
     head=head,
     preprocessing=IMAGENET,
     weight_decay=2e-4,
-    min_size=31,
-    auxiliary=auxiliary_heads(VARIANTS["googlenet_2014"]),
+    min_size=_min_size,
     **_shared,
 )
 _family = Family(
@@ -181,8 +186,7 @@ _family = Family(
     features=features,
     head=pooled_head,
     preprocessing=IMAGENET,
-    min_size=15,
-    auxiliary=auxiliary_heads(VARIANTS["googlenet"]),
+    min_size=_min_size,
     names={"torchvision": _torchvision},
     **_shared,
 )
@@ -191,10 +195,9 @@ _family_cifar10 = CIFARFamily(
     features=features_cifar10,
     head=head,
     min_size=1,
-    auxiliary=auxiliary_heads(VARIANTS["googlenet_cifar10"]),
     **_shared,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 GoogLeNet2014 = _family_2014(
     "GoogLeNet2014", "googlenet_2014", reported="top-5 10.07 % (paper, 1 net, 1 crop); top-1 31.3, top-5 11.1 % (BVLC)"

@@ -108,7 +108,7 @@ _shared = {
 _family = Family(__name__, head=_dense_head(250), **_shared)
 _fitnet = Family(__name__, head=_dense_head(500), **_shared)
 _gap = Family(__name__, head=gap_head, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 HighwayA = _family("HighwayA", "highway_a", reported="CIFAR-10 10.82 % (paper)", reconstructed=True)
 HighwayB = _family("HighwayB", "highway_b", reported="CIFAR-10 7.54 % (paper, best of 5)", reconstructed=True)

@@ -188,11 +188,12 @@ _paper = (
 )
 _family = Family(__name__, paper=_paper, **_shared)
 _facenet = Family(__name__, head=facenet_head, paper=_paper, **_shared)
+_TIMM_PIXELS = dataclasses.replace(INCEPTION, crop_fraction=0.8975, interpolation="bicubic")  # of its weights
 _v2 = Family(__name__, paper=_paper, names={"timm": _timm, "keras": _keras_names}, **_shared)
 _se = Family(
     __name__, paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507", **_shared
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 InceptionResNetV1 = _family(
     "InceptionResNetV1", "inception_resnet_v1", dropout_rate=0.2, reported="top-1 21.3, top-5 5.5 % (paper, 1 crop)"
@@ -201,7 +202,11 @@ InceptionResNetV1Facenet = _facenet(
     "InceptionResNetV1Facenet", "inception_resnet_v1_facenet", reported="top-1 19.63, top-5 4.80 % (pytorchcv)"
 )
 InceptionResNetV2 = _v2(
-    "InceptionResNetV2", "inception_resnet_v2", dropout_rate=0.2, reported="top-1 19.9, top-5 4.9 % (paper, 1 crop)"
+    "InceptionResNetV2",
+    "inception_resnet_v2",
+    preprocessing=_TIMM_PIXELS,
+    dropout_rate=0.2,
+    reported="top-1 19.9, top-5 4.9 % (paper, 1 crop)",
 )
 InceptionResNetV2Keras = _v2(
     "InceptionResNetV2Keras", "inception_resnet_v2_keras", dropout_rate=0.2, reported="top-1 19.9, top-5 4.9 % (paper)"

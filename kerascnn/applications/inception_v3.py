@@ -113,24 +113,18 @@ def features(x, spec: Spec):
     return stages
 
 
-def auxiliary_heads(spec):
+def auxiliary_heads(output_of, classes, activation, spec):
     """The head on the last 17x17 map: mean over 5x5/3, 1x1 to 128, 5x5 to 768, global mean, dense (figure 8)."""
-
-    def heads(output_of, classes, activation):
-        x = output_of("mixed6e_concat")
-        if any(size is not None and size < 17 for size in x.shape[1:3]):
-            raise InputError(
-                f"auxiliary_heads needs an input of at least 299 by 299. Received: a last map of {x.shape}"
-            )
-        x = keras.layers.AveragePooling2D(5, 3, name="aux_pool")(x)
-        x = blocks.conv_step(x, Conv(128, 1), scale=spec.factors, name="aux_conv1")
-        x = blocks.conv_step(x, Conv(768, 5, 1, "valid"), scale=spec.factors, name="aux_conv2")
-        dtype = keras.config.dtype_policy().variable_dtype
-        x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="aux_global_pool")(x)
-        normal = keras.initializers.TruncatedNormal(stddev=0.001)
-        return [keras.layers.Dense(classes, activation, kernel_initializer=normal, dtype=dtype, name="aux_head")(x)]
-
-    return heads
+    x = output_of("mixed6e_concat")
+    if any(size is not None and size < 17 for size in x.shape[1:3]):
+        raise InputError(f"auxiliary_heads needs an input of at least 299 by 299. Received: a last map of {x.shape}")
+    x = keras.layers.AveragePooling2D(5, 3, name="aux_pool")(x)
+    x = blocks.conv_step(x, Conv(128, 1), scale=spec.factors, name="aux_conv1")
+    x = blocks.conv_step(x, Conv(768, 5, 1, "valid"), scale=spec.factors, name="aux_conv2")
+    dtype = keras.config.dtype_policy().variable_dtype
+    x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="aux_global_pool")(x)
+    normal = keras.initializers.TruncatedNormal(stddev=0.001)
+    return [keras.layers.Dense(classes, activation, kernel_initializer=normal, dtype=dtype, name="aux_head")(x)]
 
 
 def _keras_names(spec):
@@ -169,14 +163,12 @@ _shared = {
 }
 _family = Family(
     __name__,
-    auxiliary=auxiliary_heads(VARIANTS["inception_v3"]),
+    auxiliary=auxiliary_heads,
     names={"torchvision": _torch, "timm": _torch},
     **_shared,
 )
-_family_keras = Family(
-    __name__, auxiliary=auxiliary_heads(VARIANTS["inception_v3_keras"]), names={"keras": _keras_names}, **_shared
-)
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+_family_keras = Family(__name__, auxiliary=auxiliary_heads, names={"keras": _keras_names}, **_shared)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 InceptionV3 = _family(
     "InceptionV3", "inception_v3", dropout_rate=0.5, reported="top-1 22.71, top-5 6.55 % (torchvision, 1 crop)"

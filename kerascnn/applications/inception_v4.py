@@ -118,13 +118,13 @@ _family = Family(
     variants=VARIANTS,
     paper="Szegedy, Ioffe, Vanhoucke, Alemi: Inception-v4, Inception-ResNet and the Impact of Residual Connections on "
     "Learning, 2016, arXiv:1602.07261",
-    preprocessing=INCEPTION,
+    preprocessing=dataclasses.replace(INCEPTION, interpolation="bicubic"),  # of timm's weights
     input_shape=(299, 299, 3),
     min_size=75,
     weight_decay=4e-5,
     names={"timm": _timm_names},
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 InceptionV4 = _family(
     "InceptionV4", "inception_v4", dropout_rate=0.2, reported="top-1 20.0, top-5 5.0 % (paper, 1 crop)"

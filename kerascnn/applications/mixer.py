@@ -97,19 +97,16 @@ _family = Family(
     preprocessing=_PREPROCESSING,
     recipe="vit",
     known_size=True,
+    size_multiple=lambda spec: spec.patch,
     names={"timm": _TIMM},
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PREPROCESSING)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 
-def _network(builder, name, reported=""):
-    return _family(builder, name, size_multiple=VARIANTS[name].patch, reported=reported)
-
-
-MixerS32 = _network("MixerS32", "mixer_s32_224")
-MixerS16 = _network("MixerS16", "mixer_s16_224")
-MixerB32 = _network("MixerB32", "mixer_b32_224")
-MixerB16 = _network("MixerB16", "mixer_b16_224", "top-1 23.6 % (from scratch), 19.4 % (ImageNet-21k)")
-MixerL32 = _network("MixerL32", "mixer_l32_224")
-MixerL16 = _network("MixerL16", "mixer_l16_224", "top-1 28.2 % (from scratch), 15.8 % (ImageNet-21k)")
-MixerH14 = _network("MixerH14", "mixer_h14_224", "top-1 12.1 % (JFT)")
+MixerS32 = _family("MixerS32", "mixer_s32_224")
+MixerS16 = _family("MixerS16", "mixer_s16_224")
+MixerB32 = _family("MixerB32", "mixer_b32_224")
+MixerB16 = _family("MixerB16", "mixer_b16_224", reported="top-1 23.6 % (from scratch), 19.4 % (ImageNet-21k)")
+MixerL32 = _family("MixerL32", "mixer_l32_224")
+MixerL16 = _family("MixerL16", "mixer_l16_224", reported="top-1 28.2 % (from scratch), 15.8 % (ImageNet-21k)")
+MixerH14 = _family("MixerH14", "mixer_h14_224", reported="top-1 12.1 % (JFT)")

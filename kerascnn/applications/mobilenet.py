@@ -14,6 +14,7 @@ rounds down.
 """
 
 import dataclasses
+import functools
 
 import keras
 
@@ -44,7 +45,7 @@ VARIANTS["mobilenetv1_100"] = Spec(1.0, tensorflow=False)
 
 STAGES = ((1, 64, 1), (2, 128, 2), (2, 256, 2), (6, 512, 2), (2, 1024, 2))  # table 1: blocks, width, first stride
 
-NORMAL = keras.initializers.TruncatedNormal(stddev=0.09)  # of every convolution in the authors' code
+NORMAL = functools.partial(keras.initializers.TruncatedNormal, stddev=0.09)  # of all convolutions in the authors' code
 
 
 def bn_relu6(x, spec, *, name):
@@ -57,17 +58,17 @@ def bn_relu6(x, spec, *, name):
 def separable(x, filters, stride, dilation, spec, *, name):
     """Depthwise 3x3/stride, BN, ReLU6, 1x1, BN, ReLU6."""
     padding = "same" if spec.tensorflow else dilation
-    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": NORMAL.clone()}
+    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": NORMAL()}
     x = layers.DepthwiseConv2D(3, stride, padding, name=f"{name}_conv1", **options)(x)
     x = bn_relu6(x, spec, name=f"{name}_bn1")
-    x = keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=NORMAL.clone(), name=f"{name}_conv2")(x)
+    x = keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=NORMAL(), name=f"{name}_conv2")(x)
     return bn_relu6(x, spec, name=f"{name}_bn2")
 
 
 def features(x, spec: Spec, *, output_stride: int = 32):
     """Stage outputs [b, h/2, w/2, 64], ..., [b, h/32, w/32, 1024]; each stage has twice the width of the one before."""
     padding = "same" if spec.tensorflow else 1
-    stem = {"use_bias": False, "kernel_initializer": NORMAL.clone(), "name": "stem_conv"}
+    stem = {"use_bias": False, "kernel_initializer": NORMAL(), "name": "stem_conv"}
     x = layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x)
     x = bn_relu6(x, spec, name="stem_bn")
     strides = blocks.dilated_stages([stride for _, _, stride in STAGES], 2, output_stride)
@@ -86,7 +87,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.001):
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=dtype, name="head_pool")(x)
     x = keras.layers.Dropout(dropout_rate, dtype=dtype, name="head_dropout")(x)
-    x = keras.layers.Conv2D(classes, 1, kernel_initializer=NORMAL.clone(), dtype=dtype, name="head")(x)
+    x = keras.layers.Conv2D(classes, 1, kernel_initializer=NORMAL(), dtype=dtype, name="head")(x)
     x = keras.layers.Flatten(dtype=dtype, name="logits")(x)
     return keras.layers.Activation(activation, dtype=dtype, name="predictions")(x) if activation else x
 
@@ -119,6 +120,7 @@ _KERAS = (
     *((theirs % number, f"{block}_{ours}") for theirs, ours in _KERAS_LAYERS for number, block in _KERAS_BLOCKS),
 )
 
+_TIMM_PIXELS = dataclasses.replace(INCEPTION, crop_fraction=0.95, interpolation="bicubic")  # of its weights
 _family = Family(
     __name__,
     features=features,
@@ -126,17 +128,17 @@ _family = Family(
     variants=VARIANTS,
     paper="Howard, Zhu, Chen, Kalenichenko, Wang, Weyand, Andreetto, Adam: MobileNets: Efficient Convolutional Neural "
     "Networks for Mobile Vision Applications, 2017, arXiv:1704.04861",
-    preprocessing=INCEPTION,
+    preprocessing=lambda spec: INCEPTION if spec.tensorflow else _TIMM_PIXELS,
+    input_shape=lambda spec: (spec.resolution, spec.resolution, 3),
     weight_decay=4e-5,
     names={"timm": _TIMM, "keras": _KERAS},
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 
 def _network(builder, name, error):
-    """A builder whose default input has the row's resolution; errors of the authors' release, one crop."""
-    size = VARIANTS[name].resolution
-    return _family(builder, name, input_shape=(size, size, 3), reported=f"{error} % (authors' release)")
+    """Errors of the authors' release, one crop."""
+    return _family(builder, name, reported=f"{error} % (authors' release)")
 
 
 MobileNet = _network("MobileNet", "tf_mobilenetv1_100_224", "top-1 29.1, top-5 10.1")

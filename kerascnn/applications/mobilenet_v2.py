@@ -12,6 +12,7 @@ reaches. Widths 1.3 and 1.4 exist at 224 alone, as in the authors' release.
 """
 
 import dataclasses
+import functools
 
 import keras
 
@@ -56,7 +57,7 @@ STAGES = (
     (((6, 160, 3), (6, 320, 1)), 2),
 )
 
-NORMAL = keras.initializers.TruncatedNormal(stddev=0.09)  # of every convolution in the authors' code
+NORMAL = functools.partial(keras.initializers.TruncatedNormal, stddev=0.09)  # of all convolutions in the authors' code
 
 
 def bn(x, spec, *, relu=True, name):
@@ -68,7 +69,7 @@ def bn(x, spec, *, relu=True, name):
 
 def conv1x1(x, filters, *, name):
     """1x1 convolution without bias."""
-    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=NORMAL.clone(), name=name)(x)
+    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=NORMAL(), name=name)(x)
 
 
 def inverted_residual(x, expansion, filters, stride, dilation, rate, spec, *, name):
@@ -78,7 +79,7 @@ def inverted_residual(x, expansion, filters, stride, dilation, rate, spec, *, na
         y = conv1x1(y, expansion * x.shape[-1], name=f"{name}_conv1")
         y = bn(y, spec, name=f"{name}_bn1")
     padding = "same" if spec.tensorflow else dilation
-    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": NORMAL.clone()}
+    options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": NORMAL()}
     y = layers.DepthwiseConv2D(3, stride, padding, name=f"{name}_conv2", **options)(y)
     y = bn(y, spec, name=f"{name}_bn2")
     y = bn(conv1x1(y, filters, name=f"{name}_conv3"), spec, relu=False, name=f"{name}_bn3")
@@ -90,7 +91,7 @@ def inverted_residual(x, expansion, filters, stride, dilation, rate, spec, *, na
 def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 32):
     """Stage outputs [b, h/2, w/2, c] to [b, h/32, w/32, c]; c = 16, 24, 32, 96, 1280 times the width."""
     padding = "same" if spec.tensorflow else 1
-    stem = {"use_bias": False, "kernel_initializer": NORMAL.clone(), "name": "stem_conv"}
+    stem = {"use_bias": False, "kernel_initializer": NORMAL(), "name": "stem_conv"}
     x = bn(layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x), spec, name="stem_bn")
     plan = [
         [(t, blocks.rounded(c * spec.width)) for t, c, n in rows for _ in range(blocks.repeated(n, spec.depth))]
@@ -167,24 +168,25 @@ _KERAS = _rules(
     ],
 )
 
-_shared = {
-    "features": features,
-    "head": head,
-    "variants": VARIANTS,
-    "paper": "Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, "
+_TIMM_PIXELS = dataclasses.replace(IMAGENET, interpolation="bicubic")  # of its weights
+_family = Family(
+    __name__,
+    features=features,
+    head=head,
+    variants=VARIANTS,
+    paper="Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, "
     "arXiv:1801.04381",
-    "weight_decay": 4e-5,
-    "names": {"torchvision": _ENDS + _TORCHVISION, "timm": _ENDS + _TIMM, "keras": _ENDS + _KERAS},
-}
-_family = Family(__name__, preprocessing=INCEPTION, **_shared)
-_torch = Family(__name__, preprocessing=IMAGENET, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+    weight_decay=4e-5,
+    names={"torchvision": _ENDS + _TORCHVISION, "timm": _ENDS + _TIMM, "keras": _ENDS + _KERAS},
+    preprocessing=lambda spec: INCEPTION if spec.tensorflow else _TIMM_PIXELS,
+    input_shape=lambda spec: (spec.resolution, spec.resolution, 3),
+)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 
 def _network(builder, name, error):
-    """A builder whose default input has the row's resolution; errors of the authors' release, one crop."""
-    size = VARIANTS[name].resolution
-    return _family(builder, name, input_shape=(size, size, 3), reported=f"{error} % (authors' release)")
+    """Errors of the authors' release, one crop."""
+    return _family(builder, name, reported=f"{error} % (authors' release)")
 
 
 MobileNetV2 = _network("MobileNetV2", "tf_mobilenetv2_100_224", "top-1 28.2, top-5 9.0")
@@ -209,10 +211,10 @@ MobileNetV2_035_192 = _network("MobileNetV2_035_192", "tf_mobilenetv2_035_192", 
 MobileNetV2_035_160 = _network("MobileNetV2_035_160", "tf_mobilenetv2_035_160", "top-1 44.3, top-5 20.9")
 MobileNetV2_035_128 = _network("MobileNetV2_035_128", "tf_mobilenetv2_035_128", "top-1 49.2, top-5 25.0")
 MobileNetV2_035_96 = _network("MobileNetV2_035_96", "tf_mobilenetv2_035_96", "top-1 54.5, top-5 29.6")
-TorchMobileNetV2_140 = _torch("TorchMobileNetV2_140", "mobilenetv2_140")
-TorchMobileNetV2_100 = _torch(
+TorchMobileNetV2_140 = _family("TorchMobileNetV2_140", "mobilenetv2_140")
+TorchMobileNetV2_100 = _family(
     "TorchMobileNetV2_100", "mobilenetv2_100", reported="top-1 28.1, top-5 9.7 % (torchvision)"
 )
-TorchMobileNetV2_075 = _torch("TorchMobileNetV2_075", "mobilenetv2_075")
-TorchMobileNetV2_050 = _torch("TorchMobileNetV2_050", "mobilenetv2_050")
-TorchMobileNetV2_035 = _torch("TorchMobileNetV2_035", "mobilenetv2_035")
+TorchMobileNetV2_075 = _family("TorchMobileNetV2_075", "mobilenetv2_075")
+TorchMobileNetV2_050 = _family("TorchMobileNetV2_050", "mobilenetv2_050")
+TorchMobileNetV2_035 = _family("TorchMobileNetV2_035", "mobilenetv2_035")

@@ -16,7 +16,6 @@ import dataclasses
 import keras
 
 from kerascnn import cells
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
@@ -107,15 +106,10 @@ def shared_head(x, classes, activation, *, dropout_rate: float = 0.2):
     return keras.layers.Dense(classes, activation, **options)(x)
 
 
-def auxiliary(output_of, classes, activation):
-    """The classifier on the first normal cell of the last stage."""
-    return [cells.auxiliary_head(output_of("stage3_cell2_out"), classes, activation, cells.NAO)]
-
-
-def shared_auxiliary(output_of, classes, activation):
-    """The same in the form of ENAS."""
-    x = output_of("stage3_cell2_out")
-    return [cells.auxiliary_head(x, classes, activation, cells.ENAS, padding="same", use_bias=False)]
+def auxiliary(output_of, classes, activation, spec):
+    """The auxiliary head on the first normal cell of the last stage; of shared weights in the form of ENAS."""
+    shared = {"padding": "same", "use_bias": False} if spec.style == cells.ENAS else {}
+    return [cells.auxiliary_head(output_of("stage3_cell2_out"), classes, activation, spec.style, **shared)]
 
 
 _shared = {
@@ -126,8 +120,8 @@ _shared = {
     "auxiliary_weights": (0.4,),
 }
 _family = CIFARFamily(__name__, head=head, auxiliary=auxiliary, weight_decay=5e-4, **_shared)
-_ws = CIFARFamily(__name__, head=shared_head, auxiliary=shared_auxiliary, weight_decay=2e-4, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+_ws = CIFARFamily(__name__, head=shared_head, auxiliary=auxiliary, weight_decay=2e-4, **_shared)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 NAONet36 = _family("NAONet36", "naonet_f36", reported="CIFAR-10 3.18 % (paper, 10.6M)", reconstructed=True)
 NAONet64 = _family("NAONet64", "naonet_f64", reported="CIFAR-10 2.98 % (paper, 28.6M)", reconstructed=True)

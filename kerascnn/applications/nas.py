@@ -16,7 +16,6 @@ import keras
 
 from kerascnn import layers
 from kerascnn._errors import InputError
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -87,6 +86,6 @@ _family = CIFARFamily(
     min_size=1,
     weight_decay=1e-4,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 NASv1 = _family("NASv1", "nas_v1", reported="CIFAR-10 5.50 % (paper)")

@@ -142,7 +142,7 @@ _family = Family(
     __name__,
     preprocessing=_LARGE,
     weight_decay=5e-5,
-    auxiliary=cells.auxiliary_on("stage3", cells.NASNET),
+    auxiliary=cells.auxiliary_on("stage3"),
     names={"timm": _timm_names, "keras": _keras_names},
     **_imagenet,
 )
@@ -150,7 +150,7 @@ _mobile = Family(
     __name__,
     preprocessing=INCEPTION,
     weight_decay=4e-5,
-    auxiliary=cells.auxiliary_on("stage3", cells.NASNET),
+    auxiliary=cells.auxiliary_on("stage3"),
     names={"keras": _keras_names},
     **_imagenet,
 )
@@ -159,10 +159,10 @@ _cifar = CIFARFamily(
     features=small_features,
     min_size=8,
     weight_decay=5e-4,
-    auxiliary=cells.auxiliary_on("stage2", cells.NASNET_CIFAR),
+    auxiliary=cells.auxiliary_on("stage2"),
     **_shared,
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 NASNetLarge = _family("NASNetLarge", "nasnet_a_large", reported="top-1 17.3, top-5 3.8 % (paper)")
 NASNetLargeKeras = _family("NASNetLargeKeras", "nasnet_a_large_keras")

@@ -12,7 +12,7 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR, IMAGENET
+from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import CIFARFamily, Family
 from kerascnn.applications._images import pixels_and_labels
 
@@ -78,7 +78,14 @@ def head_imagenet(x, classes, activation):
     return blocks.conv_head(x, classes, activation, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))
 
 
+def _min_size(spec):
+    """Each of the pools between stages halves the map, rounded down; one pixel must remain."""
+    stride, padding = spec.stem
+    return (2 ** (len(spec.widths) - 1) - 1) * stride + spec.sizes[0] - 2 * padding
+
+
 _shared = {
+    "min_size": _min_size,
     "features": features,
     "variants": VARIANTS,
     "paper": "Lin, Chen, Yan: Network In Network, 2013, arXiv:1312.4400",
@@ -87,11 +94,10 @@ _shared = {
 _cifar = CIFARFamily(
     __name__,
     head=head,
-    min_size=4,
     **_shared,
 )
-_imagenet = Family(__name__, head=head_imagenet, preprocessing=IMAGENET, min_size=39, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+_imagenet = Family(__name__, head=head_imagenet, preprocessing=IMAGENET, **_shared)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 NiNCIFAR10 = _cifar("NiNCIFAR10", "nin_cifar10", reported="CIFAR-10 8.81, without augmentation 10.41 % (paper)")
 NiNImageNet = _imagenet("NiNImageNet", "nin_imagenet", reported="top-1 40.64 % (authors' Caffe file)")

@@ -13,6 +13,7 @@ at zero; there they are as small as the kernels. Images that patches do not cove
 """
 
 import dataclasses
+import functools
 
 import keras
 
@@ -46,19 +47,20 @@ VARIANTS = {
     "pit_b_distilled_224": Spec((3, 6, 4), (4, 8, 16), 64, patch=14, distilled=True),
 }
 
-UNIFORM = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")  # PyTorch's default
-NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)  # of the tokens
+# PyTorch's default.
+UNIFORM = functools.partial(keras.initializers.VarianceScaling, 1 / 3, mode="fan_in", distribution="uniform")
+NORMAL = functools.partial(keras.initializers.TruncatedNormal, stddev=0.02)  # of the tokens
 
 
 def pooling(x, *, name):
     """Depthwise 3x3/2 with two filters a channel: [b, h, w, c] -> [b, h/2, w/2, 2c]."""
-    options = {"depth_multiplier": 2, "depthwise_initializer": UNIFORM.clone(), "name": name}
+    options = {"depth_multiplier": 2, "depthwise_initializer": UNIFORM(), "name": name}
     return DepthwiseConv2D(3, 2, 1, **options)(x)
 
 
 def widened(tokens, *, name):
     """Dense: [b, n, c] -> [b, n, 2c]."""
-    return keras.layers.Dense(2 * tokens.shape[-1], kernel_initializer=UNIFORM.clone(), name=name)(tokens)
+    return keras.layers.Dense(2 * tokens.shape[-1], kernel_initializer=UNIFORM(), name=name)(tokens)
 
 
 def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
@@ -67,7 +69,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     The first two are sums without norm. Distilled networks have a list of two tokens [b, 4c].
     """
     width, stride = spec.heads[0] * spec.head_width, spec.patch // 2
-    x = keras.layers.Conv2D(width, spec.patch, stride, kernel_initializer=UNIFORM.clone(), name="patch_embedding")(x)
+    x = keras.layers.Conv2D(width, spec.patch, stride, kernel_initializer=UNIFORM(), name="patch_embedding")(x)
     x = PositionEmbedding(x.shape[1:3], name="position_embedding")(x)
     rates, count, stages, first = linear_rates(drop_path_rate, spec.depths), 1 + spec.distilled, [], None
     for s, (depth, heads) in enumerate(zip(spec.depths, spec.heads, strict=True)):
@@ -78,7 +80,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
             first = widened(first, name=f"{name}_token_dense")
             x = keras.layers.Concatenate(axis=1, name=f"{name}_concat")([first, x])
         else:
-            x = ClassToken(count, NORMAL.clone(), name="class_token")(x)
+            x = ClassToken(count, NORMAL(), name="class_token")(x)
         encoder = transformer.Encoder(heads, spec.mlp_ratio, initializer=UNIFORM)
         for b in range(depth):
             x = transformer.encoder_block(x, encoder, rates[s][b], name=f"{name}_block{b + 1}")
@@ -97,7 +99,7 @@ def head(x, classes, activation):
         return dense_head(x, classes, activation)
     dtype = keras.config.dtype_policy().variable_dtype
     logits = [
-        keras.layers.Dense(classes, kernel_initializer=UNIFORM.clone(), dtype=dtype, name=name)(token)
+        keras.layers.Dense(classes, kernel_initializer=UNIFORM(), dtype=dtype, name=name)(token)
         for token, name in zip(x, ("head", "head_distilled"), strict=True)
     ]
     x = keras.layers.Average(dtype=dtype, name="head_mean")(logits)
@@ -120,7 +122,7 @@ _NAMES = (  # of timm, and of the authors, who list the pooling layers by themse
     (r"head", "head"),
     (r"head_dist", "head_distilled"),
 )
-_PREPROCESSING = dataclasses.replace(IMAGENET, interpolation="bicubic")
+_PREPROCESSING = dataclasses.replace(IMAGENET, crop_fraction=0.9, interpolation="bicubic")  # of the weights in timm
 _family = Family(
     __name__,
     features=features,
@@ -130,17 +132,17 @@ _family = Family(
     preprocessing=_PREPROCESSING,
     recipe="vit",
     known_size=True,
-    size_multiple=8,
+    size_multiple=lambda spec: spec.patch // 2,
+    min_size=lambda spec: -(-32 // (spec.patch // 2)) * (spec.patch // 2),
     names={"timm": _NAMES},
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PREPROCESSING)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
-_SEVENS = {"size_multiple": 7, "min_size": 35}
 PiTTiny = _family("PiTTiny", "pit_ti_224", reported="top-1 27.0 %")
 PiTXSmall = _family("PiTXSmall", "pit_xs_224", reported="top-1 21.9 %")
 PiTSmall = _family("PiTSmall", "pit_s_224", reported="top-1 19.1 %")
-PiTBase = _family("PiTBase", "pit_b_224", reported="top-1 18.0 %", **_SEVENS)
+PiTBase = _family("PiTBase", "pit_b_224", reported="top-1 18.0 %")
 PiTTinyDistilled = _family("PiTTinyDistilled", "pit_ti_distilled_224", reported="top-1 25.4 % (distilled)")
 PiTXSmallDistilled = _family("PiTXSmallDistilled", "pit_xs_distilled_224", reported="top-1 20.9 % (distilled)")
 PiTSmallDistilled = _family("PiTSmallDistilled", "pit_s_distilled_224", reported="top-1 18.1 % (distilled)")
-PiTBaseDistilled = _family("PiTBaseDistilled", "pit_b_distilled_224", reported="top-1 16.0 % (distilled)", **_SEVENS)
+PiTBaseDistilled = _family("PiTBaseDistilled", "pit_b_distilled_224", reported="top-1 16.0 % (distilled)")

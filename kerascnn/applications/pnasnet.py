@@ -100,7 +100,7 @@ _family = Family(
     features=features,
     preprocessing=INCEPTION,
     weight_decay=4e-5,
-    auxiliary=cells.auxiliary_on("stage3", cells.NASNET),
+    auxiliary=cells.auxiliary_on("stage3"),
     names={"timm": _timm_names},
     **_shared,
 )
@@ -109,10 +109,10 @@ _cifar = CIFARFamily(
     features=small_features,
     min_size=8,
     weight_decay=5e-4,
-    auxiliary=cells.auxiliary_on("stage2", cells.NASNET_CIFAR),
+    auxiliary=cells.auxiliary_on("stage2"),
     **_shared,
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 PNASNet5Large = _family(
     "PNASNet5Large",

@@ -183,8 +183,6 @@ _family = Family(
     input_shape=(331, 331, 3),
     min_size=75,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
-PolyNet = _family(
-    "PolyNet", "polynet", reported="top-1 18.71, top-5 4.25 % (authors' release)", reconstructed=True, deep=True
-)
+PolyNet = _family("PolyNet", "polynet", reported="top-1 18.71, top-5 4.25 % (authors' release)", reconstructed=True)

@@ -12,7 +12,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -80,10 +79,8 @@ _family = CIFARFamily(
     weight_decay=1e-4,
     min_size=8,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 PreResNet110 = _family("PreResNet110", "preresnet110", reported="6.37 % (CIFAR-10)", reconstructed=True)
 PreResNet164 = _family("PreResNet164", "preresnet164", reported="5.46 % (CIFAR-10), 24.33 % (CIFAR-100)")
-PreResNet1001 = _family(
-    "PreResNet1001", "preresnet1001", reported="4.92 % (CIFAR-10, batch 128; 4.62 % batch 64)", deep=True
-)
+PreResNet1001 = _family("PreResNet1001", "preresnet1001", reported="4.92 % (CIFAR-10, batch 128; 4.62 % batch 64)")

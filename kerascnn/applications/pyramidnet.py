@@ -16,7 +16,7 @@ import math
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR, IMAGENET
+from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import CIFARFamily, Family
 from kerascnn.applications._images import pixels_and_labels
 
@@ -123,7 +123,7 @@ _imagenet = Family(
     preprocessing=IMAGENET,
     weight_decay=1e-4,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 PyramidNet110A48 = _family("PyramidNet110A48", "pyramidnet110_a48", reported="CIFAR-10 4.62, CIFAR-100 23.31 %")
 PyramidNet110A84 = _family("PyramidNet110A84", "pyramidnet110_a84", reported="CIFAR-10 4.27, CIFAR-100 20.21 %")
@@ -131,22 +131,15 @@ PyramidNet110A270 = _family("PyramidNet110A270", "pyramidnet110_a270", reported=
 PyramidNet164A48 = _family("PyramidNet164A48", "pyramidnet164_a48", reported="CIFAR-10 4.21, CIFAR-100 19.52 %")
 PyramidNet164A84 = _family("PyramidNet164A84", "pyramidnet164_a84", reported="CIFAR-10 3.96, CIFAR-100 18.32 %")
 PyramidNet164A270 = _family("PyramidNet164A270", "pyramidnet164_a270", reported="CIFAR-10 3.48, CIFAR-100 17.01 %")
-PyramidNet200A240 = _family(
-    "PyramidNet200A240", "pyramidnet200_a240", reported="CIFAR-10 3.44, CIFAR-100 16.51 %", deep=True
-)
-PyramidNet236A220 = _family(
-    "PyramidNet236A220", "pyramidnet236_a220", reported="CIFAR-10 3.40, CIFAR-100 16.37 %", deep=True
-)
-PyramidNet272A200 = _family(
-    "PyramidNet272A200", "pyramidnet272_a200", reported="CIFAR-10 3.31, CIFAR-100 16.35 %", deep=True
-)
+PyramidNet200A240 = _family("PyramidNet200A240", "pyramidnet200_a240", reported="CIFAR-10 3.44, CIFAR-100 16.51 %")
+PyramidNet236A220 = _family("PyramidNet236A220", "pyramidnet236_a220", reported="CIFAR-10 3.40, CIFAR-100 16.37 %")
+PyramidNet272A200 = _family("PyramidNet272A200", "pyramidnet272_a200", reported="CIFAR-10 3.31, CIFAR-100 16.35 %")
 PyramidNet200A300 = _imagenet(
-    "PyramidNet200A300", "pyramidnet200_a300", reported="ImageNet top-1 20.5, top-5 5.3 % (320 crop)", deep=True
+    "PyramidNet200A300", "pyramidnet200_a300", reported="ImageNet top-1 20.5, top-5 5.3 % (320 crop)"
 )
 PyramidNet200A450 = _imagenet(
     "PyramidNet200A450",
     "pyramidnet200_a450",
     reported="ImageNet top-1 20.1, top-5 5.4 % (320 crop)",
-    deep=True,
     dropout_rate=0.5,
 )

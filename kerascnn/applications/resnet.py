@@ -124,7 +124,7 @@ _family = Family(
     preprocessing=IMAGENET,
     names={"torchvision": TORCH_RESNET, "timm": TORCH_RESNET, "keras": _keras},
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ResNet18 = _family("ResNet18", "resnet18", reported="top-1 30.43, top-5 10.76 % (Torch release, 1 crop)")
 ResNet34 = _family("ResNet34", "resnet34", reported="top-1 26.73, top-5 8.74 % (Torch release, 1 crop)")

@@ -11,7 +11,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
@@ -84,13 +83,13 @@ _family = CIFARFamily(
     weight_decay=1e-4,
     min_size=8,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ResNet20 = _family("ResNet20", "resnet20", reported="8.75 % (CIFAR-10)")
 ResNet32 = _family("ResNet32", "resnet32", reported="7.51 % (CIFAR-10)")
 ResNet44 = _family("ResNet44", "resnet44", reported="7.17 % (CIFAR-10)")
 ResNet56 = _family("ResNet56", "resnet56", reported="6.97 % (CIFAR-10)")
 ResNet110 = _family("ResNet110", "resnet110", reported="6.43 % (CIFAR-10, best of five; 6.61 +- 0.16)")
-ResNet1202 = _family("ResNet1202", "resnet1202", reported="7.93 % (CIFAR-10)", deep=True)
+ResNet1202 = _family("ResNet1202", "resnet1202", reported="7.93 % (CIFAR-10)")
 Plain20 = _family("Plain20", "plain20")
 Plain56 = _family("Plain56", "plain56")

@@ -15,7 +15,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -92,7 +91,7 @@ _family = CIFARFamily(
     min_size=8,
     weight_decay=1e-4,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 RiR = _family("RiR", "rir", reported="CIFAR-10 5.01, CIFAR-100 22.90 % (paper)", reconstructed=True)
 RiRNested = _family("RiRNested", "rir_nested", reported="CIFAR-10 5.01, CIFAR-100 22.90 % (paper)", reconstructed=True)

@@ -14,7 +14,7 @@ import dataclasses
 import keras
 
 from kerascnn import blocks
-from kerascnn._preprocessing import IMAGENET
+from kerascnn._preprocessing import INCEPTION
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
 
@@ -96,15 +96,16 @@ _timm = (  # its first unit holds the batch norm that ours has in the stem
     (r"norm", "final_bn"),
     (r"head\.fc", "head"),
 )
+_TIMM_PIXELS = dataclasses.replace(INCEPTION, crop_fraction=1.0, interpolation="bicubic")  # of its weights
 _family = Family(
     __name__,
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
-    preprocessing=IMAGENET,
+    preprocessing=_TIMM_PIXELS,
     names={"timm": _timm},
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ResNet18V2 = _family("ResNet18V2", "resnetv2_18")
 ResNet34V2 = _family("ResNet34V2", "resnetv2_34")

@@ -91,7 +91,7 @@ _family = Family(
     preprocessing=INCEPTION,
     names={"keras": _keras},
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ResNet50V2Keras = _family("ResNet50V2Keras", "resnetv2_50_keras")
 ResNet101V2Keras = _family("ResNet101V2Keras", "resnetv2_101_keras")

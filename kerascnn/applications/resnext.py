@@ -78,7 +78,7 @@ _family = Family(
     preprocessing=IMAGENET,
     names={"torchvision": TORCH_RESNET, "timm": TORCH_RESNET},
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ResNeXt50 = _family("ResNeXt50", "resnext50_32x4d", reported="top-1 22.2 % (paper, 224 crop)")
 ResNeXt101 = _family("ResNeXt101", "resnext101_32x4d", reported="top-1 21.2 % (paper, 224 crop)")

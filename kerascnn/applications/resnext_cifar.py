@@ -13,7 +13,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -75,7 +74,7 @@ _family = CIFARFamily(
     "arXiv:1611.05431",
     min_size=8,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ResNeXt29_8x64d = _family("ResNeXt29_8x64d", "resnext29_8x64d", reported="3.65 % (CIFAR-10), 17.77 % (CIFAR-100)")
 ResNeXt29_16x64d = _family("ResNeXt29_16x64d", "resnext29_16x64d", reported="3.58 % (CIFAR-10), 17.31 % (CIFAR-100)")

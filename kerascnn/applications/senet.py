@@ -100,14 +100,21 @@ _family = Family(
     preprocessing=IMAGENET,
     names={"timm": TIMM_LEGACY_SE},
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
+# As the networks of these names in timm.
+_PIXELS_NEXT = dataclasses.replace(IMAGENET, interpolation="bicubic")
+_PIXELS_50 = dataclasses.replace(_PIXELS_NEXT, crop_fraction=0.95)
 SEResNet18 = _family("SEResNet18", "seresnet18", reported="top-1 29.41, top-5 10.22 % (CBAM)")
 SEResNet34 = _family("SEResNet34", "seresnet34", reported="top-1 26.13, top-5 8.35 % (CBAM)")
-SEResNet50 = _family("SEResNet50", "seresnet50", reported="top-1 23.29, top-5 6.62 % (paper)")
+SEResNet50 = _family("SEResNet50", "seresnet50", preprocessing=_PIXELS_50, reported="top-1 23.29, top-5 6.62 % (paper)")
 SEResNet101 = _family("SEResNet101", "seresnet101", reported="top-1 22.38, top-5 6.07 % (paper)")
 SEResNet152 = _family("SEResNet152", "seresnet152", reported="top-1 21.57, top-5 5.73 % (paper)")
-SEResNeXt50 = _family("SEResNeXt50", "seresnext50_32x4d", reported="top-1 21.10, top-5 5.49 % (paper)")
-SEResNeXt101 = _family("SEResNeXt101", "seresnext101_32x4d", reported="top-1 20.70, top-5 5.01 % (paper)")
+SEResNeXt50 = _family(
+    "SEResNeXt50", "seresnext50_32x4d", preprocessing=_PIXELS_NEXT, reported="top-1 21.10, top-5 5.49 % (paper)"
+)
+SEResNeXt101 = _family(
+    "SEResNeXt101", "seresnext101_32x4d", preprocessing=_PIXELS_NEXT, reported="top-1 20.70, top-5 5.01 % (paper)"
+)
 SEWideResNet18_1_5 = _family("SEWideResNet18_1_5", "se_wide_resnet18_1_5", reported="top-1 26.21, top-5 8.47 % (CBAM)")
 SEWideResNet18_2 = _family("SEWideResNet18_2", "se_wide_resnet18_2", reported="top-1 24.93, top-5 7.65 % (CBAM)")

@@ -98,9 +98,10 @@ _family = Family(
     weight_decay=1e-4,
     names={"timm": _TIMM},
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
-SENet154 = _family("SENet154", "senet154")
+# As its weights in timm.
+SENet154 = _family("SENet154", "senet154", preprocessing=dataclasses.replace(IMAGENET, interpolation="bicubic"))
 LegacySENet154 = _family(
     "LegacySENet154", "legacy_senet154", reported="top-1 18.68, top-5 4.47 % (release), 17.28, 3.79 at 320 (paper)"
 )

@@ -11,7 +11,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -87,7 +86,7 @@ _family = CIFARFamily(
     min_size=8,
     weight_decay=1e-4,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ShakeShake26_2x32d = _family("ShakeShake26_2x32d", "shake_shake26_2x32d", reported="CIFAR-10 3.55 % (paper)")
 ShakeShake26_2x64d = _family("ShakeShake26_2x64d", "shake_shake26_2x64d", reported="CIFAR-10 2.98 % (paper)")

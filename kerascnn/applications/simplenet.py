@@ -15,6 +15,7 @@ scripts give each place its own.
 """
 
 import dataclasses
+import math
 
 import keras
 
@@ -151,16 +152,16 @@ def head(x, classes, activation, *, dropout_rate: float = 0.0):
 
 
 _shared = {
+    "min_size": lambda spec: 2 ** (len(spec.widths) - 1) * math.prod(spec.strides),
     "variants": VARIANTS,
     "paper": "Hasanpour, Rouhani, Fayyaz, Sabokrou: Lets keep it simple, Using simple architectures to outperform "
     "deeper and more complex architectures, 2016, arXiv:1608.06037",
 }
 _small = {**_shared, "preprocessing": CIFAR, "recipe": "cifar", "input_shape": (32, 32, 3), "classes": 10}
-_caffe = Family(__name__, features=features_caffe, head=head_caffe, min_size=16, **_small)
-_cifar = Family(__name__, features=features, head=head, min_size=16, **_small)
-_extra_pool = Family(__name__, features=features, head=head, min_size=32, **_small)
+_caffe = Family(__name__, features=features_caffe, head=head_caffe, **_small)
+_cifar = Family(__name__, features=features, head=head, **_small)
 _family = Family(__name__, features=features, head=head, preprocessing=IMAGENET, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 SimpleNet5M = _caffe("SimpleNet5M", "simplenet_5m", reported="CIFAR-10 4.68, without augmentation 5.25 % (paper)")
 SimpleNet310K = _caffe("SimpleNet310K", "simplenet_310k", reported="CIFAR-10 8.02, CIFAR-100 35.32 % (authors)")
@@ -168,7 +169,7 @@ SimpleNet460K = _caffe("SimpleNet460K", "simplenet_460k", reported="CIFAR-10 7.6
 SimpleNetCifar5M = _cifar(
     "SimpleNetCifar5M", "simplenet_cifar_5m", reported="CIFAR-10 4.49, CIFAR-100 21.63 % (authors)"
 )
-SimpleNetCifar5MExtraPool = _extra_pool("SimpleNetCifar5MExtraPool", "simplenet_cifar_5m_extra_pool")
+SimpleNetCifar5MExtraPool = _cifar("SimpleNetCifar5MExtraPool", "simplenet_cifar_5m_extra_pool")
 SimpleNetCifar310K = _cifar("SimpleNetCifar310K", "simplenet_cifar_310k")
 SimpleNetCifar460K = _cifar("SimpleNetCifar460K", "simplenet_cifar_460k")
 SimpleNetV1SmallM1_05 = _family("SimpleNetV1SmallM1_05", "simplenetv1_small_m1_05", reported="top-1 38.88 % (authors)")

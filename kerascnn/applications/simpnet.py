@@ -105,7 +105,7 @@ _shared = {
 _family = Family(__name__, preprocessing=CIFAR, input_shape=(32, 32, 3), classes=10, **_shared)
 _cifar100 = Family(__name__, preprocessing=CIFAR, input_shape=(32, 32, 3), classes=100, **_shared)
 _mnist = Family(__name__, preprocessing=MNIST, input_shape=(28, 28, 1), classes=10, **_shared)
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 SimpNet5M = _family(
     "SimpNet5M",

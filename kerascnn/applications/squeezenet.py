@@ -105,16 +105,14 @@ _family = Family(
     variants=VARIANTS,
     paper="Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer: SqueezeNet, 2016, arXiv:1602.07360",
     preprocessing=IMAGENET,
-    min_size=21,
+    min_size=lambda spec: spec.stem[1] + 2 * (2 ** (1 + len(spec.pooled)) - 1),  # no pool of an empty map
     weight_decay=2e-4,
     names={"torchvision": _torchvision},
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 SqueezeNet1_0 = _family("SqueezeNet1_0", "squeezenet1_0", reported="top-1 42.5, top-5 19.7 % (paper)")
-SqueezeNet1_1 = _family(
-    "SqueezeNet1_1", "squeezenet1_1", min_size=17, reported="top-1 41.8, top-5 19.4 % (torchvision)"
-)
+SqueezeNet1_1 = _family("SqueezeNet1_1", "squeezenet1_1", reported="top-1 41.8, top-5 19.4 % (torchvision)")
 SqueezeNet1_0SimpleBypass = _family(
     "SqueezeNet1_0SimpleBypass", "squeezenet1_0_simple_bypass", reported="top-1 39.6, top-5 17.5 % (paper)"
 )

@@ -12,7 +12,6 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 
@@ -74,7 +73,7 @@ _family = CIFARFamily(
     weight_decay=1e-4,
     min_size=8,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ResNet110SD = _family("ResNet110SD", "resnet110_sd", reported="CIFAR-10 5.23, CIFAR-100 24.58 % (paper)")
-ResNet1202SD = _family("ResNet1202SD", "resnet1202_sd", reported="CIFAR-10 4.91 % (paper)", deep=True)
+ResNet1202SD = _family("ResNet1202SD", "resnet1202_sd", reported="CIFAR-10 4.91 % (paper)")

@@ -13,6 +13,7 @@ code for detection).
 """
 
 import dataclasses
+import functools
 
 import keras
 
@@ -45,7 +46,7 @@ VARIANTS = {
     "swin_large_patch4_window12_384": Spec((2, 2, 18, 2), 192, window=12),
 }
 
-NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)  # of every dense layer in the authors' code
+NORMAL = functools.partial(keras.initializers.TruncatedNormal, stddev=0.02)  # of all dense layers in the authors' code
 
 
 def norm(x, *, name):
@@ -55,7 +56,7 @@ def norm(x, *, name):
 
 def dense(x, units, *, use_bias=True, name):
     """Dense layer on the channels."""
-    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=NORMAL.clone(), name=name)(x)
+    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=NORMAL(), name=name)(x)
 
 
 def attention(x, shift, spec, *, name):
@@ -107,7 +108,7 @@ def head(x, classes, activation):
     """Global average pool, dense; float32 under mixed precision."""
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
-    return keras.layers.Dense(classes, activation, kernel_initializer=NORMAL.clone(), dtype=dtype, name="head")(x)
+    return keras.layers.Dense(classes, activation, kernel_initializer=NORMAL(), dtype=dtype, name="head")(x)
 
 
 def _blocks(stage, number, denses):
@@ -140,7 +141,7 @@ _TORCHVISION = (
     *(rule for s in (2, 3, 4) for rule in _merging(rf"features\.{2 * s - 2}", s)),
     *_ENDS,
 )
-_PREPROCESSING = dataclasses.replace(IMAGENET, interpolation="bicubic")
+_PREPROCESSING = dataclasses.replace(IMAGENET, crop_fraction=0.9, interpolation="bicubic")  # of timm's weights
 _family = Family(
     __name__,
     features=features,
@@ -157,9 +158,12 @@ _family = Family(
         "authors": _NUMBERED + _merging(r"layers\.(\d)\.downsample", "{1+2}"),
     },
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PREPROCESSING)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
-_LARGE = {"input_shape": (384, 384, 3)}
+_LARGE = {
+    "input_shape": (384, 384, 3),
+    "preprocessing": dataclasses.replace(_PREPROCESSING, crop_fraction=1.0),
+}
 SwinTiny = _family("SwinTiny", "swin_tiny_patch4_window7_224", reported="top-1 18.8, top-5 4.5 %")
 SwinSmall = _family("SwinSmall", "swin_small_patch4_window7_224", reported="top-1 16.8, top-5 3.8 %")
 SwinBase = _family("SwinBase", "swin_base_patch4_window7_224", reported="top-1 16.5, top-5 3.5 %")

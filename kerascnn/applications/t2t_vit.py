@@ -16,6 +16,7 @@ authors' code for training, and the networks here, have 1 / sqrt(width / heads).
 """
 
 import dataclasses
+import functools
 
 import keras
 
@@ -52,13 +53,13 @@ VARIANTS = {
 }
 
 EPSILON = 1e-5  # of the layer norms
-NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)  # of dense layers and the class token
+NORMAL = functools.partial(keras.initializers.TruncatedNormal, stddev=0.02)  # of dense layers and the class token
 DROPOUT = 0.1  # after the two branches of a Performer layer, in training
 
 
 def dense(x, units, *, use_bias=True, name):
     """Dense layer on the channels."""
-    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=NORMAL.clone(), name=name)(x)
+    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=NORMAL(), name=name)(x)
 
 
 def performer_attention(x, width, seed, *, name):
@@ -101,7 +102,7 @@ def features(x, spec: Spec, *, dropout_rate: float = 0.0, drop_path_rate: float 
     s2 = token_layer(Unfold2D(3, 2, 1, name="split2")(s1), 2, spec, name="tokens2")
     x = dense(Unfold2D(3, 2, 1, name="split3")(s2), spec.width, name="project")
     grid = x.shape[1:3]
-    x = ClassToken(1, NORMAL.clone(), name="class_token")(transformer.tokens(x, name="tokens"))
+    x = ClassToken(1, NORMAL(), name="class_token")(transformer.tokens(x, name="tokens"))
     x = SinusoidEmbedding(grid, prefix=1, name="position_embedding")(x)
     x = transformer.dropout(x, dropout_rate, name="position_dropout")
     encoder = transformer.Encoder(
@@ -122,7 +123,7 @@ def features(x, spec: Spec, *, dropout_rate: float = 0.0, drop_path_rate: float 
 def head(x, classes, activation):
     """Dense on the class token; float32 under mixed precision."""
     dtype = keras.config.dtype_policy().variable_dtype
-    return keras.layers.Dense(classes, activation, kernel_initializer=NORMAL.clone(), dtype=dtype, name="head")(x)
+    return keras.layers.Dense(classes, activation, kernel_initializer=NORMAL(), dtype=dtype, name="head")(x)
 
 
 _TOKENS, _BLOCK = r"tokens_to_token\.attention(\d)\.", r"blocks\.(\d+)\."
@@ -155,7 +156,7 @@ _family = Family(
     size_multiple=16,
     names={"authors": _NAMES},
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PREPROCESSING)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 T2TViT7 = _family("T2TViT7", "t2t_vit_7", reported="top-1 28.3 %")
 T2TViT10 = _family("T2TViT10", "t2t_vit_10", reported="top-1 24.8 %")

@@ -15,6 +15,7 @@ biases of torchvision's and 16 channels a hidden unit. `cbam_vgg16` has CBAM's t
 """
 
 import dataclasses
+import functools
 
 import keras
 
@@ -103,10 +104,10 @@ def _head(side, initializer):
             x = keras.layers.AdaptiveAveragePooling2D((side, side), name="head_pool")(x)
         x = keras.layers.Flatten(name="flatten")(x)
         for i in (6, 7):
-            options = {"kernel_initializer": initializer.clone(), "name": f"fc{i}"}
+            options = {"kernel_initializer": initializer(), "name": f"fc{i}"}
             x = keras.layers.Dense(4096, activation="relu", **options)(x)
             x = keras.layers.Dropout(dropout_rate, name=f"dropout{i}")(x)
-        options = {"kernel_initializer": initializer.clone(), "name": "head"}
+        options = {"kernel_initializer": initializer(), "name": "head"}
         return keras.layers.Dense(classes, activation, dtype=keras.config.dtype_policy().variable_dtype, **options)(x)
 
     return head
@@ -138,14 +139,20 @@ _keras_names = (
 _paper = (
     "Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, 2014, arXiv:1409.1556"
 )
-_shared = {"features": features, "variants": VARIANTS, "fixed_size": True, "weight_decay": 5e-4}
+_shared = {
+    "features": features,
+    "variants": VARIANTS,
+    "fixed_size": True,
+    "weight_decay": 5e-4,
+    "min_size": lambda spec: 2 ** len(spec.depths),
+}
 _imagenet = {
     **_shared,
     "preprocessing": IMAGENET,
     "names": {"torchvision": _torch_names, "timm": _torch_names, "keras": _keras_names},
 }
 _cifar = {**_shared, "preprocessing": CIFAR, "recipe": "cifar", "input_shape": (32, 32, 3), "classes": 10}
-_normal, _glorot = keras.initializers.RandomNormal(stddev=0.01), keras.initializers.GlorotUniform()
+_normal, _glorot = functools.partial(keras.initializers.RandomNormal, stddev=0.01), keras.initializers.GlorotUniform
 _family = Family(__name__, head=_head(7, _normal), paper=_paper, **_imagenet)
 _deeper = Family(__name__, head=_head(7, _glorot), paper=_paper, **_imagenet)
 _se = Family(
@@ -161,8 +168,8 @@ _cbam = Family(
     **_imagenet,
 )
 _cifar_1x1 = Family(__name__, head=_head(1, _glorot), paper=_paper, **_cifar)
-_cifar_2x2 = Family(__name__, head=_head(2, _glorot), paper=_paper, min_size=16, **_cifar)
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+_cifar_2x2 = Family(__name__, head=_head(2, _glorot), paper=_paper, **_cifar)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 VGG11 = _family("VGG11", "vgg11", reported="top-1 29.6, top-5 10.4 % (paper, 1 scale)")
 VGG11_LRN = _family("VGG11_LRN", "vgg11_lrn", reported="top-1 29.7, top-5 10.5 % (paper, 1 scale)")

@@ -115,20 +115,23 @@ _family = Family(
     preprocessing=_PREPROCESSING,
     recipe="vit",
     known_size=True,
+    size_multiple=lambda spec: spec.patch,
     names={"timm": _TIMM, "torchvision": _TORCHVISION},
 )
-preprocess_input, decode_predictions = pixels_and_labels(_PREPROCESSING)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 
-def _network(builder, name, reported=""):
-    return _family(builder, name, size_multiple=VARIANTS[name].patch, reported=reported)
-
-
-ViTTiny16 = _network("ViTTiny16", "vit_tiny_patch16_224")
-ViTSmall16 = _network("ViTSmall16", "vit_small_patch16_224")
-ViTSmall32 = _network("ViTSmall32", "vit_small_patch32_224")
-ViTBase16 = _network("ViTBase16", "vit_base_patch16_224", "top-1 22.1 % (from scratch), 16.0 % (ImageNet-21k), at 384")
-ViTBase32 = _network("ViTBase32", "vit_base_patch32_224", "top-1 18.7 % (ImageNet-21k), at 384")
-ViTLarge16 = _network("ViTLarge16", "vit_large_patch16_224", "top-1 14.7 % (ImageNet-21k), 12.2 % (JFT), at 384, 512")
-ViTLarge32 = _network("ViTLarge32", "vit_large_patch32_224", "top-1 19.0 % (ImageNet-21k), at 384")
-ViTHuge14 = _network("ViTHuge14", "vit_huge_patch14_224", "top-1 14.9 % (ImageNet-21k), 11.4 % (JFT), at 392 and 518")
+ViTTiny16 = _family("ViTTiny16", "vit_tiny_patch16_224")
+ViTSmall16 = _family("ViTSmall16", "vit_small_patch16_224")
+ViTSmall32 = _family("ViTSmall32", "vit_small_patch32_224")
+ViTBase16 = _family(
+    "ViTBase16", "vit_base_patch16_224", reported="top-1 22.1 % (from scratch), 16.0 % (ImageNet-21k), at 384"
+)
+ViTBase32 = _family("ViTBase32", "vit_base_patch32_224", reported="top-1 18.7 % (ImageNet-21k), at 384")
+ViTLarge16 = _family(
+    "ViTLarge16", "vit_large_patch16_224", reported="top-1 14.7 % (ImageNet-21k), 12.2 % (JFT), at 384, 512"
+)
+ViTLarge32 = _family("ViTLarge32", "vit_large_patch32_224", reported="top-1 19.0 % (ImageNet-21k), at 384")
+ViTHuge14 = _family(
+    "ViTHuge14", "vit_huge_patch14_224", reported="top-1 14.9 % (ImageNet-21k), 11.4 % (JFT), at 392 and 518"
+)

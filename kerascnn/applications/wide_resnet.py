@@ -12,7 +12,7 @@ import dataclasses
 import keras
 
 from kerascnn import blocks, layers
-from kerascnn._preprocessing import CIFAR, IMAGENET
+from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import CIFARFamily, Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import TORCH_RESNET
@@ -155,7 +155,7 @@ _basic = Family(
     paper="Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, 2018, arXiv:1807.06521",
     preprocessing=IMAGENET,
 )
-preprocess_input, decode_predictions = pixels_and_labels(CIFAR)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 WRN16_8 = _family("WRN16_8", "wrn16_8", reported="CIFAR-10 4.27, CIFAR-100 20.43 % (paper)")
 WRN16_10 = _family("WRN16_10", "wrn16_10", reported="CIFAR-10 2.93 % (pytorchcv, longer recipe)")

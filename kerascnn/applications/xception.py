@@ -140,7 +140,8 @@ _family = Family(
     weight_decay=1e-5,
     names={"timm": _timm_names(), "keras": _keras_names()},
 )
-preprocess_input, decode_predictions = pixels_and_labels(INCEPTION)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 Xception = _family("Xception", "xception", reported="top-1 21.0, top-5 5.5 % (paper)")
-LegacyXception = _family("LegacyXception", "legacy_xception")
+_TIMM_PIXELS = dataclasses.replace(INCEPTION, crop_fraction=0.8975, interpolation="bicubic")  # of its weights
+LegacyXception = _family("LegacyXception", "legacy_xception", preprocessing=_TIMM_PIXELS)

@@ -86,7 +86,7 @@ _family = Family(
     min_size=47,
     fixed_size=True,
 )
-preprocess_input, decode_predictions = pixels_and_labels(IMAGENET)
+preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 ZFNet = _family("ZFNet", "zfnet", reported="top-1 38.4, top-5 16.5 % (paper)", reconstructed=True)
 ZFNetBig = _family("ZFNetBig", "zfnet_big", reported="top-1 37.5, top-5 16.0 % (paper)", reconstructed=True)

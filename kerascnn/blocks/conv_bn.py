@@ -1,18 +1,22 @@
 """Convolution, batch norm, ReLU, as in the Torch releases of the ResNet family."""
 
+import functools
+
 import keras
 
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
 
 # N(0, sqrt(2 / (k * k * filters))): He et al. 2015, arXiv:1502.01852, in the fan-out form of fb.resnet.torch.
-HE_FAN_OUT = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
+HE_FAN_OUT = functools.partial(
+    keras.initializers.VarianceScaling, 2.0, mode="fan_out", distribution="untruncated_normal"
+)
 
 
 def conv(x, filters: int, kernel_size: int, strides: int = 1, *, groups: int = 1, dilation: int = 1,
          use_bias: bool = False, name: str):  # fmt: skip
     """Convolution, symmetrically padded by dilation * (kernel_size - 1) / 2: [b, h, w, c] -> [b, h/s, w/s, filters]."""
-    options = {"use_bias": use_bias, "kernel_initializer": HE_FAN_OUT.clone(), "name": name}
+    options = {"use_bias": use_bias, "kernel_initializer": HE_FAN_OUT(), "name": name}
     if groups == 1 and dilation == 1 and (strides == 1 or kernel_size == 1):
         return keras.layers.Conv2D(filters, kernel_size, strides, "same", **options)(x)
     # Ours: TensorFlow's "same" pads strided windows one-sidedly, and its grouped gradients are slow.

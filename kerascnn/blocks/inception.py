@@ -1,5 +1,6 @@
 """Modules of Inception v3, v4 and Inception-ResNet: branches of convolutions side by side."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import keras
 from kerascnn.layers.batch_normalization import BatchNormalization
 
 # N(0, sqrt(2 / fan-in)), cut off at two standard deviations: the initial values of TF-slim's Inception networks.
-_HE_FAN_IN = keras.initializers.VarianceScaling(2.0, mode="fan_in", distribution="truncated_normal")
+_HE_FAN_IN = functools.partial(keras.initializers.VarianceScaling, 2.0, mode="fan_in", distribution="truncated_normal")
 
 
 class ConvStep(NamedTuple):
@@ -25,7 +26,7 @@ def conv_step(x, step: ConvStep, *, scale: bool = True, name: str):
 
     Batch norm remembers 0.99 of its averages, as in Keras; TF-slim's 0.9997 needs tens of thousands of steps.
     """
-    x = keras.layers.Conv2D(*step, use_bias=False, kernel_initializer=_HE_FAN_IN.clone(), name=name)(x)
+    x = keras.layers.Conv2D(*step, use_bias=False, kernel_initializer=_HE_FAN_IN(), name=name)(x)
     bn = BatchNormalization(momentum=0.99, epsilon=1e-3, scale=scale, name=name.replace("conv", "bn"))
     return keras.layers.Activation("relu", name=name.replace("conv", "relu"))(bn(x))
 

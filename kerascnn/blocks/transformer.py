@@ -5,6 +5,7 @@ section 3.1. Initial values as in the authors' code: uniform kernels by Glorot's
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
@@ -12,9 +13,10 @@ import keras
 from kerascnn.blocks.drop_path import drop_path
 from kerascnn.layers.self_attention import SelfAttention
 
-_GLOROT = keras.initializers.GlorotUniform()
-_SQUARE = keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="uniform")  # Glorot's, of each d x d part
-_BIAS = keras.initializers.RandomNormal(stddev=1e-6)
+_GLOROT = keras.initializers.GlorotUniform
+# Glorot's, of each d x d part.
+_SQUARE = functools.partial(keras.initializers.VarianceScaling, 1.0, mode="fan_in", distribution="uniform")
+_BIAS = functools.partial(keras.initializers.RandomNormal, stddev=1e-6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Encoder:
     activation: str | Callable = "gelu"  # of the MLP: exact GELU, or `kerascnn.layers.tanh_gelu`
     dropout_rate: float = 0.0  # after every dense layer but the one for queries, keys and values (appendix B.1)
     scale: float | None = None  # of the attention's scores; None: 1 / sqrt(d / heads)
-    initializer: keras.initializers.Initializer | None = None  # of kernels, biases then zero; None: the authors' of ViT
+    initializer: Callable | None = None  # makes one for a kernel, biases start as zero; None: the authors' of ViT
 
 
 def layer_norm(x, epsilon: float = 1e-6, *, name: str):
@@ -43,8 +45,8 @@ def dropout(x, rate: float, *, name: str):
 
 def _dense(x, units, initializer, default, *, use_bias=True, name):
     """A dense layer with the kernel's initial values, and zeros as biases; or with the default and biases near zero."""
-    bias = keras.initializers.Zeros() if initializer else _BIAS.clone()
-    options = {"kernel_initializer": (initializer or default).clone(), "bias_initializer": bias}
+    bias = keras.initializers.Zeros() if initializer else _BIAS()
+    options = {"kernel_initializer": (initializer or default)(), "bias_initializer": bias}
     return keras.layers.Dense(units, use_bias=use_bias, **options, name=name)(x)
 
 

@@ -217,7 +217,7 @@ def _add_stages(stack: Stack, stages: Sequence[int], filters: int, *, skip: bool
 
 def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3, last_norm: bool = True,
                    padding: str = "valid", use_bias: bool = True):  # fmt: skip
-    """The classifier in the middle of a network of cells.
+    """The auxiliary head of a network of cells.
 
     ReLU, mean 5x5, 1x1 to 128, BN, ReLU, convolution as large as the map to 768, BN, ReLU, global mean, dense
     `aux_head`.
@@ -254,14 +254,17 @@ def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3
     return keras.layers.Dense(classes, activation, use_bias=use_bias, dtype=dtype, name="aux_head")(x)
 
 
-def auxiliary_on(stage: str, style: Style) -> Callable:
-    """The classifier in the middle on the output of a stage, for `Family(auxiliary=)`.
+def auxiliary_on(stage: str) -> Callable:
+    """The auxiliary head on the output of a stage, in the style of the row that is built, for `Family(auxiliary=)`.
 
     Args:
         stage: name of the layer, such as "stage3"; the next stage begins with a reduction cell.
-        style: conventions of the paper.
 
     Returns:
-        `auxiliary(output_of, classes, activation) -> [outputs]`.
+        `auxiliary(output_of, classes, activation, spec) -> [outputs]`; `spec.style` is the style.
     """
-    return lambda output_of, *arguments: [auxiliary_head(output_of(stage), *arguments, style)]
+
+    def auxiliary(output_of, classes, activation, spec):
+        return [auxiliary_head(output_of(stage), classes, activation, spec.style)]
+
+    return auxiliary

@@ -19,6 +19,7 @@ from kerascnn.layers.pad_to_multiple import PadToMultiple
 from kerascnn.layers.patch_merging import PatchMerging
 from kerascnn.layers.performer_attention import PerformerAttention
 from kerascnn.layers.position_embedding import PositionEmbedding
+from kerascnn.layers.preprocessing import ImageInput, StageOutput, model_preprocessing
 from kerascnn.layers.rbf_codes import RBFCodes
 from kerascnn.layers.resize_like import ResizeLike
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
@@ -51,6 +52,7 @@ __all__ = [
     "DropPath",
     "FractalJoin",
     "FractalPath",
+    "ImageInput",
     "LocalResponseNormalization",
     "MaxPooling2D",
     "PadToMultiple",
@@ -66,11 +68,13 @@ __all__ = [
     "SelfAttention",
     "ShakeShake",
     "SinusoidEmbedding",
+    "StageOutput",
     "Subsampling2D",
     "Unfold2D",
     "WeightStandardizedConv2D",
     "WindowAttention",
     "ZeroPadShortcut",
+    "model_preprocessing",
     "scaled_tanh",
     "tanh_gelu",
 ]

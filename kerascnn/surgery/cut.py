@@ -19,7 +19,7 @@ _ACTIVATED = (
 # Layers that hand on what they are given at inference, in another shape at most.
 _PASSING = (
     L.Identity, L.Dropout, L.AlphaDropout, L.GaussianDropout, L.GaussianNoise, L.SpatialDropout1D, L.SpatialDropout2D,
-    L.SpatialDropout3D, L.ActivityRegularization, L.Flatten, L.Reshape,
+    L.SpatialDropout3D, L.ActivityRegularization, L.Flatten, L.Reshape, layers.StageOutput,
 )  # fmt: skip
 # Layers whose outputs are averages of their inputs: of probabilities they make probabilities.
 _AVERAGING = (

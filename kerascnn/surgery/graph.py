@@ -114,7 +114,8 @@ class _Walker:
 
     def follow(self, model, inputs, prefix):
         """Runs the graph on symbolic tensors; each operation is replaced by a probe."""
-        if isinstance(model, keras.Sequential) or model.compiled:  # a clone would be compiled too
+        # A clone of a compiled model would be compiled too, one of an auxiliary model would have the heads.
+        if isinstance(model, keras.Sequential | AuxiliaryModel) or model.compiled:
             model = keras.Model(model.inputs, model.outputs)
         structure = keras.tree.pack_sequence_as(model.input, inputs)
         clone = keras.models.clone_model(

@@ -45,7 +45,7 @@ def over(
     name = name or model.name
     with deep_recursion():
         if heads:
-            new = AuxiliaryModel(inputs, list(outputs), model.auxiliary_weights, name=name)
+            new = AuxiliaryModel(inputs, list(outputs), name, auxiliary_weights=model.auxiliary_weights)
         else:
             new = _class_of(model)(inputs, outputs, name=name)
     if not model.trainable:

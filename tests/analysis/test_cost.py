@@ -135,7 +135,7 @@ def test_auxiliary_heads_cost_weights_alone():
     x = keras.Input((4,))
     y = keras.layers.Dense(3)(x)
     outputs = [keras.layers.Dense(2)(y), keras.layers.Dense(2, name="auxiliary")(y)]
-    cost = analysis.count(models.AuxiliaryModel(x, outputs, [0.3]))
+    cost = analysis.count(models.AuxiliaryModel(x, outputs, auxiliary_weights=[0.3]))
     assert (cost.macs, cost.params_trainable) == (12 + 6, 15 + 8 + 8)
     assert cost.layers[-1].params_trainable == 8 and "no layer" in cost.layers[-1].name
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import kerascnn
 from kerascnn import applications
-from kerascnn.applications import efficientnet_lite
 
 
 def bare(name):
@@ -40,7 +40,10 @@ def test_pixels():
     """127 becomes 0 and 255 becomes 1."""
     pixels = np.array([[[[127, 127, 127], [255, 255, 255], [0, 0, 0]]]], "uint8")
     np.testing.assert_allclose(
-        efficientnet_lite.preprocess_input(pixels)[0, 0, :, 0], [0, 1, -127 / 128], rtol=1e-6, atol=1e-6
+        kerascnn.model_info("tf_efficientnet_lite0").preprocess(pixels)[0, 0, :, 0],
+        [0, 1, -127 / 128],
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 

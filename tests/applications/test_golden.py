@@ -6,15 +6,21 @@ from pathlib import Path
 import pytest
 
 from kerascnn import applications
+from kerascnn.applications import _registry
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = json.loads((ROOT / "tests/golden/published.json").read_text(encoding="utf-8"))
+ROWS = json.loads((ROOT / "kerascnn/applications/rows.json").read_text(encoding="utf-8"))
 FACTS = json.loads((ROOT / "kerascnn/applications/facts.json").read_text(encoding="utf-8"))
 
 
 def test_every_network_is_recorded_and_published():
     assert set(FACTS) == set(applications.list_models()), "run tools/golden.py --record NAME"
     assert set(PUBLISHED) == set(FACTS), "add the independent numbers and their source to tests/golden/published.json"
+
+
+def test_the_recorded_rows_are_those_of_the_families():
+    assert ROWS == _registry.rows_of_families(), "run tools/golden.py --rows"
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))

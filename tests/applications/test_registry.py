@@ -59,6 +59,7 @@ def test_unknown_family_is_refused():
 
 def test_a_name_is_registered_once():
     info = kerascnn.model_info("resnet18")
+    assert info.spec  # imports the family, which registers it
     for clash in (info, dataclasses.replace(info, name="new"), dataclasses.replace(info, builder="New")):
         with pytest.raises(InputError, match=r"once: resnet18 \(ResNet18\) exists"):
             _registry.register(clash, lambda: None)
@@ -104,7 +105,75 @@ def test_unknown_attribute():
         applications.no_such_family  # noqa: B018
 
 
-def test_listing_names_imports_no_tensorflow_before_it_is_asked():
-    code = "import sys, kerascnn.applications; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import kerascnn.applications",
+        "kerascnn.list_models('*resnext*', family='resnext')",
+        "kerascnn.model_info('resnext50_32x4d').preprocessing",
+        "dir(kerascnn.applications)",
+        "from kerascnn import list_models, model_info; model_info('vgg16').params",
+    ],
+)
+def test_what_is_known_without_building_needs_no_tensorflow(code):
+    code = f"import sys, kerascnn; {code}; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
+
+
+def test_building_imports_the_family_of_the_network_alone():
+    code = (
+        "import sys, kerascnn; kerascnn.create_model('resnet20'); "
+        "print([name for name in sys.modules if name.startswith('kerascnn.applications.') and '._' not in name])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "['kerascnn.applications.resnet_cifar']"
+
+
+def test_the_spec_is_read_at_its_first_use():
+    info = dataclasses.replace(kerascnn.model_info("resnet50"), name="other")
+    assert info.spec == kerascnn.model_info("resnet50").spec
+    assert kerascnn.model_info("resnet50") == kerascnn.model_info("resnet50")
+
+
+@pytest.mark.parametrize("arguments", [{"pattern": 3}, {"pattern": None}, {"pretrained": "yes"}, {"pretrained": 1}])
+def test_bad_filters_are_refused(arguments):
+    with pytest.raises(InputError, match=f"{next(iter(arguments))} must be"):
+        kerascnn.list_models(**arguments)
+
+
+def test_importing_draws_no_random_number():
+    """Else the first network of a process has other weights than the second, with the same seed."""
+    code = """
+import importlib, pkgutil, random
+import keras, numpy
+import kerascnn
+
+def state():
+    return random.getstate(), numpy.random.get_state()[1].tolist(), keras.config.dtype_policy().name
+
+keras.utils.set_random_seed(1)
+before = state()
+for module in pkgutil.walk_packages(kerascnn.__path__, "kerascnn."):
+    last = module.name.rpartition(".")[2]
+    if last not in ("__main__", "_ops", "_kernels", "_cuda_on_cpu"):
+        importlib.import_module(module.name)
+        assert state() == before, module.name
+print("unchanged")
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "unchanged", result.stderr[-500:]
+
+
+def test_the_first_network_of_a_process_has_the_weights_of_the_second():
+    code = """
+import keras, kerascnn, numpy
+
+def weights():
+    keras.utils.set_random_seed(1)
+    return kerascnn.create_model("googlenet_cifar10", input_shape=(32, 32, 3)).get_weights()
+
+print(all(numpy.array_equal(a, b) for a, b in zip(weights(), weights(), strict=True)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "True", result.stderr[-500:]

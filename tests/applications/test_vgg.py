@@ -46,7 +46,7 @@ def test_initial_weights():
 
 def test_other_sizes_are_averaged_over_7x7_regions():
     inputs = keras.Input((14, 7, 2))
-    model = keras.Model(inputs, vgg._head(7, keras.initializers.GlorotUniform())(inputs, 3, None))
+    model = keras.Model(inputs, vgg._head(7, keras.initializers.GlorotUniform)(inputs, 3, None))
     x = np.random.default_rng(0).normal(size=(1, 14, 7, 2)).astype("float32")
     pooled = keras.Model(inputs, model.get_layer("head_pool").output)
     np.testing.assert_allclose(pooled(x), x.reshape(1, 7, 2, 7, 2).mean(2), atol=1e-6)

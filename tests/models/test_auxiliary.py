@@ -25,7 +25,7 @@ def build(weights=(0.5, 0.25), classes=3):
         )(x)
         y = keras.layers.GlobalAveragePooling2D()(x)
         outputs.append(keras.layers.Dense(classes, activation="softmax", name=f"{name}_head")(y))
-    return AuxiliaryModel(inputs, [outputs[2], *outputs[:2]], weights, name="supervised")
+    return AuxiliaryModel(inputs, [outputs[2], *outputs[:2]], name="supervised", auxiliary_weights=weights)
 
 
 def crossentropy(probabilities):

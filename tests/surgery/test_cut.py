@@ -166,7 +166,7 @@ def test_several_outputs_each_lose_theirs():
 def test_auxiliary_heads_give_logits_too():
     x = image = keras.Input((4,))
     outputs = [L.Dense(3, "softmax", name=name)(x) for name in ("head", "aux1", "aux2")]
-    model = AuxiliaryModel(image, outputs, (0.5, 0.25), name="supervised")
+    model = AuxiliaryModel(image, outputs, name="supervised", auxiliary_weights=(0.5, 0.25))
     cut = logits_of(model)
     assert type(cut) is AuxiliaryModel and cut.auxiliary_weights == (0.5, 0.25) and cut.name == "supervised"
     x = images(model)

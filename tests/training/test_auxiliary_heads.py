@@ -18,7 +18,7 @@ def build():
     y = keras.layers.Conv2D(6, 3, activation="relu", name="second")(x)
     heads = [keras.layers.Dense(10, dtype="float32", name=name) for name in ("head", "aux_head")]
     outputs = [head(keras.layers.Flatten()(z)) for head, z in zip(heads, (y, x), strict=True)]
-    return AuxiliaryModel(inputs, outputs, (0.3,), name="tiny")
+    return AuxiliaryModel(inputs, outputs, name="tiny", auxiliary_weights=(0.3,))
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,10 @@ from rich.console import Console
 from kerascnn._errors import InputError
 from kerascnn.cli import tables
 from kerascnn.cli.command import Command, Flag, Values
-from kerascnn.cli.loading import load_tensorflow
 
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn list."""
-    load_tensorflow()
     import kerascnn
 
     pattern = arguments[0] if arguments else "*"
