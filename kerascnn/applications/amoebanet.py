@@ -27,8 +27,6 @@ from kerascnn.applications._build import CIFARFamily, Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.cells import Cell, Genotype, Style
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 _PAPER = (
     "Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search, 2018, arXiv:1802.01548"
 )

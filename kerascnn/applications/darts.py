@@ -22,8 +22,6 @@ from kerascnn.applications._images import pixels_and_labels
 from kerascnn.cells import operations
 from kerascnn.cells.operations import Value
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 V1 = cells.Genotype(
     "DARTS V1",
     normal=cells.Cell(

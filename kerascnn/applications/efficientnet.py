@@ -27,8 +27,6 @@ from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import PYTORCH_BLOCKS, PYTORCH_ENDS, TIMM_BLOCKS, TIMM_ENDS, rows_of_blocks
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec(blocks.Scalable):
@@ -43,15 +41,11 @@ class Spec(blocks.Scalable):
 
 
 FACTORS = (  # of B0 to B7: width, depth, resolution; efficientnet_builder.py
-    (1.0, 1.0, 224),
-    (1.0, 1.1, 240),
-    (1.1, 1.2, 260),
-    (1.2, 1.4, 300),
-    (1.4, 1.8, 380),
-    (1.6, 2.2, 456),
-    (1.8, 2.6, 528),
-    (2.0, 3.1, 600),
+    *((1.0, 1.0, 224), (1.0, 1.1, 240), (1.1, 1.2, 260), (1.2, 1.4, 300)),
+    *((1.4, 1.8, 380), (1.6, 2.2, 456), (1.8, 2.6, 528), (2.0, 3.1, 600)),
 )
+# The shorter side after resizing in torchvision's evaluation, by resolution.
+RESIZED = {224: 256, 240: 256, 260: 260, 300: 320, 380: 384, 456: 456, 528: 528, 600: 600}
 DROPOUT = (0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5)
 VARIANTS = {
     **{f"tf_efficientnet_b{i}": Spec(*row) for i, row in enumerate(FACTORS)},
@@ -175,16 +169,10 @@ _KERAS_ENDS = (
 )
 
 
-# The shorter side after resizing in torchvision's evaluation, by resolution.
-RESIZED = {224: 256, 240: 256, 260: 260, 300: 320, 380: 384, 456: 456, 528: 528, 600: 600}
-
-
 def _pixels(spec):
     """The authors' evaluation cuts 16 pixels off each side of the resized image, torchvision's by no one rule."""
-    resized = spec.resolution + 32
-    if not spec.tensorflow:
-        resized = RESIZED.get(spec.resolution, resized)
-    crop = spec.resolution / resized
+    resized = {} if spec.tensorflow else RESIZED
+    crop = spec.resolution / resized.get(spec.resolution, spec.resolution + 32)
     return dataclasses.replace(IMAGENET, crop_fraction=crop, interpolation="bicubic")
 
 

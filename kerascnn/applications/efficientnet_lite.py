@@ -23,8 +23,6 @@ from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import PYTORCH_BLOCKS, PYTORCH_ENDS, TIMM_BLOCKS, TIMM_ENDS, rows_of_blocks
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec(blocks.Scalable):

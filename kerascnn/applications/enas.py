@@ -22,8 +22,6 @@ from kerascnn.applications._build import CIFARFamily
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.cells import operations
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 MICRO = cells.Genotype(
     "ENAS micro",
     normal=cells.Cell(

@@ -25,8 +25,6 @@ from kerascnn._preprocessing import SEGMENTATION
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_areas
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec:

@@ -17,8 +17,6 @@ from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_areas
 from kerascnn.applications._names import TORCH_SEGMENTATION
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec:

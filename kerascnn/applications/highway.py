@@ -21,8 +21,6 @@ from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import Family, dense_head, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec:

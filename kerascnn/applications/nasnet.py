@@ -27,8 +27,6 @@ from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import keras_cell, timm_cell
 from kerascnn.cells import Cell, Genotype, Style
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 NASNET_A = Genotype(
     "NASNet-A",
     normal=Cell(

@@ -24,8 +24,6 @@ from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import timm_cell
 from kerascnn.cells import Cell, Genotype, Style
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 _CELL = Cell(
     [
         "sep_5x5(c2) + max_3x3(c2)",

@@ -20,8 +20,6 @@ from kerascnn._preprocessing import IMAGENET
 from kerascnn.applications._build import CIFARFamily, Family
 from kerascnn.applications._images import pixels_and_labels
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec:

@@ -20,8 +20,6 @@ from kerascnn.applications._build import Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import TORCH_RESNET
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec:

@@ -19,8 +19,6 @@ from kerascnn._preprocessing import INCEPTION
 from kerascnn.applications._build import Family, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
-__all__ = ["decode_predictions", "preprocess_input"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
