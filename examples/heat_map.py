@@ -8,6 +8,7 @@ whose peaks lie on the threes; the map is one pass through LeNet-5, not one per 
 
 import keras
 import numpy as np
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 import kerascnn
@@ -46,12 +47,13 @@ print(f"{canvas.shape[:2]} pixels, {heat.shape} windows of {field.size} pixels, 
 
 figure = Figure(figsize=(9, 3.3), layout="constrained")
 left, right = figure.subplots(1, 2)
-left.imshow(canvas[..., 0], cmap="gray")
+left.imshow(canvas[..., 0], cmap="gray_r")
 (top, side), step = field.origin, field.stride[0]  # the middle of the first window, pixels from one to the next
 edges = (side - step / 2, side + (heat.shape[1] - 0.5) * step, top + (heat.shape[0] - 0.5) * step, top - step / 2)
-right.imshow(canvas[..., 0], cmap="gray", alpha=0.4)
-shown = right.imshow(heat, extent=edges, cmap="inferno", alpha=0.7, vmin=0, vmax=1)
+right.imshow(canvas[..., 0], cmap="gray_r", alpha=0.5)
+opaque = np.clip(heat, 0.15, 1)  # light where there is nothing
+right.imshow(heat, extent=edges, cmap="plasma_r", alpha=opaque, vmin=0, vmax=1)
 right.set(xlim=left.get_xlim(), ylim=left.get_ylim())
-figure.colorbar(shown, label=f"probability of a {WANTED}")
+figure.colorbar(ScalarMappable(cmap="plasma_r"), ax=right, label=f"probability of a {WANTED}")
 figure.savefig("heat_map.png", dpi=120)
 print("threes at", [tuple(map(int, place)) for place in np.argwhere(labels[chosen] == WANTED)], "-> heat_map.png")

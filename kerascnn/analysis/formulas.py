@@ -1,7 +1,7 @@
 """How many multiply-adds a layer takes: tables {class: formula}, and of what takes none.
 
 One MAC is one multiply-add. Convolutions, matrix products and the products inside attention and recurrent cells count;
-biases, normalisation, pooling, activations, elementwise products, resizing and look-ups do not, which is the convention
+biases, normalization, pooling, activations, elementwise products, resizing and look-ups do not, which is the convention
 of the published tables. Counts are those of inference.
 """
 

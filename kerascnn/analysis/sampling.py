@@ -28,7 +28,7 @@ def sampling_locations(model: keras.Model, image, position: Sequence[float], *, 
     Args:
         model: a functional `keras.Model` with `DeformableConv2D` layers, one behind the other.
         image: [height, width, channels], preprocessed as the model takes it.
-        position: (row, column) in pixels; the unit is the one of the last deformable layer centred nearest to it.
+        position: (row, column) in pixels; the unit is the one of the last deformable layer centered nearest to it.
         layers: how many deformable layers to go back.
 
     Returns:
@@ -73,7 +73,7 @@ def sampling_locations(model: keras.Model, image, position: Sequence[float], *, 
 
 
 def _places(model, tensor, shape) -> tuple[np.ndarray, np.ndarray]:
-    """The pixel that unit 0 of a map is centred on, and the pixels from unit to unit."""
+    """The pixel that unit 0 of a map is centered on, and the pixels from unit to unit."""
     if tensor is model.inputs[0]:
         return np.zeros(2), np.ones(2)
     field = receptive_field(over(model, tensor), shape)

@@ -22,7 +22,7 @@ class ReceptiveField:
     """What one position of a feature map sees of the input, per spatial axis."""
 
     size: tuple[int, ...]  # pixels from the first to the last that count, over all paths; may exceed the image
-    stride: tuple[float, ...]  # pixels between the fields of neighbouring positions; 0 where each sees all
+    stride: tuple[float, ...]  # pixels between the fields of neighboring positions; 0 where each sees all
     origin: tuple[float, ...]  # the pixel in the middle of the field of position 0, counted from 0
     layer: str  # whose output the feature map is
     left_out: tuple[str, ...]  # layers that merge a branch which has seen the whole image, and so is not counted
@@ -32,7 +32,7 @@ class ReceptiveField:
 def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> ReceptiveField:
     """The receptive field of the last feature map: what the last output is, or is made of by pooling or flattening all.
 
-    It is the hull of all pixels that can change the centre of the map, over all paths. Statistics of normalisation and
+    It is the hull of all pixels that can change the center of the map, over all paths. Statistics of normalization and
     the learnt offsets of deformable convolutions are taken as fixed. Branches that pool the whole image, the gates of
     squeeze-and-excitation, are left out and named. Attention sees all tokens, and so the whole image; a map that was
     flattened or pooled and became a map again is taken to, as the tokens of an MLP mixer do.
@@ -58,15 +58,15 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
         middles = _numbers(Fraction(length - 1, 2) for length in size)
         return ReceptiveField(size, (0,) * len(size), middles, layer=whole, left_out=(), unknown=())
     index, target, unknown = _last_map(graph, axes)
-    centre = [(size or 1) // 2 for size in target.shape[1 : 1 + axes[target.number]]]
-    found = _trace(graph, axes, index, target, centre)
-    far = _trace(graph, axes, index, target, [position + _FAR for position in centre])
+    center = [(size or 1) // 2 for size in target.shape[1 : 1 + axes[target.number]]]
+    found = _trace(graph, axes, index, target, center)
+    far = _trace(graph, axes, index, target, [position + _FAR for position in center])
     steps = [Fraction(b[0] - a[0], _FAR) for a, b in zip(found.hull, far.hull, strict=True)]
     middles = [Fraction(first + last, 2) for first, last in found.hull]
     return ReceptiveField(
         size=tuple(last - first + 1 for first, last in found.hull),
         stride=_numbers(steps),
-        origin=_numbers(middle - step * place for middle, step, place in zip(middles, steps, centre, strict=True)),
+        origin=_numbers(middle - step * place for middle, step, place in zip(middles, steps, center, strict=True)),
         layer=graph.calls[index].name,
         left_out=found.left_out,
         unknown=tuple(dict.fromkeys(found.unknown + unknown)),
@@ -141,9 +141,9 @@ def _last_map(graph: Graph, axes: dict[int, int]) -> tuple[int, Value, tuple[str
     return last, target, tuple(unknown)
 
 
-def _trace(graph: Graph, axes: dict[int, int], index: int, target: Value, centre: list[int]) -> _Found:
+def _trace(graph: Graph, axes: dict[int, int], index: int, target: Value, center: list[int]) -> _Found:
     """Follows the pixels that one position needs back to the input."""
-    need = {target.number: [(position, position) for position in centre]}
+    need = {target.number: [(position, position) for position in center]}
     left_out, unknown = [], []
     for call in reversed(graph.calls[: index + 1]):
         wanted = [need[value.number] for value in call.outputs if value.number in need]

@@ -80,7 +80,7 @@ def _nearest(factor: int) -> Axis:
 
 
 def _between(factor: int) -> Axis:
-    """Linear interpolation between the centres of pixels."""
+    """Linear interpolation between the centers of pixels."""
     return lambda a, b: ((2 * a + 1 - factor) // (2 * factor), (2 * b + 1 - factor) // (2 * factor) + 1)
 
 
@@ -92,7 +92,7 @@ def _resized(call: Call, spatial: int) -> list[Axis]:
 
 
 def _interpolated(step: Fraction) -> Axis:
-    """Linear interpolation between the centres of pixels, `step` apart."""
+    """Linear interpolation between the centers of pixels, `step` apart."""
 
     def needed(first, last):
         half = Fraction(1, 2)

@@ -16,15 +16,15 @@ L = keras.layers
 
 
 def measured(model):
-    """First and last pixel, per axis, that a change of reaches the centre of the map; all weights become positive."""
+    """First and last pixel, per axis, that a change of reaches the center of the map; all weights become positive."""
     rng = np.random.default_rng(0)
     model.set_weights([rng.uniform(0.5, 1, w.shape).astype("float32") for w in model.weights])
     image = tf.constant(rng.uniform(0.5, 1, (1, *model.input_shape[1:])).astype("float32"))
     with ops.native("off"), tf.GradientTape() as tape:
         tape.watch(image)
         y = model(image, training=False)
-        centre = y[0, y.shape[1] // 2, y.shape[2] // 2]
-    moved = np.abs(tape.gradient(centre, image).numpy()[0]).sum(axis=-1) > 0
+        center = y[0, y.shape[1] // 2, y.shape[2] // 2]
+    moved = np.abs(tape.gradient(center, image).numpy()[0]).sum(axis=-1) > 0
     rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
     assert rows[0] > 0 and columns[0] > 0, "the image is too small for the field"
     return rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1

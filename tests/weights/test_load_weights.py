@@ -88,13 +88,13 @@ def test_without_a_head_the_files_is_ignored(options, folder):
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_other_channels_adapt_the_first_convolution(channels, folder):
-    """A grey image gives the same result, however often its channel is repeated."""
+    """A gray image gives the same result, however often its channel is repeated."""
     path, _ = folder
-    grey = np.random.default_rng(0).uniform(size=(2, 16, 16, 1)).astype("float32")
+    gray = np.random.default_rng(0).uniform(size=(2, 16, 16, 1)).astype("float32")
     full = build(weights=path / "model.weights.h5", classifier_activation=None)
     other = build(weights=path / "model.weights.h5", classifier_activation=None, input_shape=(16, 16, channels))
-    expected = full(np.repeat(grey, 3, axis=-1))
-    np.testing.assert_allclose(other(np.repeat(grey, channels, axis=-1)), expected, rtol=1e-3)
+    expected = full(np.repeat(gray, 3, axis=-1))
+    np.testing.assert_allclose(other(np.repeat(gray, channels, axis=-1)), expected, rtol=1e-3)
 
 
 def test_misfit_lists_all_and_changes_nothing(tmp_path):
