@@ -5,11 +5,14 @@ at the first use of one of its builders.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerascnn.applications import _registry
 from kerascnn.applications._registry import ModelInfo, create_model, list_models, model_info
 from kerascnn.applications._scaling import Scaled, compound_scale
+
+if TYPE_CHECKING:
+    from kerascnn.applications._build import feature_strides
 
 __all__ = ["ModelInfo", "Scaled", "compound_scale", "create_model", "feature_strides", "list_models", "model_info"]
 

@@ -14,11 +14,14 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import keras
 
 _MEASURED = ("params", "macs", "activations", "receptive_field", "stages")  # fields that facts.json holds
 
@@ -225,7 +228,7 @@ def _rules(rules, info: ModelInfo):
     return rules(info.spec) if callable(rules) else rules
 
 
-def create_model(name: str, /, *, features_only: bool = False, spec: Any = None, **options: Any) -> Any:
+def create_model(name: str, /, *, features_only: bool = False, spec: Any = None, **options: Any) -> "keras.Model":
     """Builds a network by its registry name.
 
     Args:

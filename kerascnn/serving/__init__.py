@@ -3,7 +3,15 @@
 `kerascnn.serving.client` needs the standard library and NumPy only, so names are imported at their first use.
 """
 
+from typing import TYPE_CHECKING
+
 from kerascnn import _lazy
+
+if TYPE_CHECKING:
+    from kerascnn.inference.saved_model import load
+    from kerascnn.serving.checking import CheckReport, check, read_report
+    from kerascnn.serving.client import Client
+    from kerascnn.serving.exporting import export
 
 __all__ = ["CheckReport", "Client", "check", "export", "load", "read_report"]
 

@@ -10,9 +10,13 @@ A module that has a `TASK` is a task. Importing this package imports neither Ten
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING
 
 from kerascnn import _lazy
 from kerascnn.tasks.task import Task
+
+if TYPE_CHECKING:
+    from kerascnn.tasks import losses, metrics
 
 _WITH_KERAS = ("losses", "metrics")  # no tasks, and dear to import
 

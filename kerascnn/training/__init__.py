@@ -3,9 +3,16 @@
 Everything but `train` and the callbacks imports neither TensorFlow nor Keras.
 """
 
+from typing import TYPE_CHECKING
+
 from kerascnn import _lazy
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from kerascnn.training import recipes
+    from kerascnn.training.callbacks import ScheduleDropPath
+    from kerascnn.training.loop import train
 
 __all__ = ["Plan", "ScheduleDropPath", "TrainConfig", "plan", "recipes", "train"]
 

@@ -119,7 +119,7 @@ def source_from_builder(builder, name: str, task: str = "classification") -> Sou
     if segmentation:
         class_names, lowest = _mask_classes(builder.name, lambda: read("train"))
 
-        def stream(instruction, size):
+        def stream_masks(instruction, size):
             def pair(image, mask):
                 mask = decode_mask(mask)
                 numbers = tf.where(
@@ -128,11 +128,15 @@ def source_from_builder(builder, name: str, task: str = "classification") -> Sou
                 return stack(decode(image), tf.where(mask == IGNORE, mask, numbers), len(class_names))
 
             return PairStream(lambda: read(instruction), pair, size)
+
+        stream = stream_masks
     else:
         class_names = tuple(builder.info.features[label_key].names)
 
-        def stream(instruction, size):
+        def stream_labels(instruction, size):
             return Stream(lambda: read(instruction), decode, size)
+
+        stream = stream_labels
 
     splits = {"train": stream("train", sizes["train"])}
     for part, candidates in _SPLITS.items():
