@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from kerascnn import _figures
 from kerascnn._errors import InputError
@@ -16,7 +17,9 @@ from kerascnn.surgery.replace import over
 _INCHES = 5  # of the longer side of a picture
 
 
-def sampling_locations(model: keras.Model, image, position: Sequence[float], *, layers: int = 3) -> np.ndarray:
+def sampling_locations(
+    model: keras.Model, image: npt.ArrayLike, position: Sequence[float], *, layers: int = 3
+) -> np.ndarray:
     """The pixels that a unit of a deformable network samples through its last deformable convolutions.
 
     Each tap of the last deformable layer reads at a real-valued place, the unit there has taps of its own in the layer
@@ -105,7 +108,12 @@ def _between(offsets: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def plot_sampling(
-    image, points, path: str | os.PathLike, *, position: Sequence[float] | None = None, title: str = ""
+    image: npt.ArrayLike,
+    points: npt.ArrayLike,
+    path: str | os.PathLike,
+    *,
+    position: Sequence[float] | None = None,
+    title: str = "",
 ) -> None:
     """Writes a PNG: the image with a red dot at each sampling location and a green one at the unit.
 

@@ -151,14 +151,24 @@ class Stack:
         return layers.ScheduledDropPath(rate, name=name)([x, self.progress])
 
 
-def stem(x, filters: int, style: Style, *, stride: int = 1) -> Value:
-    """3x3 convolution called stem_conv, with stride 2 without padding; batch norm called stem_bn."""
+def stem(x: keras.KerasTensor, filters: int, style: Style, *, stride: int = 1) -> Value:
+    """3x3 convolution called stem_conv, with stride 2 without padding; batch norm called stem_bn.
+
+    Args:
+        x: Keras tensor [batch, h, w, channels].
+        filters: of the convolution.
+        style: how the family writes its layers.
+        stride: 1 or 2.
+
+    Returns:
+        The value that cells read.
+    """
     options = {"use_bias": False, "kernel_initializer": style.initializer(), "name": "stem_conv"}
     x = keras.layers.Conv2D(filters, 3, stride, "same" if stride == 1 else "valid", **options)(x)
     return Value(operations.batch_norm(x, style, name="stem_bn"), 0, "stem")
 
 
-def small_features(x, genotype: Genotype, style: Style, stages: Sequence[int], filters: int, *,
+def small_features(x: keras.KerasTensor, genotype: Genotype, style: Style, stages: Sequence[int], filters: int, *,
                    stem_filters: int, drop_path_rate: float = 0.0, relu: bool = True) -> list:  # fmt: skip
     """A network of cells for small images.
 
@@ -181,7 +191,7 @@ def small_features(x, genotype: Genotype, style: Style, stages: Sequence[int], f
     return stack.outputs(relu=relu)
 
 
-def large_features(x, genotype: Genotype, style: Style, stages: Sequence[int], filters: int, *,
+def large_features(x: keras.KerasTensor, genotype: Genotype, style: Style, stages: Sequence[int], filters: int, *,
                    stem_filters: int, skip: bool = False, drop_path_rate: float = 0.0) -> list:  # fmt: skip
     """A network of cells for ImageNet: after a strided convolution two reduction cells of F/4 and F/2 filters.
 
@@ -215,8 +225,8 @@ def _add_stages(stack: Stack, stages: Sequence[int], filters: int, *, skip: bool
                 stack.normal(filters * 2**stage)
 
 
-def auxiliary_head(x, classes: int, activation, style: Style, *, stride: int = 3, last_norm: bool = True,
-                   padding: str = "valid", use_bias: bool = True):  # fmt: skip
+def auxiliary_head(x: keras.KerasTensor, classes: int, activation: str | None, style: Style, *, stride: int = 3, last_norm: bool = True,
+                   padding: str = "valid", use_bias: bool = True) -> keras.KerasTensor:  # fmt: skip
     """The auxiliary head of a network of cells.
 
     ReLU, mean 5x5, 1x1 to 128, BN, ReLU, convolution as large as the map to 768, BN, ReLU, global mean, dense

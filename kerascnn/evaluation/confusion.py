@@ -14,7 +14,7 @@ _NUMBERED = 20  # up to so many classes each cell shows its count
 _NAMED = 60  # up to so many each row has its name; beyond, every second, third ...
 
 
-def plot_confusion(report: Report | SegmentationReport, path: str | os.PathLike, title: str = ""):
+def plot_confusion(report: Report | SegmentationReport, path: str | os.PathLike, title: str = "") -> None:
     """Writes a PNG: true classes in rows, predicted classes in columns, colour = share of the row.
 
     With many classes the cells are too small for numbers, so the most frequent mistakes are listed beside the matrix.

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from kerascnn import _figures
 from kerascnn._errors import InputError
@@ -14,7 +15,7 @@ _MOST = 16  # rows of a picture
 
 def draw(
     explanation: Explanation,
-    images,
+    images: npt.ArrayLike,
     path: str | os.PathLike,
     *,
     class_names: Sequence[str] | None = None,

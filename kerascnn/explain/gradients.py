@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from kerascnn import _check
@@ -9,7 +10,7 @@ from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, w
 
 
 def gradients(
-    model: keras.Model, images, target: Target = None, *, layer: str | None = None, batch_size: int = 32
+    model: keras.Model, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
 ) -> Explanation:
     """The gradient of a class score with respect to the image, or to the map that a layer gives.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from kerascnn import _check
 from kerascnn._errors import InputError
@@ -12,7 +13,7 @@ from kerascnn.explain.explanation import Explanation, Target, ask
 
 def occlusion(
     model: keras.Model,
-    images,
+    images: npt.ArrayLike,
     target: Target = None,
     *,
     layer: str | None = None,

@@ -1,10 +1,12 @@
 """The squashing function of LeNet-5."""
 
+from typing import Any
+
 import keras
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-def scaled_tanh(x):
+def scaled_tanh(x: Any) -> Any:
     """1.7159 tanh(2/3 x), with which +1 and -1 are fixed points.
 
     Args:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 
 import keras
 
@@ -9,8 +10,12 @@ _LIMIT = 20_000  # Keras walks a functional model with one Python frame per laye
 
 
 @contextlib.contextmanager
-def deep_recursion():
-    """Raises Python's recursion limit for a while."""
+def deep_recursion() -> Iterator[None]:
+    """Raises Python's recursion limit for a while.
+
+    Returns:
+        A context.
+    """
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(max(before, _LIMIT))
     try:

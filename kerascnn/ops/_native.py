@@ -69,6 +69,9 @@ def native(mode: str) -> Iterator[None]:
     Yields:
         Nothing.
 
+    Returns:
+        A context.
+
     Raises:
         InputError: `mode` is none of these; or "require" and there is no usable library.
     """

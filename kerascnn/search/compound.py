@@ -104,7 +104,14 @@ def grid_search(
 
 
 def ranking(rows: Sequence[Row]) -> list[Row]:
-    """The rows with the highest accuracy first; of equals those with fewer multiply-adds."""
+    """Sorts the rows of a search.
+
+    Args:
+        rows: of `grid_search`.
+
+    Returns:
+        Those with the highest accuracy first; of equals those with fewer multiply-adds.
+    """
     return sorted(rows, key=lambda row: (-row["accuracy"], row["macs"]))
 
 

@@ -98,7 +98,17 @@ def write_report(report: CheckReport) -> None:
 
 
 def read_report(path: str | os.PathLike) -> CheckReport | None:
-    """The report of the check made at export; None where there was none."""
+    """Reads the report of the check that was made at export.
+
+    Args:
+        path: the folder of a version, or the folder above, of which the highest version is taken.
+
+    Returns:
+        The report; None where there was no check.
+
+    Raises:
+        InputError: there is no such model.
+    """
     folder = saved_models.locate(path)
     try:
         return CheckReport(path=str(folder), **json.loads((folder / REPORT).read_text(encoding="utf-8")))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from kerascnn._errors import InputError
 from kerascnn.surgery.adapters import refuse_quantized, reset_adapters
@@ -56,7 +57,7 @@ def initialize(model: keras.Model, scheme: str, *, seed: int | None = None) -> N
             layer.bias.assign(keras.ops.zeros_like(layer.bias))
 
 
-def lsuv(model: keras.Model, images, *, seed: int | None = None) -> dict[str, float]:
+def lsuv(model: keras.Model, images: npt.ArrayLike, *, seed: int | None = None) -> dict[str, float]:
     """Layer-sequential unit-variance initialization: orthogonal kernels, scaled so that outputs have deviation 1.
 
     The images go through the model once, in inference mode; each convolution and dense layer, in the order of the
