@@ -225,7 +225,8 @@ def _add_stages(stack: Stack, stages: Sequence[int], filters: int, *, skip: bool
                 stack.normal(filters * 2**stage)
 
 
-def auxiliary_head(x: keras.KerasTensor, classes: int, activation: str | None, style: Style, *, stride: int = 3, last_norm: bool = True,
+def auxiliary_head(x: keras.KerasTensor, classes: int, activation: str | None, style: Style, *,
+                   stride: int = 3, last_norm: bool = True,
                    padding: str = "valid", use_bias: bool = True) -> keras.KerasTensor:  # fmt: skip
     """The auxiliary head of a network of cells.
 
