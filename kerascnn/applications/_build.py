@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
 from kerascnn.applications import _docs, _registry
@@ -348,6 +349,10 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for key in ("drop_path_rate", "dropout_rate"):
         if key in options and not 0 <= options[key] < 1:
             raise InputError(f"{key} must be at least 0 and less than 1. Received: {options[key]!r}")
+    if "alpha" in options:
+        _check.real("alpha", options["alpha"], 0, above=True)
+    if "depth_multiplier" in options:
+        _check.whole("depth_multiplier", options["depth_multiplier"], 1)
     if options.get("output_stride", 32) not in (8, 16, 32):
         raise InputError(f"output_stride must be 8, 16 or 32. Received: {options['output_stride']!r}")
 

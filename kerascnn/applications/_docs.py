@@ -3,8 +3,11 @@
 from kerascnn.applications._registry import ModelInfo
 
 _OPTIONS = {
-    "auxiliary_heads": "with the classifiers in the middle of the network, which add to the loss in training and are\n"
+    "alpha": "factor on all widths, positive, as in `keras.applications`.",
+    "auxiliary_heads": "with auxiliary heads on inner layers, which add to the loss in training and are\n"
     "            absent from inference; see `kerascnn.models.AuxiliaryModel`.",
+    "depth_multiplier": "outputs of a depthwise convolution for each channel, at least 1, as in\n"
+    "            `keras.applications`.",
     "drop_path_rate": "probability of skipping the last block's residual branch, per sample, in training; it grows\n"
     "            linearly from 0 at the first block (at least 0, below 1). In networks of cells, of dropping a path\n"
     "            of the last cell at the end of training; it grows with time, see `kerascnn.layers.ScheduledDropPath`.",
@@ -13,11 +16,11 @@ _OPTIONS = {
     "            dilate their convolutions instead of striding.",
 }
 
-_TEMPLATE = """{builder}, registered as `{name}`.
+_TEMPLATE = """{builder}, registered as `{name}`; its weights are random unless `weights` says otherwise.
 
     Args:
         include_top: with the classifying head.
-        weights: None (random), a tag of `model_info("{name}").weights`, or the path of a `.weights.h5`, `.keras` or
+        weights: None: random; a tag of `model_info("{name}").weights`, or the path of a `.weights.h5`, `.keras` or
             `.safetensors` file, the latter a PyTorch state dict. With another number of classes than the file's the
             head stays random; with another number of input channels the first convolution is adapted.
         input_tensor: a Keras tensor [batch, height, width, channels] to build upon, instead of a new input.
@@ -30,8 +33,8 @@ _TEMPLATE = """{builder}, registered as `{name}`.
         name: name of the model.
 {options}
     Returns:
-        A functional `keras.Model`: images [batch, height, width, channels], preprocessed by this module's
-        `preprocess_input`, to probabilities {outputs}.
+        A functional `keras.Model`: images [batch, height, width, channels], preprocessed as by
+        `model_info("{name}").preprocess`, to probabilities {outputs}.
 
     Raises:
         InputError: an argument breaks one of the rules above, or the weights do not fit.

@@ -229,7 +229,7 @@ def _rules(rules, info: ModelInfo):
 
 
 def create_model(name: str, /, *, features_only: bool = False, spec: Any = None, **options: Any) -> "keras.Model":
-    """Builds a network by its registry name.
+    """Builds a network by its registry name; its weights are random unless `weights` says otherwise.
 
     Args:
         name: one of `list_models()`.
@@ -244,6 +244,10 @@ def create_model(name: str, /, *, features_only: bool = False, spec: Any = None,
 
     Raises:
         InputError: unknown name or option, or a value that the builder refuses.
+
+    Example:
+
+        model = kerascnn.create_model("resnet18", classes=10, input_shape=(64, 64, 3))
     """
     build = builder(name)
     if features_only:

@@ -5,7 +5,8 @@ Adam: MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Appl
 
 `tf_mobilenetv1_*` are the authors' networks (tensorflow/models, slim/nets/mobilenet_v1.py): TensorFlow's one-sided
 padding and constants of batch norm. `mobilenetv1_100` is timm's form, with PyTorch's. Widths are
-rounded to multiples of 8, which those of the paper are without it.
+rounded to multiples of 8, which those of the paper are without it. The options `alpha` and `depth_multiplier` are those
+of keras.applications.
 
 Departures: activations are ReLU6 and dropout is 0.1 %, as in the authors' code; the paper writes ReLU. The moving
 averages of batch norm have momentum 0.99 (Keras) instead of 0.9997, which only long training reaches. Weight decay does
@@ -19,6 +20,7 @@ import functools
 import keras
 
 from kerascnn import blocks, layers
+from kerascnn._errors import InputError
 from kerascnn._preprocessing import INCEPTION
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
@@ -53,29 +55,39 @@ def bn_relu6(x, spec, *, name):
     return keras.layers.ReLU(6.0, name=name.replace("bn", "relu"))(x)
 
 
-def separable(x, filters, stride, dilation, spec, *, name):
+def _width(filters, spec, alpha):
+    """Rounded as in the authors' code; times `alpha`, rounded down as in keras.applications."""
+    if alpha == 1:
+        return blocks.rounded(filters * spec.width)
+    width = int(filters * spec.width * alpha)
+    if width < 1:
+        raise InputError(f"alpha must leave each convolution a filter. Received: alpha={alpha!r}")
+    return width
+
+
+def separable(x, filters, stride, dilation, multiplier, spec, *, name):
     """Depthwise 3x3/stride, BN, ReLU6, 1x1, BN, ReLU6."""
     padding = "same" if spec.tensorflow else dilation
     options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": NORMAL()}
-    x = layers.DepthwiseConv2D(3, stride, padding, name=f"{name}_conv1", **options)(x)
+    x = layers.DepthwiseConv2D(3, stride, padding, multiplier, name=f"{name}_conv1", **options)(x)
     x = bn_relu6(x, spec, name=f"{name}_bn1")
     x = keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=NORMAL(), name=f"{name}_conv2")(x)
     return bn_relu6(x, spec, name=f"{name}_bn2")
 
 
-def features(x, spec: Spec, *, output_stride: int = 32):
+def features(x, spec: Spec, *, output_stride: int = 32, alpha: float = 1.0, depth_multiplier: int = 1):
     """Stage outputs [b, h/2, w/2, 64], ..., [b, h/32, w/32, 1024]; each stage has twice the width of the one before."""
     padding = "same" if spec.tensorflow else 1
     stem = {"use_bias": False, "kernel_initializer": NORMAL(), "name": "stem_conv"}
-    x = layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x)
+    x = layers.Conv2D(_width(32, spec, alpha), 3, 2, padding, **stem)(x)
     x = bn_relu6(x, spec, name="stem_bn")
     strides = blocks.dilated_stages([stride for _, _, stride in STAGES], 2, output_stride)
     stages = []
     for s, ((depth, width, _), (stride, first, dilation)) in enumerate(zip(STAGES, strides, strict=True), 1):
         for b in range(1, blocks.repeated(depth, spec.depth) + 1):
             stride, rate = (stride, first) if b == 1 else (1, dilation)
-            filters = blocks.rounded(width * spec.width)
-            x = separable(x, filters, stride, rate, spec, name=f"stage{s}_block{b}")
+            filters = _width(width, spec, alpha)
+            x = separable(x, filters, stride, rate, depth_multiplier, spec, name=f"stage{s}_block{b}")
         stages.append(x)
     return stages
 

@@ -5,7 +5,8 @@ Linear Bottlenecks, 2018, arXiv:1801.04381.
 
 `tf_mobilenetv2_*` are the authors' networks (tensorflow/models, slim/nets/mobilenet): TensorFlow's one-sided padding
 and constants of batch norm. `mobilenetv2_*` are timm's and torchvision's (`mobilenet_v2`), with PyTorch's. Widths are
-rounded to multiples of 8, at most 10 % down; the last convolution never has fewer than 1280 filters.
+rounded to multiples of 8, at most 10 % down; the last convolution never has fewer than 1280 filters. `alpha` is that of
+keras.applications.
 
 Departures: the moving averages of batch norm have momentum 0.99 instead of 0.997 and more, which only long training
 reaches. Widths 1.3 and 1.4 exist at 224 alone, as in the authors' release.
@@ -86,15 +87,18 @@ def inverted_residual(x, expansion, filters, stride, dilation, rate, spec, *, na
     return keras.layers.Add(name=f"{name}_add")([x, blocks.drop_path(y, rate, name=f"{name}_drop_path")])
 
 
-def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 32):
+def _width(filters, spec, alpha):
+    """Rounded as in the authors' code; times `alpha`, which keras.applications rounds down before."""
+    return blocks.rounded(filters * spec.width if alpha == 1 else int(filters * spec.width * alpha))
+
+
+def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int = 32, alpha: float = 1.0):
     """Stage outputs [b, h/2, w/2, c] to [b, h/32, w/32, c]; c = 16, 24, 32, 96, 1280 times the width."""
     padding = "same" if spec.tensorflow else 1
     stem = {"use_bias": False, "kernel_initializer": NORMAL(), "name": "stem_conv"}
-    x = bn(layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x), spec, name="stem_bn")
-    plan = [
-        [(t, blocks.rounded(c * spec.width)) for t, c, n in rows for _ in range(blocks.repeated(n, spec.depth))]
-        for rows, _ in STAGES
-    ]
+    x = bn(layers.Conv2D(blocks.rounded(32 * spec.width * alpha), 3, 2, padding, **stem)(x), spec, name="stem_bn")
+    plan = [[(t, _width(c, spec, alpha)) for t, c, n in rows for _ in range(blocks.repeated(n, spec.depth))]
+            for rows, _ in STAGES]  # fmt: skip
     strides = blocks.dilated_stages([stride for _, stride in STAGES], 2, output_stride)
     rates = blocks.linear_rates(drop_path_rate, [len(stage) for stage in plan])
     stages = []
@@ -104,7 +108,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
             name = f"stage{s + 1}_block{b + 1}"
             x = inverted_residual(x, expansion, filters, step, taps, rates[s][b], spec, name=name)
         stages.append(x)
-    x = conv1x1(x, blocks.rounded(1280 * max(1.0, spec.width)), name="final_conv")
+    x = conv1x1(x, blocks.rounded(1280 * max(1.0, spec.width * alpha)), name="final_conv")
     return [*stages[:-1], bn(x, spec, name="final_bn")]
 
 
@@ -182,8 +186,7 @@ _family = Family(
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 
-def _network(builder, name, error):
-    """Errors of the authors' release, one crop."""
+def _network(builder, name, error):  # of the authors' release, one crop
     return _family(builder, name, reported=f"{error} % (authors' release)")
 
 
@@ -210,9 +213,8 @@ MobileNetV2_035_160 = _network("MobileNetV2_035_160", "tf_mobilenetv2_035_160", 
 MobileNetV2_035_128 = _network("MobileNetV2_035_128", "tf_mobilenetv2_035_128", "top-1 49.2, top-5 25.0")
 MobileNetV2_035_96 = _network("MobileNetV2_035_96", "tf_mobilenetv2_035_96", "top-1 54.5, top-5 29.6")
 TorchMobileNetV2_140 = _family("TorchMobileNetV2_140", "mobilenetv2_140")
-TorchMobileNetV2_100 = _family(
-    "TorchMobileNetV2_100", "mobilenetv2_100", reported="top-1 28.1, top-5 9.7 % (torchvision)"
-)
+_TORCHVISION_ERROR = "top-1 28.1, top-5 9.7 % (torchvision)"
+TorchMobileNetV2_100 = _family("TorchMobileNetV2_100", "mobilenetv2_100", reported=_TORCHVISION_ERROR)
 TorchMobileNetV2_075 = _family("TorchMobileNetV2_075", "mobilenetv2_075")
 TorchMobileNetV2_050 = _family("TorchMobileNetV2_050", "mobilenetv2_050")
 TorchMobileNetV2_035 = _family("TorchMobileNetV2_035", "mobilenetv2_035")
