@@ -72,15 +72,10 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     """
     x = conv(x, 64 * spec.widen, 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")  # with zeros around values of both signs, as released
-    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages = []
-    for s, (width, (stride, first, dilation)) in enumerate(zip(spec.widths, strides, strict=True)):
-        for b, rate in enumerate(rates[s]):
-            step, before = (stride, first) if b == 0 else (1, dilation)
-            name = f"stage{s + 1}_block{b + 1}"
-            x = unit(x, spec.widen * width, step, (before, dilation), rate, name=name)
-        stages.append(x)
+    for at in blocks.places(spec.depths, output_stride=output_stride, drop_path_rate=drop_path_rate):
+        x = unit(x, spec.widen * spec.widths[at.stage], at.stride, at.dilations, at.rate, name=at.name)
+        stages += [x] * at.last
     return [*stages[:-1], norm_relu(x, name="final_norm")]
 
 

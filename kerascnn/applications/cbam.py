@@ -59,24 +59,19 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     branch = bottleneck if spec.bottleneck else basic
     x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
-    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages = []
-    for s, (stride, first, dilation) in enumerate(strides):
-        width = int(64 * 2**s * spec.widen)
+    for at in blocks.places(spec.depths, output_stride=output_stride, drop_path_rate=drop_path_rate):
+        width = int(64 * 2**at.stage * spec.widen)
         filters = 4 * width if spec.bottleneck else width
-        for b, rate in enumerate(rates[s]):
-            name = f"stage{s + 1}_block{b + 1}"
-            stride, before = (stride, first) if b == 0 else (1, dilation)
-            y = branch(x, width, stride, (before, dilation), spec.groups, name=name)
-            y = blocks.channel_gate(y, spec.reduction, name=f"{name}_channel")
-            y = blocks.spatial_gate(y, name=f"{name}_spatial")
-            y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
-            if stride > 1 or x.shape[-1] != filters:
-                x = blocks.conv_bn(x, filters, 1, stride, relu=False, name=f"{name}_shortcut_conv")
-            x = keras.layers.Add(name=f"{name}_add")([x, y])
-            x = keras.layers.Activation("relu", name=f"{name}_relu")(x)
-        stages.append(x)
+        y = branch(x, width, at.stride, at.dilations, spec.groups, name=at.name)
+        y = blocks.channel_gate(y, spec.reduction, name=f"{at.name}_channel")
+        y = blocks.spatial_gate(y, name=f"{at.name}_spatial")
+        y = blocks.drop_path(y, at.rate, name=f"{at.name}_drop_path")
+        if at.stride > 1 or x.shape[-1] != filters:
+            x = blocks.conv_bn(x, filters, 1, at.stride, relu=False, name=f"{at.name}_shortcut_conv")
+        x = keras.layers.Add(name=f"{at.name}_add")([x, y])
+        x = keras.layers.Activation("relu", name=f"{at.name}_relu")(x)
+        stages += [x] * at.last
     return stages
 
 

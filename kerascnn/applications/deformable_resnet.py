@@ -79,19 +79,15 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     branch, expansion = (bottleneck, 4) if spec.bottleneck else (basic, 1)
     x = blocks.conv_bn(x, blocks.rounded(64 * spec.width), 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
-    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages, widths = [], [blocks.rounded(width * spec.width) for width in _WIDTHS]
-    for s, (width, (stride, _, dilation)) in enumerate(zip(widths, strides, strict=True)):
-        deformable = s >= len(strides) - spec.deformed
-        for b, rate in enumerate(rates[s]):
-            name, step = f"stage{s + 1}_block{b + 1}", stride if b == 0 else 1
-            y = branch(x, width, step, dilation, deformable, spec, name=name)
-            if step > 1 or x.shape[-1] != expansion * width:
-                x = blocks.conv_bn(x, expansion * width, 1, step, relu=False, name=f"{name}_shortcut_conv")
-            y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
-            x = relu(keras.layers.Add(name=f"{name}_add")([x, y]), name=f"{name}_relu")
-        stages.append(x)
+    for at in blocks.places(spec.depths, output_stride=output_stride, drop_path_rate=drop_path_rate):
+        width, deformable = widths[at.stage], at.stage >= len(widths) - spec.deformed
+        y = branch(x, width, at.stride, at.dilations[1], deformable, spec, name=at.name)
+        if at.stride > 1 or x.shape[-1] != expansion * width:
+            x = blocks.conv_bn(x, expansion * width, 1, at.stride, relu=False, name=f"{at.name}_shortcut_conv")
+        y = blocks.drop_path(y, at.rate, name=f"{at.name}_drop_path")
+        x = relu(keras.layers.Add(name=f"{at.name}_add")([x, y]), name=f"{at.name}_relu")
+        stages += [x] * at.last
     return stages
 
 

@@ -123,14 +123,12 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.2, output_stride: int =
     stem = {"use_bias": False, "kernel_initializer": HE(), "name": "stem_conv"}
     x = bn(layers.Conv2D(blocks.rounded(32 * spec.width), 3, 2, padding, **stem)(x), spec, name="stem_bn")
     plan = [[row for row in rows for _ in range(blocks.repeated(row.blocks, spec.depth))] for rows, _ in STAGES]
-    strides = blocks.dilated_stages([stride for _, stride in STAGES], 2, output_stride)
-    stages, count, total = [], 0, sum(map(len, plan))
-    for s, (stage, (stride, first, dilation)) in enumerate(zip(plan, strides, strict=True), 1):
-        for b, row in enumerate(stage, 1):
-            step, taps = (stride, first) if b == 1 else (1, dilation)
-            rate = drop_path_rate * count / total  # as in the authors' code: the last block's is a little less
-            x, count = inverted_residual(x, row, step, taps, rate, spec, name=f"stage{s}_block{b}"), count + 1
-        stages.append(x)
+    depths, strides, stages = [len(stage) for stage in plan], [stride for _, stride in STAGES], []
+    for i, at in enumerate(blocks.places(depths, strides, stem_stride=2, output_stride=output_stride)):
+        rate = drop_path_rate * i / sum(depths)  # as in the authors' code: the last block's is a little less
+        row = plan[at.stage][at.block]
+        x = inverted_residual(x, row, at.stride, at.dilations[0], rate, spec, name=at.name)
+        stages += [x] * at.last
     x = conv1x1(x, blocks.rounded(1280 * spec.width), name="final_conv")
     return [*stages[:-1], bn(x, spec, name="final_bn")]
 

@@ -81,14 +81,13 @@ def features(x, spec: Spec, *, output_stride: int = 32, alpha: float = 1.0, dept
     stem = {"use_bias": False, "kernel_initializer": NORMAL(), "name": "stem_conv"}
     x = layers.Conv2D(_width(32, spec, alpha), 3, 2, padding, **stem)(x)
     x = bn_relu6(x, spec, name="stem_bn")
-    strides = blocks.dilated_stages([stride for _, _, stride in STAGES], 2, output_stride)
+    depths = [blocks.repeated(depth, spec.depth) for depth, _, _ in STAGES]
+    strides = [stride for _, _, stride in STAGES]
     stages = []
-    for s, ((depth, width, _), (stride, first, dilation)) in enumerate(zip(STAGES, strides, strict=True), 1):
-        for b in range(1, blocks.repeated(depth, spec.depth) + 1):
-            stride, rate = (stride, first) if b == 1 else (1, dilation)
-            filters = _width(width, spec, alpha)
-            x = separable(x, filters, stride, rate, depth_multiplier, spec, name=f"stage{s}_block{b}")
-        stages.append(x)
+    for at in blocks.places(depths, strides, stem_stride=2, output_stride=output_stride):
+        filters = _width(STAGES[at.stage][1], spec, alpha)
+        x = separable(x, filters, at.stride, at.dilations[0], depth_multiplier, spec, name=at.name)
+        stages += [x] * at.last
     return stages
 
 

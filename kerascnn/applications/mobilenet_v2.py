@@ -99,15 +99,12 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     x = bn(layers.Conv2D(blocks.rounded(32 * spec.width * alpha), 3, 2, padding, **stem)(x), spec, name="stem_bn")
     plan = [[(t, _width(c, spec, alpha)) for t, c, n in rows for _ in range(blocks.repeated(n, spec.depth))]
             for rows, _ in STAGES]  # fmt: skip
-    strides = blocks.dilated_stages([stride for _, stride in STAGES], 2, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, [len(stage) for stage in plan])
-    stages = []
-    for s, (stage, (stride, first, dilation)) in enumerate(zip(plan, strides, strict=True)):
-        for b, (expansion, filters) in enumerate(stage):
-            step, taps = (stride, first) if b == 0 else (1, dilation)
-            name = f"stage{s + 1}_block{b + 1}"
-            x = inverted_residual(x, expansion, filters, step, taps, rates[s][b], spec, name=name)
-        stages.append(x)
+    depths, strides, stages = [len(stage) for stage in plan], [stride for _, stride in STAGES], []
+    rates = {"output_stride": output_stride, "drop_path_rate": drop_path_rate}
+    for at in blocks.places(depths, strides, stem_stride=2, **rates):
+        expansion, filters = plan[at.stage][at.block]
+        x = inverted_residual(x, expansion, filters, at.stride, at.dilations[0], at.rate, spec, name=at.name)
+        stages += [x] * at.last
     x = conv1x1(x, blocks.rounded(1280 * max(1.0, spec.width * alpha)), name="final_conv")
     return [*stages[:-1], bn(x, spec, name="final_bn")]
 

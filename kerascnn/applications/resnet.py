@@ -31,13 +31,12 @@ class Spec:
     stride_first: bool = False  # bottlenecks stride in the first 1x1 (version 1), not in the 3x3 (version 1.5)
     shortcut: str = "projection"  # projection (option B) | zeros (option A) | none (plain)
     width: float = 1.0  # factor on all widths, rounded to multiples of 8
+    multi_grid: tuple[int, ...] = ()  # of DeepLab: factors of the dilations of the last stage's blocks, in turn
 
     def scaled(self, *, depth: float, width: float, resolution: float):
         """The row with more blocks, rounded up, and wider; of any resolution. See `applications.compound_scale`."""
         depths = tuple(blocks.repeated(count, depth) for count in self.depths)
         return dataclasses.replace(self, depths=depths, width=self.width * width)
-
-    multi_grid: tuple[int, ...] = ()  # of DeepLab: factors of the dilations of the last stage's blocks, in turn
 
 
 VARIANTS = {  # table 1
@@ -89,24 +88,18 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     branch = (bottleneck_v1 if spec.stride_first else bottleneck) if spec.bottleneck else basic
     x = blocks.conv_bn(x, blocks.rounded(64 * spec.width), 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
-    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, spec.depths)
-    stages = []
-    widths = [blocks.rounded(width * spec.width) for width in _WIDTHS]
-    for s, (width, (stride, first, dilation)) in enumerate(zip(widths, strides, strict=True)):
-        filters = 4 * width if spec.bottleneck else width
-        for b, rate in enumerate(rates[s]):
-            name = f"stage{s + 1}_block{b + 1}"
-            stride, before = (stride, first) if b == 0 else (1, dilation)
-            dilations = (before, dilation)
-            if spec.multi_grid and s == len(strides) - 1:
-                dilations = (dilation * spec.multi_grid[b % len(spec.multi_grid)],) * 2
-            y = branch(x, width, stride, dilations, name=name)
-            if spec.shortcut != "none":
-                y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
-                y = keras.layers.Add(name=f"{name}_add")([shortcut(x, spec, filters, stride, name=name), y])
-            x = keras.layers.Activation("relu", name=f"{name}_relu")(y)
-        stages.append(x)
+    stages, widths = [], [blocks.rounded(width * spec.width) for width in _WIDTHS]
+    for at in blocks.places(spec.depths, output_stride=output_stride, drop_path_rate=drop_path_rate):
+        width, dilations = widths[at.stage], at.dilations
+        if spec.multi_grid and at.stage == len(widths) - 1:
+            dilations = (dilations[1] * spec.multi_grid[at.block % len(spec.multi_grid)],) * 2
+        y = branch(x, width, at.stride, dilations, name=at.name)
+        if spec.shortcut != "none":
+            filters = 4 * width if spec.bottleneck else width
+            y = blocks.drop_path(y, at.rate, name=f"{at.name}_drop_path")
+            y = keras.layers.Add(name=f"{at.name}_add")([shortcut(x, spec, filters, at.stride, name=at.name), y])
+        x = keras.layers.Activation("relu", name=f"{at.name}_relu")(y)
+        stages += [x] * at.last
     return stages
 
 

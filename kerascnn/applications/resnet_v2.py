@@ -75,15 +75,11 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     """
     x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
-    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages = []
-    for s, (width, (stride, first, dilation)) in enumerate(zip(_WIDTHS, strides, strict=True)):
-        for b, rate in enumerate(rates[s]):
-            step, before = (stride, first) if b == 0 else (1, dilation)
-            name = f"stage{s + 1}_block{b + 1}"
-            x = unit(x, spec, width, step, (before, dilation), rate, first=s == b == 0, name=name)
-        stages.append(x)
+    for at in blocks.places(spec.depths, output_stride=output_stride, drop_path_rate=drop_path_rate):
+        first = at.stage == at.block == 0
+        x = unit(x, spec, _WIDTHS[at.stage], at.stride, at.dilations, at.rate, first=first, name=at.name)
+        stages += [x] * at.last
     return [*stages[:-1], blocks.bn_relu(x, name="final_bn")]
 
 

@@ -51,21 +51,16 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0, output_stride: int =
     """Stage outputs [b, h/4, w/4, 256], [b, h/8, w/8, 512], [b, h/16, w/16, 1024], [b, h/32, w/32, 2048]."""
     x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
-    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages = []
-    for s, (stride, first, dilation) in enumerate(strides):
-        filters = 256 * 2**s
-        for b, rate in enumerate(rates[s]):
-            name = f"stage{s + 1}_block{b + 1}"
-            step, taps = (stride, first) if b == 0 else (1, dilation)
-            y = branch(x, spec.width(s), spec.cardinality, filters, step, taps, name=name)
-            y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
-            if b == 0:
-                x = blocks.conv_bn(x, filters, 1, step, relu=False, name=f"{name}_shortcut_conv")
-            x = keras.layers.Add(name=f"{name}_add")([x, y])
-            x = keras.layers.Activation("relu", name=f"{name}_relu")(x)
-        stages.append(x)
+    for at in blocks.places(spec.depths, output_stride=output_stride, drop_path_rate=drop_path_rate):
+        filters = 256 * 2**at.stage
+        y = branch(x, spec.width(at.stage), spec.cardinality, filters, at.stride, at.dilations[0], name=at.name)
+        y = blocks.drop_path(y, at.rate, name=f"{at.name}_drop_path")
+        if at.block == 0:
+            x = blocks.conv_bn(x, filters, 1, at.stride, relu=False, name=f"{at.name}_shortcut_conv")
+        x = keras.layers.Add(name=f"{at.name}_add")([x, y])
+        x = keras.layers.Activation("relu", name=f"{at.name}_relu")(x)
+        stages += [x] * at.last
     return stages
 
 

@@ -96,21 +96,16 @@ def _imagenet_stages(x, spec, branch, expansion, drop_path_rate, output_stride):
     """7x7/2 BN ReLU, max pool, four stages of branch + shortcut, ReLU; out = expansion * 64, 128, 256, 512."""
     x = blocks.conv_bn(x, 64, 7, 2, name="stem_conv")
     x = blocks.max_pool(x, name="stem_pool")
-    strides = blocks.dilated_stages((1, 2, 2, 2), 4, output_stride)
-    rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages = []
-    for s, (stride, first, dilation) in enumerate(strides):
-        width, filters = int(64 * 2**s * spec.widen), int(64 * 2**s * expansion)
-        for b, rate in enumerate(rates[s]):
-            name = f"stage{s + 1}_block{b + 1}"
-            stride, before = (stride, first) if b == 0 else (1, dilation)
-            y = branch(x, width, filters, stride, (before, dilation), name=name)
-            y = blocks.drop_path(y, rate, name=f"{name}_drop_path")
-            if stride > 1 or x.shape[-1] != filters:
-                x = blocks.conv_bn(x, filters, 1, stride, relu=False, name=f"{name}_shortcut_conv")
-            x = keras.layers.Add(name=f"{name}_add")([x, y])
-            x = keras.layers.Activation("relu", name=f"{name}_relu")(x)
-        stages.append(x)
+    for at in blocks.places(spec.depths, output_stride=output_stride, drop_path_rate=drop_path_rate):
+        width, filters = int(64 * 2**at.stage * spec.widen), int(64 * 2**at.stage * expansion)
+        y = branch(x, width, filters, at.stride, at.dilations, name=at.name)
+        y = blocks.drop_path(y, at.rate, name=f"{at.name}_drop_path")
+        if at.stride > 1 or x.shape[-1] != filters:
+            x = blocks.conv_bn(x, filters, 1, at.stride, relu=False, name=f"{at.name}_shortcut_conv")
+        x = keras.layers.Add(name=f"{at.name}_add")([x, y])
+        x = keras.layers.Activation("relu", name=f"{at.name}_relu")(x)
+        stages += [x] * at.last
     return stages
 
 

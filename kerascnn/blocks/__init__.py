@@ -8,12 +8,13 @@ from kerascnn.blocks.drop_path import drop_path
 from kerascnn.blocks.inception import ConvStep, conv_step, conv_steps, inception_module, step_names
 from kerascnn.blocks.max_pool import max_pool
 from kerascnn.blocks.scaling import Scalable, repeated, rounded
-from kerascnn.blocks.schedules import dilated_stages, linear_rates
+from kerascnn.blocks.schedules import Place, dilated_stages, linear_rates, places
 from kerascnn.blocks.segmentation_head import fcn_head, pixel_scores
 from kerascnn.blocks.squeeze_excite import squeeze_excite
 
 __all__ = [
     "ConvStep",
+    "Place",
     "Scalable",
     "average_pool",
     "bn_relu",
@@ -30,6 +31,7 @@ __all__ = [
     "linear_rates",
     "max_pool",
     "pixel_scores",
+    "places",
     "repeated",
     "rounded",
     "spatial_gate",
