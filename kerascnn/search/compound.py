@@ -11,7 +11,7 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
-from kerascnn import analysis, applications, data, search, training
+from kerascnn import _check, analysis, applications, data, search, training
 from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder
 from kerascnn._preprocessing import Preprocessing
@@ -20,6 +20,7 @@ from kerascnn.search.candidates import Candidate, candidates
 from kerascnn.search.journal import Journal
 
 BASE = Candidate(1.0, 1.0, 1.0)
+NUMBERS = ("alpha", "beta", "gamma", "resolution", "accuracy", "epoch", "params", "macs", "seconds")  # of a row
 Row = dict[str, Any]
 
 
@@ -39,14 +40,15 @@ def grid_search(
     """Looks for the factors by which a network is best made deeper, wider and its images larger.
 
     The base network and each of `candidates(step, tolerance)` are trained alike, one after the other, and measured on
-    the test split, which therefore is no independent test any more. Images are resized to each candidate's resolution.
+    the validation split. No image of the test split is seen, so that it can measure the winner. Images are resized to
+    each candidate's resolution.
 
     Args:
         name: registry name of the base network, of a family whose rows have a method `scaled`.
         source: the data set; `source.take(n)` makes it smaller.
-        out: folder of the search. Started again with the same arguments after a kill, the search goes on: finished
-            candidates are read from `search.json`, and an unfinished training from its last epoch. A finer grid in the
-            same folder adds its candidates.
+        out: folder of the search. Started again with the same arguments after a kill, the search is resumed:
+            finished candidates are read from `search.json`, and an unfinished training from its last epoch. A finer
+            grid in the same folder adds its candidates.
         phi: how much the candidates are scaled, greater than 0; 1 doubles the multiply-adds.
         step: of the grid.
         tolerance: of alpha beta^2 gamma^2 around 2.
@@ -66,9 +68,15 @@ def grid_search(
     Source:
         Tan, Le: EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, 2019, arXiv:1905.11946,
         section 4.
+
+    Example:
+
+        from kerascnn import data, search
+
+        rows = search.grid_search("resnet20", data.load("digits"), "searches/digits", step=0.5, tolerance=0.2)
+        rows[0]["alpha"], rows[0]["accuracy"]
     """
-    if not phi > 0:
-        raise InputError(f"phi must be greater than 0. Received: {phi!r}")
+    phi = _check.real("phi", phi, 0.0, above=True)
     info = applications.model_info(name)
     grid = [BASE, *candidates(step, tolerance)]
     spec = info.spec if spec is None else spec
@@ -85,9 +93,11 @@ def grid_search(
             "spec": dataclasses.asdict(spec),
             "resolution": resolution,
             "phi": phi,
-            "data": source.record(),
+            # Which examples, not where they lie.
+            "data": {"name": source.name, "sizes": source.sizes, "fingerprint": source.fingerprint},
             "training": config.to_dict(),
         },
+        NUMBERS,
     )
     preprocessing = _resized(info.preprocessing.for_channels(source.image_shape[2]))
     for number, candidate in enumerate(grid, 1):
@@ -149,7 +159,7 @@ def _resized(preprocessing: Preprocessing) -> Preprocessing:
 
 
 def _measure(name, source, scaled, run, config, preprocessing, console) -> Row:
-    """Trains one candidate, or goes on with it, and counts what it costs."""
+    """Trains one candidate, or resumes it, and counts what it costs."""
     classes, channels = len(source.class_names), source.image_shape[2]
     shape = (scaled.resolution, scaled.resolution, channels)
     options = {"classes": classes, "input_shape": shape, "classifier_activation": None, "spec": scaled.spec}

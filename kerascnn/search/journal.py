@@ -1,12 +1,13 @@
 """The file of a search: what was asked for, and a row for each finished candidate."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerascnn import _records
 from kerascnn._errors import InputError
-from kerascnn._files import atomic_write
 
 
 class Journal:
@@ -15,14 +16,15 @@ class Journal:
     Args:
         path: the JSON file; its folder exists.
         settings: plain JSON values that every row depends on.
+        numbers: what every row has, beside whatever else: finite numbers.
 
     Raises:
         InputError: the file is damaged, no journal, or that of a search with other settings, which are listed.
         OSError: it cannot be written.
     """
 
-    def __init__(self, path, settings: Mapping[str, Any]):
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike, settings: Mapping[str, Any], numbers: Sequence[str] = ()):
+        self.path, self._numbers = Path(path), tuple(numbers)
         self.settings = json.loads(json.dumps(settings))
         self.rows: list[dict[str, Any]] = []
         if self.path.exists():
@@ -31,19 +33,25 @@ class Journal:
             self._write()
 
     def _read(self):
-        try:
-            record = json.loads(self.path.read_text(encoding="utf-8"))
-            settings, self.rows = dict(record["settings"]), [dict(row) for row in record["rows"]]
-        except (ValueError, KeyError, TypeError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-            raise InputError(f"The journal is damaged or not one of a search. Received: {self.path}") from error
-        old, new = _flat(settings), _flat(self.settings)
-        changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+        record = _records.read(self.path, "The journal of a search")
+        settings, rows = record.get("settings"), record.get("rows")
+        if not isinstance(settings, dict) or not isinstance(rows, list) or not all(map(self._is_row, rows)):
+            rule = f"settings and a list of rows with finite {', '.join(self._numbers)}"
+            raise InputError(f"The journal of a search must have {rule}. Received: others in {self.path}")
+        changed = _records.differing(settings, self.settings)
         if changed:
-            words = "; ".join(f"{name} was {_short(old.get(name))}, now {_short(new.get(name))}" for name in changed)
+            words = "; ".join(f"{name} was {_short(was)}, now {_short(now)}" for name, (was, now) in changed.items())
             raise InputError(
-                f"The folder holds another search: {words}. Use the same settings to go on with it, or another "
-                f"folder. Received: {self.path.parent}"
+                f"The folder holds another search: {words}. Use the same settings to resume it, or another folder. "
+                f"Received: {self.path.parent}"
             )
+        self.rows = rows
+
+    def _is_row(self, row: Any) -> bool:
+        def sound(value):
+            return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
+
+        return isinstance(row, dict) and all(sound(row.get(name)) for name in self._numbers)
 
     def find(self, **key: Any) -> dict[str, Any] | None:
         """The row with these values, or None."""
@@ -55,16 +63,7 @@ class Journal:
         self._write()
 
     def _write(self):
-        with atomic_write(self.path) as file:
-            json.dump({"settings": self.settings, "rows": self.rows}, file, indent=1)
-            file.write("\n")
-
-
-def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in record.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
+        _records.write(self.path, {"settings": self.settings, "rows": self.rows})
 
 
 def _short(value: Any) -> str:

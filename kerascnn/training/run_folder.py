@@ -141,6 +141,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     before["training"] = {**missing, **old["training"]}
     schedule, words = old["training"].get("schedule"), []
     found = _records.differing(before, after)
+    if before["data"].get("fingerprint") and before["data"]["fingerprint"] == after["data"].get("fingerprint"):
+        found.pop("data.name", None)  # the same examples, wherever they lie now
     for name, (was, now) in found.items():
         if name.startswith(_IRRELEVANT):
             continue

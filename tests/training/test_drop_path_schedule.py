@@ -1,4 +1,4 @@
-"""Scheduled drop-path in a run: the progress follows the steps, is kept in files and goes on."""
+"""Scheduled drop-path in a run: the progress follows the steps, is kept in files and is resumed."""
 
 import shutil
 

@@ -21,7 +21,12 @@ RECORD = {
     "model": {"name": "tiny", "options": {}, "classes": 2, "input_shape": [8, 8, 1]},
     "class_names": ["a", "b"],
     "preprocessing": LENET.to_dict(),
-    "data": {"name": "digits", "data_dir": "/here", "sizes": {"train": 9, "validation": 1}},
+    "data": {
+        "name": "digits",
+        "data_dir": "/here",
+        "sizes": {"train": 9, "validation": 1},
+        "fingerprint": {"train": "a"},
+    },
     "training": TrainConfig(epochs=3, schedule="constant").to_dict(),
 }
 
@@ -99,6 +104,15 @@ def test_curves_are_a_picture_even_of_one_epoch(tmp_path):
         (changed("training", strategy="mirrored"), []),
         (changed("data", data_dir="/there"), []),
         ({**RECORD, "kerascnn": "9"}, []),
+        (changed("data", name="/moved/digits"), []),
+        (
+            changed("data", name="/moved/digits", fingerprint={"train": "b"}),
+            ["train has other examples, as many as before", 'data.name was "digits", now "/moved/digits"'],
+        ),
+        (
+            changed("data", sizes={"train": 10, "validation": 1}, fingerprint={"train": "b"}),
+            ["data.sizes.train was 9, now 10"],
+        ),
     ],
 )
 def test_only_what_matters_differs(record, words):

@@ -66,7 +66,7 @@ def test_tensorboard_has_the_history(whole):
 
 
 def test_a_full_disk_loses_only_the_epoch(whole, tmp_path, train, monkeypatch, same_history):
-    """The disk is full while the third checkpoint is written; the same command then goes on to the same history."""
+    """The disk is full while the third checkpoint is written; the same command then resumes to the same history."""
     out = tmp_path / "run"
     save = keras.Model.save
 

@@ -80,6 +80,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         console=console,
     )
     best, measure = result.rows[result.best], result.task.best
+    extra = "" if importlib.util.find_spec("tensorboard") else " (pip install 'kerascnn[tensorboard]')"
     if result.first_epoch == len(result.rows):
         console.print(
             f"The run in {result.folder} is finished already; raise --epochs to train on.",
@@ -88,16 +89,12 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     console.print(
         f"best: epoch {int(best['epoch'])} of {len(result.rows)}, "
         f"validation {result.task.titles[measure]} {best[f'val_{measure}']:.2%}; "
-        f"last: {result.rows[-1][f'val_{measure}']:.2%}. See {result.folder}/curves.png, history.csv, best.keras",
+        f"last: {result.rows[-1][f'val_{measure}']:.2%}. "
+        f"See {result.folder}/curves.png, history.csv, best.keras, tensorboard{extra}",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
-    if importlib.util.find_spec("tensorboard") is None:
-        console.print(
-            "tensorboard/ is shown by TensorBoard: pip install 'kerascnn[tensorboard]'", highlight=False, markup=False,
-            soft_wrap=True,
-        )  # fmt: skip
 
 
 COMMAND = Command(
