@@ -12,6 +12,7 @@ import keras
 from rich.table import Table
 from rich.text import Text
 
+from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.analysis import formulas
 from kerascnn.surgery.graph import Call, Graph, walk
@@ -67,8 +68,9 @@ def count(
     Raises:
         InputError: the model is not functional, or a size is open.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
+    batch_size = _check.whole("batch_size", batch_size, 1)
+    if dtype is not None:
+        _item_size(dtype)
     graph = walk(model, input_shape)
     rows, unknown, counted = [], [], set()
     movable = {id(weight) for weight in model.trainable_weights}
@@ -169,10 +171,10 @@ def _peak(graph: Graph, dtype: str | None) -> int:
 def _item_size(dtype: str) -> int:
     """Bytes of an element; text counts as a pointer."""
     sizes = {"bool": 1, "string": 8, "complex64": 8, "complex128": 16, "float8_e4m3fn": 1, "float8_e5m2": 1}
-    if dtype in sizes:
+    if isinstance(dtype, str) and dtype in sizes:
         return sizes[dtype]
-    digits = dtype.lstrip("abcdefghijklmnopqrstuvwxyz")
-    if not digits.isdigit():
+    digits = dtype.lstrip("abcdefghijklmnopqrstuvwxyz") if isinstance(dtype, str) else ""
+    if digits not in ("4", "8", "16", "32", "64", "128"):
         raise InputError(f'dtype must be one of Keras\' names, such as "float16". Received: {dtype!r}')
     return -(-int(digits) // 8)
 
@@ -186,7 +188,12 @@ def table(cost: Cost, title: str | None = None) -> Table:
 
     Returns:
         The table; "?" stands for what is not known.
+
+    Raises:
+        InputError: `cost` is something else.
     """
+    if not isinstance(cost, Cost):
+        raise _check.refuse("cost", "what count returns", cost)
     shown = Table(title=title, show_footer=True, caption=f"alive at once: {_memory(cost.peak_bytes)}")
     shown.add_column("layer", "total", no_wrap=True)
     shown.add_column("class", overflow="fold")

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from kerascnn import _figures
+from kerascnn._errors import InputError
 from kerascnn._units import short
 from kerascnn.analysis.staging import Stage
 
@@ -30,9 +31,17 @@ def plot_stages(
         input_shape: (height, width, channels) of the image.
         title: above the picture.
         subtitle: lines under the title, smaller.
+
+    Raises:
+        InputError: there are no stages, or `input_shape` is no shape.
     """
     from matplotlib.figure import Figure  # here, since most uses of this package draw nothing
 
+    if not isinstance(stages, Sequence) or not stages or not all(isinstance(stage, Stage) for stage in stages):
+        raise InputError(f"stages must be what analysis.stages returns. Received: {str(stages)[:80]}")
+    sizes = isinstance(input_shape, list | tuple) and len(input_shape) == 3
+    if not sizes or not all(type(size) is int and size > 0 for size in input_shape):
+        raise InputError(f"input_shape must be (height, width, channels). Received: {str(input_shape)[:80]}")
     columns = len(stages) + 1
     width = max(8.5, 1.75 * columns + 0.9)
     above = 2.5 + 0.17 * max(_contents(stage).count("\n") for stage in stages)  # inches of the upper panel

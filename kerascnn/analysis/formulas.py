@@ -314,7 +314,7 @@ VIEWS: frozenset[type] = frozenset(
         "SpatialDropout3D ActivityRegularization Flatten Reshape"
     )
     # cut and padded maps are views where they stay as large
-    | {layers.CropLike, layers.DropPath, layers.PadToMultiple, layers.ScheduledDropPath}
+    | {layers.CropLike, layers.DropPath, layers.PadToMultiple, layers.ScheduledDropPath, layers.StageOutput}
 )
 
 # Layers that take no multiply-add by the convention above.
@@ -343,6 +343,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.ClassToken,
         layers.FractalJoin,
         layers.FractalPath,
+        layers.ImageInput,
         layers.LocalResponseNormalization,
         layers.MaxPooling2D,
         layers.Progress,  # one number

@@ -1,5 +1,6 @@
 """Where deformable convolutions look: the sampling locations of one unit, and a picture of them."""
 
+import numbers
 import os
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from kerascnn._errors import InputError
 from kerascnn.layers import DeformableConv2D
 from kerascnn.surgery.cut import input_in, output_in
 from kerascnn.surgery.fields import receptive_field
-from kerascnn.surgery.replace import over
+from kerascnn.surgery.replace import check, over
 
 _INCHES = 5  # of the longer side of a picture
 
@@ -40,6 +41,7 @@ def sampling_locations(
     Raises:
         InputError: the model has fewer deformable layers, the image does not fit, or the position is not in it.
     """
+    check(model)
     found = [layer for layer in model.layers if isinstance(layer, DeformableConv2D)]
     whole = isinstance(layers, int) and not isinstance(layers, bool)
     if not whole or not 1 <= layers <= len(found):
@@ -47,14 +49,15 @@ def sampling_locations(
             f"layers must be from 1 to the number of deformable layers of {model.name}, {len(found)}. "
             f"Received: {layers!r}"
         )
-    image = np.asarray(image)
+    image = _array("image", image)
     if len(model.inputs) != 1:
         raise InputError(f"{model.name} must have one input. Received: {len(model.inputs)}")
     if image.ndim != 3 or image.shape[2] != model.input_shape[3]:
         raise InputError(
             f"image must be [height, width, {model.input_shape[3]}] for {model.name}. Received: shape {image.shape}"
         )
-    if len(position) != 2 or not all(0 <= place < size for place, size in zip(position, image.shape, strict=False)):
+    pair = isinstance(position, list | tuple | np.ndarray) and len(position) == 2 and all(map(_is_number, position))
+    if not pair or not all(0 <= place < size for place, size in zip(position, image.shape, strict=False)):
         raise InputError(f"position must be (row, column) in the image of {image.shape[:2]}. Received: {position!r}")
     chosen = found[-layers:]
     probe = over(model, [input_in(model, layer) for layer in chosen])
@@ -73,6 +76,17 @@ def sampling_locations(
         moves = _between(offsets.astype("float32"), (points - origin) / stride)
         points = (points[:, None] + step * (_taps(layer) + moves)).reshape(-1, 2)
     return points.astype("float32")
+
+
+def _array(name: str, value) -> np.ndarray:
+    try:
+        return np.asarray(value, "float32")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array of numbers. Received: {type(value).__name__}") from error
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _places(model, tensor, shape) -> tuple[np.ndarray, np.ndarray]:
@@ -129,11 +143,13 @@ def plot_sampling(
     """
     from matplotlib.figure import Figure  # here, since most uses of this package draw nothing
 
-    image, points = np.asarray(image, "float32"), np.asarray(points)
+    image, points = _array("image", image), _array("points", points)
     if image.ndim != 3 or image.shape[2] not in (1, 3):
         raise InputError(f"image must be [height, width, 1 or 3]. Received: shape {image.shape}")
     if points.ndim != 2 or points.shape[1] != 2:
         raise InputError(f"points must be [n, 2]. Received: shape {points.shape}")
+    if position is not None and (not isinstance(position, list | tuple | np.ndarray) or len(position) != 2):
+        raise InputError(f"position must be (row, column). Received: {position!r}")
     height, width = image.shape[:2]
     spread = float(image.max() - image.min()) or 1.0
     inches = _INCHES / max(height, width)

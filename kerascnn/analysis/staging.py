@@ -10,6 +10,7 @@ import keras
 from kerascnn.analysis.cost import count
 from kerascnn.analysis.formulas import FREE
 from kerascnn.surgery.graph import walk
+from kerascnn.surgery.replace import check
 
 # "stage2_block3_conv1" is in block "stage2_block3"; names of networks that call their blocks otherwise fit too.
 _BLOCK = re.compile(r"^(?:.*_)?(?:block|unit|cell|module|fire|inception|mixed)_?\d*[a-z]?\d*(?=_|$)")
@@ -44,8 +45,10 @@ def stages(model: keras.Model, backbone: keras.Model, input_shape: Sequence[int]
     Raises:
         InputError: as `count`.
     """
-    if input_shape is None and None not in model.input_shape[1:]:
-        input_shape = model.input_shape[1:]  # a network without its head usually takes any size
+    check(model)
+    check(backbone)
+    if input_shape is None and len(model.inputs) == 1 and None not in model.inputs[0].shape[1:]:
+        input_shape = tuple(model.inputs[0].shape[1:])  # a network without its head usually takes any size
     graph = walk(backbone, input_shape)
     place = {}  # name of a layer -> number of its stage: the first that needs it
     for number, output in enumerate(graph.outputs):

@@ -198,6 +198,7 @@ def alike(info: ModelInfo) -> dict[str, tuple[str, ...]]:
         Library that has written the file, "" for this package, -> the network's own name, then those of the others;
         only where there are others.
     """
+    load_families([info.family])
     if info.name not in _ROWS:
         return {}
     names = _ROWS[info.name][1].names

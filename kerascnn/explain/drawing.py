@@ -34,11 +34,13 @@ def draw(
         titles: of the images; None: none.
 
     Raises:
-        InputError: `images` do not belong to the explanation.
+        InputError: `explanation` is none, or `images` do not belong to it.
         OSError: the file cannot be written.
     """
     from matplotlib.figure import Figure  # here, since most uses of this package draw nothing
 
+    if not isinstance(explanation, Explanation):
+        raise InputError(f"explanation must be what a method returns. Received: {type(explanation).__name__}")
     images = np.asarray(images, "float32")
     maps = explanation.maps
     if images.ndim != 4 or images.shape[:3] != maps.shape or images.shape[3] not in (1, 3):

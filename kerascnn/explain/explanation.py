@@ -113,9 +113,9 @@ def find_layer(model: keras.Model, layer: str | None) -> keras.layers.Layer | No
     """
     if layer is None:
         return None
-    found = next((x for x in model.layers if x.name == layer), None)
+    found = next((x for x in model.layers if isinstance(layer, str) and x.name == layer), None)
     if found is None:
-        raise InputError(f"layer must be the name of a layer of {model.name}. Received: layer={layer!r}")
+        raise InputError(f"layer must be the name of a layer of {model.name}. Received: layer={str(layer)[:80]}")
     if isinstance(found, keras.layers.InputLayer) or len(output_in(model, found).shape) != 4:
         raise InputError(f"layer must give a map [n, height, width, channels]. Received: layer={layer!r}")
     return found

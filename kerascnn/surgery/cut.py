@@ -141,13 +141,15 @@ def up_to(
         codes = up_to(kerascnn.create_model("lenet5"), "f6")
     """
     check(model)
-    if callable(layer):
+    if name is not None and (not isinstance(name, str) or not name or "/" in name):
+        raise InputError(f"name must be a text without /. Received: name={name!r}")
+    if callable(layer) and not isinstance(layer, keras.layers.Layer):
         found = [x for x in model.layers if layer(x) and not isinstance(x, keras.layers.InputLayer)]
     else:
-        found = [x for x in model.layers if x.name == layer]
+        found = [x for x in model.layers if isinstance(layer, str) and x.name == layer]
     if not found:
         names = [x.name for x in model.layers]
-        wanted = "one for which the function is true" if callable(layer) else repr(layer)
+        wanted = "one for which the function is true" if callable(layer) else repr(layer)[:80]
         raise InputError(
             f"{model.name} must have the layer, one of {', '.join(names[:8])}"
             f"{f' and {len(names) - 8} more' if len(names) > 8 else ''}. Received: {wanted}"

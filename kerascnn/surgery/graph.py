@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import numbers
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,19 +71,39 @@ def walk(model: keras.Model, input_shape: Sequence | None = None) -> Graph:
         raise InputError(f"The model must be a functional or built sequential keras.Model. Received: {model!r}")
     shapes = [tuple(x.shape[1:]) for x in model.inputs]
     if input_shape is not None:
-        several = isinstance(input_shape, list) and all(isinstance(shape, list | tuple) for shape in input_shape)
-        given = [tuple(shape) for shape in input_shape] if several else [tuple(input_shape)]
-        if len(given) != len(shapes):
-            raise InputError(
-                f"input_shape must be one shape, or a list with one shape per input of the model, which has "
-                f"{len(shapes)}. Received: {input_shape}"
-            )
-        shapes = given
+        shapes = _given(input_shape, shapes)
     walker = _Walker()
     inputs = [keras.Input(batch_shape=(1, *s), dtype=x.dtype) for s, x in zip(shapes, model.inputs, strict=True)]
-    with deep_recursion():
-        outputs = walker.follow(model, inputs, "")
+    try:
+        with deep_recursion():
+            outputs = walker.follow(model, inputs, "")
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:  # a layer's own check of its input
+        if input_shape is None:
+            raise
+        reason = " ".join(re.sub(r"\x1b\[\d+m", "", str(error)).split())[:200]
+        raise InputError(f"{model.name} must take images of input_shape ({reason}). Received: {input_shape}") from error
     return Graph(tuple(walker.calls), walker.values(inputs), walker.values(outputs))
+
+
+def _given(input_shape, shapes: list[tuple]) -> list[tuple]:
+    """One shape for each input of the model, of its rank."""
+    several = isinstance(input_shape, list) and all(isinstance(shape, list | tuple) for shape in input_shape)
+    given = list(input_shape) if several else [input_shape]
+    sound = all(isinstance(shape, list | tuple) and all(map(_is_size, shape)) for shape in given)
+    if not sound or [len(shape) for shape in given] != [len(shape) for shape in shapes]:
+        wanted = ", ".join(str(tuple("any" if size is None else size for size in shape)) for shape in shapes)
+        raise InputError(
+            f"input_shape must be one shape of whole numbers, or a list with one for each input of the model, like "
+            f"{wanted}. Received: {str(input_shape)[:80]}"
+        )
+    return [tuple(None if size is None else int(size) for size in shape) for shape in given]
+
+
+def _is_size(size) -> bool:
+    whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+    return size is None or (whole and 0 < size < 2**31)
 
 
 def has_graph(operation) -> bool:

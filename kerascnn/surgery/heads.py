@@ -46,7 +46,7 @@ def replace_head(model: keras.Model, classes: int) -> keras.Model:
         flowers = replace_head(kerascnn.applications.ResNet18(weights="resnet18.safetensors"), 5)
     """
     check(model)
-    classes = _check.whole("classes", classes, 1)
+    classes = _check.whole("classes", classes, 1, 2**31 - 1)
     new, after = {}, {}
     for tensor in keras.tree.flatten(end_tensors(model)):
         last, following = _last_weighted(model, tensor)

@@ -140,12 +140,19 @@ class _Rebuilding:
         # Over the same layers: drops a compiled loss and optimizer, turns a sequential model into a functional one.
         with deep_recursion():
             whole = keras.Model(_inputs(model), ends, name=model.name)
-            if inputs is None and self.share:
-                inputs = whole.input
+            if inputs is None:
+                inputs = whole.input if self.share else keras.tree.map_structure(self._input, whole.input)
             new = keras.models.clone_model(
                 whole, inputs, self._step, lambda step, *args, **kwargs: step(*args, **kwargs)
             )
         return over(model, new.output, inputs=new.input, heads=heads)
+
+    def _input(self, tensor: keras.KerasTensor) -> keras.KerasTensor:
+        """A new input: of the class of the old one, which may say what its pixels have gone through."""
+        layer = tensor._keras_history.operation
+        if isinstance(layer, keras.layers.InputLayer):
+            return type(layer).from_config(self.config(layer.get_config())).output
+        return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
     def _step(self, operation: keras.Operation) -> Callable:
         if id(operation) not in self._made:

@@ -2,7 +2,7 @@
 
 import keras
 
-from kerascnn import layers
+from kerascnn import _check, layers
 from kerascnn._errors import InputError
 from kerascnn.models.deep import deep_recursion
 from kerascnn.surgery.adapters import merged_weights, refuse_quantized, without_adapters
@@ -64,6 +64,7 @@ def fully_convolutional(model: keras.Model, *, pooled: bool = True) -> keras.Mod
             size, or layers that do not slide, such as attention over the whole image; or `pooled` is False and there is
             no average pool.
     """
+    pooled = _check.flag("pooled", pooled)
     graph = walk(model)
     refuse_quantized(model, "A classifier is made to slide")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
@@ -123,7 +124,10 @@ def _trunk(model, head: list[Call]):
             "Layers before the head must look at windows of the image. "
             f"Received: {', '.join(field.unknown) or f'{last} after {field.layer}'}"
         )
-    image = keras.Input((None, None, model.input_shape[3]), dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+    layer = model.inputs[0]._keras_history.operation  # of the same class, which may say what pixels go through
+    image = (
+        type(layer).from_config({**layer.get_config(), "batch_shape": (None, None, None, model.input_shape[3])}).output
+    )
     try:
         copy = rebuild(before, _copy, share=False, inputs=image)
     except (TypeError, ValueError) as error:

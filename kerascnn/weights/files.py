@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn._errors import InputError
-from kerascnn.weights.guard import shown
+from kerascnn.weights.guard import as_path, shown
 from kerascnn.weights.keras_files import read_keras_file
 from kerascnn.weights.safetensors_files import read_safetensors
 
@@ -45,9 +45,7 @@ def format_of(path: str | os.PathLike) -> Format:
     Raises:
         InputError: no format has that ending.
     """
-    name = os.fspath(path)
-    if not isinstance(name, str):
-        raise InputError(f"The path of a weights file must be text. Received: {name!r}")
+    name = str(as_path(path))
     for kind in FORMATS:
         if name.endswith(kind.endings):
             return kind

@@ -24,13 +24,24 @@ def shown(path: str | os.PathLike) -> str:
     return text if isinstance(text, str) and text.isprintable() else ascii(text)
 
 
+def as_path(path: str | os.PathLike) -> Path:
+    """The path as an object.
+
+    Raises:
+        InputError: it is no text.
+    """
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise InputError(f"The path of a weights file must be text. Received: {str(path)[:80]!a}")
+    return Path(path)
+
+
 def regular_file(path: str | os.PathLike) -> Path:
     """The path, where a file is there: no folder, pipe or device, whose reading may never end.
 
     Raises:
         InputError: it is not.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:  # a NUL byte in the name is a ValueError

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.surgery.adapters import refuse_quantized, reset_adapters
 
@@ -40,8 +41,8 @@ def initialize(model: keras.Model, scheme: str, *, seed: int | None = None) -> N
     Raises:
         InputError: unknown scheme, or the model is not built, has no kernels or quantized ones.
     """
-    if scheme not in SCHEMES:
-        raise InputError(f"scheme must be one of {', '.join(SCHEMES)}. Received: {scheme!r}")
+    _check.one_of("scheme", scheme, SCHEMES)
+    seed = None if seed is None else _check.whole("seed", seed, 0, 2**31 - 1)
     for index, layer in enumerate(_with_kernels(model)):
         initializer = SCHEMES[scheme](None if seed is None else seed + index)
         kernel = _kernel(layer)
@@ -78,9 +79,18 @@ def lsuv(model: keras.Model, images: npt.ArrayLike, *, seed: int | None = None) 
         InputError: the model is not built or has no kernels; the images do not fit or are not finite; or a layer gives
             a constant.
     """
-    images = keras.ops.convert_to_tensor(images)
-    if not images.shape or not images.shape[0] or not np.isfinite(keras.ops.convert_to_numpy(images)).all():
+    seed = None if seed is None else _check.whole("seed", seed, 0, 2**31 - 1)
+    try:
+        images = keras.ops.convert_to_tensor(np.asarray(images, "float32"))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"images must be a batch of finite numbers. Received: {type(images).__name__}") from error
+    if not len(images.shape) or not images.shape[0] or not np.isfinite(keras.ops.convert_to_numpy(images)).all():
         raise InputError(f"images must be a batch of finite numbers. Received: shape {tuple(images.shape)}")
+    _with_kernels(model)
+    if len(images.shape) != len(model.inputs[0].shape):
+        raise InputError(
+            f"images must fit the model's input {model.input_shape}. Received: shape {tuple(images.shape)}"
+        )
     initialize(model, "orthogonal", seed=seed)
     divided: dict[str, float] = {}
     with contextlib.ExitStack() as stack:

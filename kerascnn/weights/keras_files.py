@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from kerascnn._errors import InputError
-from kerascnn.weights.guard import Unsafe, budget, one_line, regular_file, shown, sound_name
+from kerascnn.weights.guard import Unsafe, as_path, budget, one_line, regular_file, shown, sound_name
 
 _WEIGHTS = "model.weights.h5"  # in the archive
 _DEPTH = 32  # groups inside groups
@@ -29,7 +29,7 @@ def read_keras_file(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
         InputError: no such file, another format, truncated or damaged; or it has links, data in other files, virtual
             data, or promises far more than it holds.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.name.endswith((".weights.h5", ".keras")):
         raise InputError(f"Keras' weights are read from .weights.h5 and .keras files. Received: {shown(path)}")
     path = regular_file(path)

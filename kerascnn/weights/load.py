@@ -49,6 +49,8 @@ def load_weights(
         InputError: the file cannot be read, or layers are missing, unexpected or of another shape; all are listed. Or
             the model has quantized layers.
     """
+    if not isinstance(model, keras.Model) or not model.built:
+        raise InputError(f"The model must be a built keras.Model. Received: {model!r}")
     refuse_quantized(model, "Weights are loaded")
     layers = {layer.name: layer for layer in model.layers}
     library, found = read_layers(path, layers, names or {}, model.name)

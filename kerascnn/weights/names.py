@@ -24,8 +24,10 @@ def translate(rules: Rules, name: str) -> str | None:
         matches.
 
     Raises:
-        InputError: a template does arithmetic on a group that is no number and no letter.
+        InputError: `name` is no text, or a template does arithmetic on a group that is no number and no letter.
     """
+    if not isinstance(name, str):
+        raise InputError(f"name must be a text. Received: {str(name)[:80]!r}")
     for pattern, template in rules:
         match = re.fullmatch(pattern, name)
         if match:

@@ -110,7 +110,7 @@ def test_models_without_a_graph_are_refused():
     with pytest.raises(InputError, match="functional"):
         analysis.count(Subclassed())
     a, b = keras.Input((2,)), keras.Input((2,))
-    with pytest.raises(InputError, match="has 2"):
+    with pytest.raises(InputError, match="one for each input"):
         analysis.count(keras.Model([a, b], keras.layers.add([a, b])), (2,))
 
 

@@ -6,7 +6,9 @@ import pytest
 
 import kerascnn
 from kerascnn._errors import InputError
+from kerascnn.layers.preprocessing import model_preprocessing
 from kerascnn.models import AuxiliaryModel, DeepModel
+from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.replace import over, rebuild
 
 L = keras.layers
@@ -128,6 +130,14 @@ def test_a_sequential_model_in_a_list_of_one_input():
     new = rebuild(model, relus_to_tanh, share=False)
     x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
     np.testing.assert_allclose(new(x), np.tanh(inner([x])), rtol=1e-5)
+
+
+def test_what_the_pixels_have_gone_through_stays():
+    model = kerascnn.create_model("lenet5")
+    expected = model_preprocessing(model)
+    folded, _ = fold_batch_norm(model)
+    for new in (folded, kerascnn.fully_convolutional(model), rebuild(model, nothing, share=True)):
+        assert model_preprocessing(new) == expected and type(new.layers[0]) is type(model.layers[0])
 
 
 class Uncopied(L.Layer):
