@@ -18,7 +18,7 @@ class Preprocessing:
     std: tuple[float, ...]  # per channel, likewise
     crop_fraction: float = 0.875  # fit="crop": size / length of the shorter side after resizing
     interpolation: str = "bilinear"  # bilinear | bicubic | nearest
-    fit: str = "crop"  # crop: resize the shorter side, centre crop; pad: whole-factor enlargement, zero border
+    fit: str = "crop"  # crop: resize the shorter side, center crop; pad: whole-factor enlargement, zero border
 
     def __post_init__(self):
         if len(self.mean) != len(self.std) or not self.mean:

@@ -34,7 +34,7 @@ _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights
 _DEEP = 700  # layers; Keras walks a graph with one Python frame per layer in depth, of which there are 1,000
 
 
-def pooled_head(x, classes: int, activation, *, dropout_rate: float = 0.0):
+def pooled_head(x: keras.KerasTensor, classes: int, activation: Any, *, dropout_rate: float = 0.0) -> keras.KerasTensor:
     """Global average pool, dropout, dense: [batch, h, w, c] -> [batch, classes], in float32 under mixed precision."""
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
@@ -43,7 +43,7 @@ def pooled_head(x, classes: int, activation, *, dropout_rate: float = 0.0):
     return dense_head(x, classes, activation)
 
 
-def dense_head(x, classes: int, activation):
+def dense_head(x: keras.KerasTensor, classes: int, activation: Any) -> keras.KerasTensor:
     """The last dense layer, [batch, c] -> [batch, classes], called `head`; float32 under mixed precision."""
     uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")  # U(±1/sqrt(c)), [fb]
     dtype = keras.config.dtype_policy().variable_dtype

@@ -1,6 +1,7 @@
 """What layers are called in other libraries, where several families here share the names; see `kerascnn.weights`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 Rules = Sequence[tuple[str, str]]
 
@@ -102,7 +103,7 @@ def keras_cell(theirs: str, ours: str) -> Rules:
     return tuple(rules)
 
 
-def rows_of_blocks(counts, place: str, parts: Rules, first: Rules | None = None) -> Rules:
+def rows_of_blocks(counts: Any, place: str, parts: Rules, first: Rules | None = None) -> Rules:
     """Rules for networks of inverted residuals, whose tables have rows of equal blocks that share a stage here.
 
     Args:

@@ -7,7 +7,7 @@ arXiv:1404.5997, with the widths of torchvision.
 Departures: `alexnet_2012` takes 227x227 images, as the published 224 does not give the published 55x55 maps; the two
 towers, which met in conv3 and the dense layers, are convolutions in two groups. `alexnet_ungrouped` has one group and
 is common, but not the paper's. `alexnet` starts its biases at 0. `alexnet_cifar10` is reconstructed: of the course
-figure that it comes from only the pools, the missing normalisation and the missing groups are known; its widths are
+figure that it comes from only the pools, the missing normalization and the missing groups are known; its widths are
 guesses.
 """
 
@@ -76,7 +76,7 @@ def conv_2012(x, filters, size, stride, padding, groups, bias, *, name):
 
 
 def norm_pool(x, *, name):
-    """Local response normalisation with the paper's constants (section 3.3), then the pool."""
+    """Local response normalization with the paper's constants (section 3.3), then the pool."""
     lrn = layers.LocalResponseNormalization(depth_radius=2, bias=2.0, alpha=1e-4, beta=0.75, name=f"norm{name}")
     return pool(lrn(x), name=f"pool{name}")
 

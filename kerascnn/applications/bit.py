@@ -1,9 +1,9 @@
-"""BiT, "Big Transfer": pre-activation ResNets with group norm and weight-standardised convolutions.
+"""BiT, "Big Transfer": pre-activation ResNets with group norm and weight-standardized convolutions.
 
 Alexander Kolesnikov, Lucas Beyer, Xiaohua Zhai, Joan Puigcerver, Jessica Yung, Sylvain Gelly, Neil Houlsby: Big
 Transfer (BiT): General Visual Representation Learning, 2019, arXiv:1912.11370, as released
 (google-research/big_transfer): no norm in the stem, whose pool pads by zeros; bottlenecks stride in the 3x3;
-projections are standardised and have no norm; the head starts at zero.
+projections are standardized and have no norm; the head starts at zero.
 
 Departures: none; to the variance of the filters the release adds 1e-10, timm 1e-8. The weights that the paper
 fine-tunes from have a head of 21,843 classes: `classes=21843`.
@@ -39,7 +39,7 @@ VARIANTS = {  # section 3.2
 
 
 def conv(x, filters, size, stride=1, dilation=1, *, name):
-    """Weight-standardised convolution without bias, symmetrically padded."""
+    """Weight-standardized convolution without bias, symmetrically padded."""
     padding = dilation * (size // 2)
     options = {"dilation_rate": dilation, "use_bias": False, "kernel_initializer": HE_FAN_OUT(), "name": name}
     return WeightStandardizedConv2D(filters, size, stride, padding, **options)(x)

@@ -3,7 +3,7 @@
 Chen-Yu Lee, Saining Xie, Patrick Gallagher, Zhengyou Zhang, Zhuowen Tu: Deeply-Supervised Nets, 2014, arXiv:1409.5185.
 The companions come with `auxiliary_heads=True`; without them the trunk remains, as it is used after training.
 
-Departures: all heads minimise the one loss that `compile` is given, by default of the recipes cross entropy; the
+Departures: all heads minimize the one loss that `compile` is given, by default of the recipes cross entropy; the
 paper's is the squared hinge loss (`keras.losses.SquaredHinge` on logits and one-hot labels). The companions count with
 weight 1 throughout, as the losses in the authors' release (s9xie/DSN); there the companions' own weights learn a
 thousand times slower, and the paper lets their losses fade out.

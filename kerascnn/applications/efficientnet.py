@@ -9,7 +9,7 @@ padding and constants of batch norm. `efficientnet_b*` are timm's, with PyTorch'
 are its row with other factors (`Spec.scaled`). The published factors are rounded, those of B5 to B7 by more than
 rounding explains; see `kerascnn.applications.compound_scale` for the rule itself.
 
-The networks of keras.applications normalise pixels themselves; these take what `preprocess_input` returns, so that
+The networks of keras.applications normalize pixels themselves; these take what `preprocess_input` returns, so that
 those layers' constants in a file are left out, with a log line.
 
 Departures: none. The paper writes no initial weights; they are those of the authors' code.

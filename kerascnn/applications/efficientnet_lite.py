@@ -128,7 +128,7 @@ def _names(ends, place, *parts):
     return lambda spec: (*ends, *rows_of_blocks(_counts(spec), place, *parts))
 
 
-# Pixels less 127, over 128: after quantisation these are whole numbers.
+# Pixels less 127, over 128: after quantization these are whole numbers.
 LITE = Preprocessing(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, interpolation="bicubic")
 
 

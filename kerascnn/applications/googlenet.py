@@ -3,10 +3,10 @@
 Christian Szegedy, Wei Liu, Yangqing Jia, Pierre Sermanet, Scott Reed, Dragomir Anguelov, Dumitru Erhan, Vincent
 Vanhoucke, Andrew Rabinovich: Going Deeper with Convolutions, 2014, arXiv:1409.4842.
 
-Departures: where the paper is silent (initial values, local response normalisation, rounding of pooled sizes up,
+Departures: where the paper is silent (initial values, local response normalization, rounding of pooled sizes up,
 padding of the first convolution), `googlenet_2014` follows BVLC/caffe's bvlc_googlenet; at another input than 224x224
 its auxiliary heads average over 4x4 regions, which the paper's 5x5/3 windows give at 224. `googlenet` is torchvision's
-network, not the paper's: batch norm instead of biases and local response normalisation, a 3x3 convolution in place of
+network, not the paper's: batch norm instead of biases and local response normalization, a 3x3 convolution in place of
 each 5x5, a 2x2 window in the last pool, less dropout. `googlenet_cifar10` is reconstructed: the course figure that it
 comes from is lost; it is the paper's modules behind one 3x3 convolution, with padded pools.
 """
@@ -69,7 +69,7 @@ def pool(x, size=3, *, name):
 
 
 def norm(x, *, name):
-    """Local response normalisation over 5 channels with Caffe's constants, alpha divided by the 5."""
+    """Local response normalization over 5 channels with Caffe's constants, alpha divided by the 5."""
     options = {"depth_radius": 2, "bias": 1.0, "alpha": 1e-4, "beta": 0.75, "alpha_convention": "mean"}
     return layers.LocalResponseNormalization(name=name, **options)(x)
 

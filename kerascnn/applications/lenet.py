@@ -32,7 +32,7 @@ class Spec:
 VARIANTS = {
     "lenet5": Spec(),
     "lenet5_1998": Spec(
-        table=(  # table I: three neighbours, four neighbours, four of which two and two are neighbours, all
+        table=(  # table I: three neighbors, four neighbors, four of which two and two are neighbors, all
             *(tuple(sorted((i + j) % 6 for j in range(3))) for i in range(6)),
             *(tuple(sorted((i + j) % 6 for j in range(4))) for i in range(6)),
             *(tuple(sorted((i + j) % 6 for j in (0, 1, 3, 4))) for i in range(3)),

@@ -4,7 +4,7 @@ Renqian Luo, Fei Tian, Tao Qin, Enhong Chen, Tie-Yan Liu: Neural Architecture Op
 
 The cells are those of the authors' release (renqianluo/NAO): of the full search (dag.NAONet.json), and of the search
 with shared weights, `naonet_ws` (NAO-WS, train_final.sh), which has the conventions of ENAS. Their training: drop-path
-0.3 (0.4 with shared weights), off unless `drop_path_rate` says otherwise, cutout, and a classifier in the middle.
+0.3 (0.4 with shared weights), off unless `drop_path_rate` says otherwise, cutout, and an auxiliary head.
 
 Departures: the paper prints 10.6M, 28.6M and 128M parameters for F = 36, 64 and 128; the release's cells with its six
 normal cells a stage give 11.5M, 36.4M and 145.2M, and since the three ratios differ, no number of cells gives all. For

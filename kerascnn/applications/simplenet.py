@@ -6,7 +6,7 @@ architectures to outperform deeper and more complex architectures, 2016, arXiv:1
 PyTorch code (github.com/Coderx7/SimpleNet_Pytorch).
 
 Departures: the last pool is over the whole map, which for 32x32 images is the Caffe files' 2x2. The two sources differ:
-the PyTorch forms normalise all convolutions where the Caffe files leave the last three plain, drop whole channels where
+the PyTorch forms normalize all convolutions where the Caffe files leave the last three plain, drop whole channels where
 those drop single values, and in `simplenet_cifar_460k` give the last three convolutions other sizes. So the parameters
 differ: 5,498,378 and 5,493,258 for the largest, 385,790 and 455,862 for the last. `dropout_rate` of the
 PyTorch forms is one rate for all pools and for convolutions that no pool follows, 0 as in their code; their training

@@ -1,4 +1,4 @@
-"""T2T-ViT: a deep, narrow vision transformer, before which neighbouring tokens are merged into one, twice.
+"""T2T-ViT: a deep, narrow vision transformer, before which neighboring tokens are merged into one, twice.
 
 Li Yuan, Yunpeng Chen, Tao Wang, Weihao Yu, Yujun Shi, Zihang Jiang, Francis EH Tay, Jiashi Feng, Shuicheng Yan:
 Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet, 2021, arXiv:2101.11986, as released

@@ -31,7 +31,7 @@ class Spec:
 
     depths: tuple[int, ...]  # convolutions per stage; each stage ends in a pool
     pointwise: bool = False  # the third convolution of a stage is 1x1
-    lrn: bool = False  # local response normalisation after the first convolution
+    lrn: bool = False  # local response normalization after the first convolution
     batch_norm: bool = False  # after each convolution
     se: int = 0  # channels / hidden units of an SE gate after each ReLU; 0: none
     cbam: int = 0  # likewise for CBAM's two gates

@@ -4,7 +4,7 @@ Matthew D. Zeiler, Rob Fergus: Visualizing and Understanding Convolutional Netwo
 
 Departures: none known. No code was released. Reconstructed: the borders follow from the map sizes of figure 3 (one zero
 around the first convolution's images, none around the second's, pools that round up); the constants of the contrast
-normalisation are not published and are AlexNet's.
+normalization are not published and are AlexNet's.
 """
 
 import dataclasses

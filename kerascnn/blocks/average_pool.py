@@ -3,7 +3,7 @@
 import keras
 
 
-def average_pool(x, *, counted: bool, name: str):
+def average_pool(x: keras.KerasTensor, *, counted: bool, name: str) -> keras.KerasTensor:
     """Mean over 3x3 windows; at the border over the pixels inside, or, if `counted`, over nine with zeros outside.
 
     TensorFlow leaves padding out of the mean; Torch and Caffe count it.

@@ -5,7 +5,7 @@ import keras
 from kerascnn import layers
 
 
-def channel_gate(x, reduction: int, *, name: str):
+def channel_gate(x: keras.KerasTensor, reduction: int, *, name: str) -> keras.KerasTensor:
     """x times gate: one MLP (dense c / reduction, ReLU, dense c) on global average and maximum, sum, sigmoid."""
     reduce = keras.layers.Conv2D(x.shape[-1] // reduction, 1, activation="relu", name=f"{name}_reduce")
     expand = keras.layers.Conv2D(x.shape[-1], 1, name=f"{name}_expand")
@@ -16,7 +16,7 @@ def channel_gate(x, reduction: int, *, name: str):
     return keras.layers.Multiply(name=f"{name}_scale")([x, gate])
 
 
-def spatial_gate(x, *, name: str):
+def spatial_gate(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """x times gate: maximum and mean over the channels, 7x7 convolution to one map, BN, sigmoid."""
     gate = layers.ChannelPool(name=f"{name}_pool")(x)
     gate = keras.layers.Conv2D(1, 7, padding="same", use_bias=False, name=f"{name}_conv")(gate)

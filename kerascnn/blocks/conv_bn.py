@@ -13,8 +13,17 @@ HE_FAN_OUT = functools.partial(
 )
 
 
-def conv(x, filters: int, kernel_size: int, strides: int = 1, *, groups: int = 1, dilation: int = 1,
-         use_bias: bool = False, name: str):  # fmt: skip
+def conv(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel_size: int,
+    strides: int = 1,
+    *,
+    groups: int = 1,
+    dilation: int = 1,
+    use_bias: bool = False,
+    name: str,
+) -> keras.KerasTensor:
     """Convolution, symmetrically padded by dilation * (kernel_size - 1) / 2: [b, h, w, c] -> [b, h/s, w/s, filters]."""
     options = {"use_bias": use_bias, "kernel_initializer": HE_FAN_OUT(), "name": name}
     if groups == 1 and dilation == 1 and (strides == 1 or kernel_size == 1):
@@ -24,18 +33,27 @@ def conv(x, filters: int, kernel_size: int, strides: int = 1, *, groups: int = 1
     return Conv2D(filters, kernel_size, strides, padding, dilation_rate=dilation, groups=groups, **options)(x)
 
 
-def batch_norm(x, *, name: str):
+def batch_norm(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """Batch norm with Torch's constants."""
     return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
-def bn_relu(x, *, name: str):
+def bn_relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """Batch norm called `name`, ReLU: the pre-activation."""
     return keras.layers.Activation("relu", name=name.replace("bn", "relu"))(batch_norm(x, name=name))
 
 
-def conv_bn(x, filters: int, kernel_size: int, strides: int = 1, *, groups: int = 1, dilation: int = 1,
-            relu: bool = True, name: str):  # fmt: skip
+def conv_bn(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel_size: int,
+    strides: int = 1,
+    *,
+    groups: int = 1,
+    dilation: int = 1,
+    relu: bool = True,
+    name: str,
+) -> keras.KerasTensor:
     """Convolution without bias, batch norm, ReLU if `relu`; `name` contains "conv", which names the others too."""
     x = conv(x, filters, kernel_size, strides, groups=groups, dilation=dilation, name=name)
     bn_name = name.replace("conv", "bn")

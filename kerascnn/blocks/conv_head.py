@@ -1,9 +1,19 @@
 """The head of networks that classify each pixel and average."""
 
+from typing import Any
+
 import keras
 
 
-def conv_head(x, classes: int, activation, *, kernel_initializer, dropout_rate: float = 0.0, relu: bool = True):
+def conv_head(
+    x: keras.KerasTensor,
+    classes: int,
+    activation: Any,
+    *,
+    kernel_initializer: Any,
+    dropout_rate: float = 0.0,
+    relu: bool = True,
+) -> keras.KerasTensor:
     """Dropout, 1x1 convolution called `head` to one map a class, ReLU if `relu`, global average, activation.
 
     [b, h, w, c] -> [b, classes], in float32 under mixed precision (Lin et al. 2013, arXiv:1312.4400, section 3.2).

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -21,7 +21,7 @@ class ConvStep(NamedTuple):
     padding: str = "same"  # same | valid, as in TensorFlow
 
 
-def conv_step(x, step: ConvStep, *, scale: bool = True, name: str):
+def conv_step(x: keras.KerasTensor, step: ConvStep, *, scale: bool = True, name: str) -> keras.KerasTensor:
     """Convolution without bias, BN (epsilon 0.001, factors gamma if `scale`), ReLU; `name` contains "conv".
 
     Batch norm remembers 0.99 of its averages, as in Keras; TF-slim's 0.9997 needs tens of thousands of steps.
@@ -31,7 +31,7 @@ def conv_step(x, step: ConvStep, *, scale: bool = True, name: str):
     return keras.layers.Activation("relu", name=name.replace("conv", "relu"))(bn(x))
 
 
-def step_names(steps, *, name: str) -> list[str]:
+def step_names(steps: Any, *, name: str) -> list[str]:
     """Names of the convolutions that `conv_steps` makes, in order."""
     names = []
     for i, step in enumerate(steps, 1):
@@ -40,7 +40,7 @@ def step_names(steps, *, name: str) -> list[str]:
     return names
 
 
-def conv_steps(x, steps, *, scale: bool = True, name: str):
+def conv_steps(x: keras.KerasTensor, steps: Any, *, scale: bool = True, name: str) -> keras.KerasTensor:
     """One step after the other; the last may be a fork, a tuple of steps side by side: `name`_conv1, 2a, 2b."""
     names = iter(step_names(steps, name=name))
     for step in steps:
@@ -52,7 +52,9 @@ def conv_steps(x, steps, *, scale: bool = True, name: str):
     return x
 
 
-def inception_module(x, branches: Mapping[str, tuple], *, pool: Callable, scale: bool = True, name: str):
+def inception_module(
+    x: keras.KerasTensor, branches: Mapping[str, tuple], *, pool: Callable, scale: bool = True, name: str
+) -> keras.KerasTensor:
     """Branches side by side, concatenated.
 
     Args:

@@ -3,7 +3,9 @@
 import keras
 
 
-def max_pool(x, pool_size: int = 3, strides: int = 2, *, padding: int = 1, name: str):
+def max_pool(
+    x: keras.KerasTensor, pool_size: int = 3, strides: int = 2, *, padding: int = 1, name: str
+) -> keras.KerasTensor:
     """Pads by zeros on all sides, then takes maxima; as Torch's for x >= 0, which a ReLU before it ensures."""
     if padding:
         x = keras.layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)

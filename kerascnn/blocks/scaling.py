@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 
 def rounded(width: float) -> int:
@@ -18,7 +19,7 @@ def repeated(count: int, depth: float) -> int:
 class Scalable:
     """For rows whose fields `width`, `depth` and `resolution` are two factors and a size in pixels."""
 
-    def scaled(self, *, depth: float, width: float, resolution: float):
+    def scaled(self, *, depth: float, width: float, resolution: float) -> Any:
         """The row with all three multiplied; see `kerascnn.applications.compound_scale`."""
         return dataclasses.replace(
             self,

@@ -3,7 +3,7 @@
 import keras
 
 
-def squeeze_excite(x, reduction: int, *, name: str):
+def squeeze_excite(x: keras.KerasTensor, reduction: int, *, name: str) -> keras.KerasTensor:
     """x times gate: global average, dense c / reduction, ReLU, dense c, sigmoid, with biases.
 
     Equations 2 to 4 of Hu et al. 2017, arXiv:1709.01507.

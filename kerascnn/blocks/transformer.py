@@ -1,4 +1,4 @@
-"""Transformer encoders over tokens [b, n, d], normalised before each branch.
+"""Transformer encoders over tokens [b, n, d], normalized before each branch.
 
 Dosovitskiy et al., An image is worth 16x16 words: transformers for image recognition at scale, 2020, arXiv:2010.11929,
 section 3.1. Initial values as in the authors' code: uniform kernels by Glorot's rule, biases N(0, 1e-6).
@@ -7,6 +7,7 @@ section 3.1. Initial values as in the authors' code: uniform kernels by Glorot's
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -33,12 +34,12 @@ class Encoder:
     initializer: Callable | None = None  # makes one for a kernel, biases start as zero; None: the authors' of ViT
 
 
-def layer_norm(x, epsilon: float = 1e-6, *, name: str):
+def layer_norm(x: keras.KerasTensor, epsilon: float = 1e-6, *, name: str) -> keras.KerasTensor:
     """Layer norm over the channels: [..., d] -> [..., d]."""
     return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
 
 
-def dropout(x, rate: float, *, name: str):
+def dropout(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:
     """Dropout, where the rate is not 0."""
     return keras.layers.Dropout(rate, name=name)(x) if rate else x
 
@@ -50,18 +51,20 @@ def _dense(x, units, initializer, default, *, use_bias=True, name):
     return keras.layers.Dense(units, use_bias=use_bias, **options, name=name)(x)
 
 
-def patch_embedding(x, patch: int, width: int, *, name: str = "patch_embedding"):
+def patch_embedding(
+    x: keras.KerasTensor, patch: int, width: int, *, name: str = "patch_embedding"
+) -> keras.KerasTensor:
     """A dense layer on each patch, as a convolution: [b, h, w, c] -> [b, h/patch, w/patch, width]."""
     lecun = keras.initializers.LecunNormal()  # Flax's default, as in the authors' code
     return keras.layers.Conv2D(width, patch, patch, kernel_initializer=lecun, name=name)(x)
 
 
-def tokens(x, *, name: str):
+def tokens(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """A map as a sequence, row by row: [b, h, w, d] -> [b, h * w, d]; h and w must be known."""
     return keras.layers.Reshape((x.shape[1] * x.shape[2], x.shape[3]), name=name)(x)
 
 
-def tokens_to_map(x, grid: tuple[int, int], *, name: str):
+def tokens_to_map(x: keras.KerasTensor, grid: tuple[int, int], *, name: str) -> keras.KerasTensor:
     """The last h * w tokens as a map: [b, n, d] -> [b, h, w, d]; those before them are cut off."""
     prefix = x.shape[1] - grid[0] * grid[1]
     if prefix:
@@ -69,14 +72,22 @@ def tokens_to_map(x, grid: tuple[int, int], *, name: str):
     return keras.layers.Reshape((*grid, x.shape[2]), name=name)(x)
 
 
-def token(x, index: int = 0, *, name: str):
+def token(x: keras.KerasTensor, index: int = 0, *, name: str) -> keras.KerasTensor:
     """One token: [b, n, d] -> [b, d]; n must be known."""
     x = keras.layers.Cropping1D((index, x.shape[1] - index - 1), name=f"{name}_crop")(x)
     return keras.layers.Reshape((x.shape[2],), name=name)(x)
 
 
-def self_attention(x, heads: int, *, width: int | None = None, qkv_bias: bool = True, scale: float | None = None,
-                   initializer=None, name: str):  # fmt: skip
+def self_attention(
+    x: keras.KerasTensor,
+    heads: int,
+    *,
+    width: int | None = None,
+    qkv_bias: bool = True,
+    scale: float | None = None,
+    initializer: Any = None,
+    name: str,
+) -> keras.KerasTensor:
     """Dense to 3 * width (`name`_qkv), attention, dense to `width` (`name`_proj): [b, n, c] -> [b, n, width or c].
 
     Args:
@@ -94,7 +105,15 @@ def self_attention(x, heads: int, *, width: int | None = None, qkv_bias: bool = 
     return _dense(y, width, initializer, _SQUARE, name=f"{name}_proj")
 
 
-def mlp(x, hidden: int, activation: str | Callable = "gelu", dropout_rate: float = 0.0, *, initializer=None, name: str):
+def mlp(
+    x: keras.KerasTensor,
+    hidden: int,
+    activation: str | Callable = "gelu",
+    dropout_rate: float = 0.0,
+    *,
+    initializer: Any = None,
+    name: str,
+) -> keras.KerasTensor:
     """Dense to `hidden` (`name`1), activation, dropout, dense to d (`name`2), dropout: [..., d] -> [..., d]."""
     y = x
     for layer, width in (("1", hidden), ("2", x.shape[-1])):
@@ -105,12 +124,12 @@ def mlp(x, hidden: int, activation: str | Callable = "gelu", dropout_rate: float
     return y
 
 
-def residual(x, y, rate: float, *, name: str):
+def residual(x: keras.KerasTensor, y: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:
     """x + y, where training drops the branch y with probability `rate`; layers `name`_add and `name`_drop_path."""
     return keras.layers.Add(name=f"{name}_add")([x, drop_path(y, rate, name=f"{name}_drop_path")])
 
 
-def encoder_block(x, encoder: Encoder, rate: float = 0.0, *, name: str):
+def encoder_block(x: keras.KerasTensor, encoder: Encoder, rate: float = 0.0, *, name: str) -> keras.KerasTensor:
     """x + attention(LN(x)), then x + MLP(LN(x)): [b, n, d] -> [b, n, d].
 
     Args:

@@ -17,8 +17,17 @@ from kerascnn.cells.operations import Value
 from kerascnn.cells.style import Style
 
 
-def apply_cell(cell: Cell, one: Value, two: Value, filters: int, stride: int, style: Style,
-               drop: Callable | None = None, *, name: str) -> Value:  # fmt: skip
+def apply_cell(
+    cell: Cell,
+    one: Value,
+    two: Value,
+    filters: int,
+    stride: int,
+    style: Style,
+    drop: Callable | None = None,
+    *,
+    name: str,
+) -> Value:
     """A cell.
 
     Args:
@@ -96,7 +105,9 @@ class Stack:
     A reduction cell begins a stage; the layers of a cell are called stage1_cell1_..., counted from 1.
     """
 
-    def __init__(self, image, genotype: Genotype, style: Style, cells: int, drop_path_rate: float = 0.0):
+    def __init__(
+        self, image: keras.KerasTensor, genotype: Genotype, style: Style, cells: int, drop_path_rate: float = 0.0
+    ):
         self.genotype, self.style, self.cells, self.rate = genotype, style, cells, drop_path_rate
         self.progress = layers.Progress(name="progress")(image) if drop_path_rate else None
         self.stages, self.made, self.number = [], 0, 0
@@ -168,8 +179,17 @@ def stem(x: keras.KerasTensor, filters: int, style: Style, *, stride: int = 1) -
     return Value(operations.batch_norm(x, style, name="stem_bn"), 0, "stem")
 
 
-def small_features(x: keras.KerasTensor, genotype: Genotype, style: Style, stages: Sequence[int], filters: int, *,
-                   stem_filters: int, drop_path_rate: float = 0.0, relu: bool = True) -> list:  # fmt: skip
+def small_features(
+    x: keras.KerasTensor,
+    genotype: Genotype,
+    style: Style,
+    stages: Sequence[int],
+    filters: int,
+    *,
+    stem_filters: int,
+    drop_path_rate: float = 0.0,
+    relu: bool = True,
+) -> list:
     """A network of cells for small images.
 
     Args:
@@ -191,8 +211,17 @@ def small_features(x: keras.KerasTensor, genotype: Genotype, style: Style, stage
     return stack.outputs(relu=relu)
 
 
-def large_features(x: keras.KerasTensor, genotype: Genotype, style: Style, stages: Sequence[int], filters: int, *,
-                   stem_filters: int, skip: bool = False, drop_path_rate: float = 0.0) -> list:  # fmt: skip
+def large_features(
+    x: keras.KerasTensor,
+    genotype: Genotype,
+    style: Style,
+    stages: Sequence[int],
+    filters: int,
+    *,
+    stem_filters: int,
+    skip: bool = False,
+    drop_path_rate: float = 0.0,
+) -> list:
     """A network of cells for ImageNet: after a strided convolution two reduction cells of F/4 and F/2 filters.
 
     Args:
@@ -225,9 +254,17 @@ def _add_stages(stack: Stack, stages: Sequence[int], filters: int, *, skip: bool
                 stack.normal(filters * 2**stage)
 
 
-def auxiliary_head(x: keras.KerasTensor, classes: int, activation: str | None, style: Style, *,
-                   stride: int = 3, last_norm: bool = True,
-                   padding: str = "valid", use_bias: bool = True) -> keras.KerasTensor:  # fmt: skip
+def auxiliary_head(
+    x: keras.KerasTensor,
+    classes: int,
+    activation: str | None,
+    style: Style,
+    *,
+    stride: int = 3,
+    last_norm: bool = True,
+    padding: str = "valid",
+    use_bias: bool = True,
+) -> keras.KerasTensor:
     """The auxiliary head of a network of cells.
 
     ReLU, mean 5x5, 1x1 to 128, BN, ReLU, convolution as large as the map to 768, BN, ReLU, global mean, dense

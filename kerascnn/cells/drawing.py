@@ -12,7 +12,7 @@ from kerascnn._files import replace_with
 from kerascnn.cells.genotype import INPUTS, Cell, Genotype
 from kerascnn.cells.layout import HEAD, PAD, ROW, Layout, arrange, port
 
-_KINDS = (  # how names of operations begin, colour
+_KINDS = (  # how names of operations begin, color
     ("sep", "#9ecae1"),
     ("dil", "#80cdc1"),
     ("conv", "#fdd0a2"),
@@ -20,7 +20,7 @@ _KINDS = (  # how names of operations begin, colour
     ("max", "#fcbba1"),
     ("", "#e0e0e0"),
 )
-_SOURCES = {"c1": "#1f5fa8", "c2": "#b5541c"}  # colours of their arrows
+_SOURCES = {"c1": "#1f5fa8", "c2": "#b5541c"}  # colors of their arrows
 _OTHER = "#555555"
 _MARGIN, _TITLE = 0.3, 0.4  # inches
 _TERMINAL = {"c1": "cyan", "c2": "magenta"}
@@ -109,10 +109,10 @@ def _draw_arrows(axes, cell, layout: Layout, corner):
             else:  # between two layers
                 vertices += [((ax + bx) / 2, ay), ((ax + bx) / 2, by), (bx, by)]
                 codes += [Path.CURVE4] * 3
-        colour = _SOURCES.get(arrow.source, _OTHER)
-        axes.add_patch(PathPatch(Path(vertices, codes), fill=False, edgecolor=colour, linewidth=1.2))
+        color = _SOURCES.get(arrow.source, _OTHER)
+        axes.add_patch(PathPatch(Path(vertices, codes), fill=False, edgecolor=color, linewidth=1.2))
         head = [tip, (tip[0] - 0.12, tip[1] + 0.05), (tip[0] - 0.12, tip[1] - 0.05)]
-        axes.add_patch(Polygon(head, closed=True, facecolor=colour, edgecolor="none"))
+        axes.add_patch(Polygon(head, closed=True, facecolor=color, edgecolor="none"))
 
 
 def _draw_boxes(axes, cell, layout: Layout, corner, stride):
@@ -133,21 +133,21 @@ def _draw_boxes(axes, cell, layout: Layout, corner, stride):
         name = "concat" if box.name == "out" else box.name
         axes.text(left + width / 2, bottom + box.height - HEAD / 2, name, ha="center", va="center", fontsize=9,
                   fontweight="bold")  # fmt: skip
-        for row, (text, colour) in enumerate(_rows(cell, box.name, stride)):
+        for row, (text, color) in enumerate(_rows(cell, box.name, stride)):
             middle = y + box.y + port(cell, box.name, row)
-            _rounded(axes, left + PAD, middle - ROW / 2 + 0.03, width - 2 * PAD, ROW - 0.06, colour, "#777777", 0.6)
+            _rounded(axes, left + PAD, middle - ROW / 2 + 0.03, width - 2 * PAD, ROW - 0.06, color, "#777777", 0.6)
             axes.text(left + width / 2, middle - 0.01, text, ha="center", va="center", fontsize=8.5)
 
 
 def _rows(cell, name, stride):
-    """Text and colour of the rows of a box."""
+    """Text and color of the rows of a box."""
     if name == "out":
         return [(source, "#ffffff") for source in cell.concat]
     rows = []
     for term in cell.nodes[int(name[1:]) - 1]:
-        colour = next(colour for start, colour in _KINDS if term.operation.startswith(start))
+        color = next(color for start, color in _KINDS if term.operation.startswith(start))
         halves = stride > 1 and term.source in INPUTS
-        rows.append((label(term.operation) + f" / {stride}" * halves, colour))
+        rows.append((label(term.operation) + f" / {stride}" * halves, color))
     return rows
 
 

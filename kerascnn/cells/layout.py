@@ -2,7 +2,7 @@
 
 Sugiyama, Tagawa, Toda: Methods for visual understanding of hierarchical system structures, 1981,
 doi.org/10.1109/TSMC.1981.4308636: an arrow over several layers gets a place of its own in each, the places of a layer
-are ordered by the mean of their neighbours, and arrows bend between the layers alone. Lengths are inches.
+are ordered by the mean of their neighbors, and arrows bend between the layers alone. Lengths are inches.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class Box:
     name: str  # c1, c2, n1, ..., out; of a passing arrow "source>target.row"
     layer: int
     height: float
-    y: float = 0.0  # of its centre
+    y: float = 0.0  # of its center
 
     @property
     def passing(self) -> bool:
@@ -49,7 +49,7 @@ class Layout:
     arrows: tuple[Arrow, ...]
     left: tuple[float, ...]  # left edges of the layers
     widths: tuple[float, ...]  # of the layers
-    height: float  # of the whole, centred on 0
+    height: float  # of the whole, centered on 0
 
     @property
     def width(self) -> float:
@@ -103,21 +103,21 @@ def _height(cell, name):
 
 
 def _place(cell, layers, arrows, boxes):
-    """Orders the layers and sets y, moving each place towards the mean of its neighbours."""
-    neighbours = {name: [] for name in boxes}  # name -> (name, how much higher the arrow's end is there than here)
+    """Orders the layers and sets y, moving each place towards the mean of its neighbors."""
+    neighbors = {name: [] for name in boxes}  # name -> (name, how much higher the arrow's end is there than here)
     for arrow in arrows:
         path = [arrow.source, *arrow.through, arrow.target]
         for a, b in zip(path, path[1:], strict=False):
             rise = port(cell, b, arrow.row) if b == arrow.target else 0.0
-            neighbours[a].append((b, rise))
-            neighbours[b].append((a, -rise))
+            neighbors[a].append((b, rise))
+            neighbors[b].append((a, -rise))
     for layer in layers:
         _spread(layer)
     for sweep in range(_SWEEPS):
         for layer in layers if sweep % 2 else reversed(layers):
             wanted = {}
             for box in layer:
-                ends = neighbours[box.name]
+                ends = neighbors[box.name]
                 wanted[box.name] = sum(boxes[other].y + rise for other, rise in ends) / max(len(ends), 1)
             if sweep < _SWEEPS - 4:
                 layer.sort(key=lambda box: (-wanted[box.name], box.name))

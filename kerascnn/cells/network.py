@@ -9,10 +9,20 @@ from kerascnn.cells.style import NASNET, NASNET_CIFAR, Style
 from kerascnn.models.deep import DeepModel
 
 
-def network(genotype: Genotype, *, cells: int = 2, filters: int = 16,
-            input_shape: tuple[int | None, int | None, int] = (32, 32, 3), classes: int = 10,
-            large: bool = False, style: Style | None = None, drop_path_rate: float = 0.0, dropout_rate: float = 0.0,
-            classifier_activation: str | None = "softmax", name: str = "network_of_cells") -> keras.Model:  # fmt: skip
+def network(
+    genotype: Genotype,
+    *,
+    cells: int = 2,
+    filters: int = 16,
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    classes: int = 10,
+    large: bool = False,
+    style: Style | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    classifier_activation: str | None = "softmax",
+    name: str = "network_of_cells",
+) -> keras.Model:
     """Builds a classifier: three stages of normal cells, reduction cells between them, global average, dense.
 
     Args:

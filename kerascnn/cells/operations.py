@@ -22,11 +22,11 @@ class Value:
         name: of the layer that made it.
     """
 
-    def __init__(self, x, level: int, name: str):
+    def __init__(self, x: keras.KerasTensor, level: int, name: str):
         self.x, self.level, self.name = x, level, name
 
     @functools.cached_property
-    def relu(self):
+    def relu(self) -> keras.KerasTensor:
         """ReLU of the map: one layer for all that read it."""
         return keras.layers.Activation("relu", name=f"{self.name}_relu")(self.x)
 
@@ -36,7 +36,7 @@ class Value:
         return self.x.shape[-1]
 
 
-def batch_norm(x, style: Style, *, affine: bool = True, name: str):
+def batch_norm(x: keras.KerasTensor, style: Style, *, affine: bool = True, name: str) -> keras.KerasTensor:
     """Batch norm with the constants of the style."""
     scaled = affine and style.affine
     return layers.BatchNormalization(
@@ -44,12 +44,20 @@ def batch_norm(x, style: Style, *, affine: bool = True, name: str):
     )(x)
 
 
-def relu(x, *, name: str):
+def relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """ReLU."""
     return keras.layers.Activation("relu", name=name)(x)
 
 
-def convolution(x, filters: int, size, strides, style: Style, *, name: str):
+def convolution(
+    x: keras.KerasTensor,
+    filters: int,
+    size: int | tuple[int, int],
+    strides: int | tuple[int, int],
+    style: Style,
+    *,
+    name: str,
+) -> keras.KerasTensor:
     """Convolution without bias, size and strides (vertical, horizontal): [b, h, w, c] -> [b, h/s, w/s, filters]."""
     options = {"use_bias": False, "kernel_initializer": style.initializer(), "name": name}
     if style.tensorflow or max(strides) == 1 or max(size) == 1:
@@ -58,13 +66,13 @@ def convolution(x, filters: int, size, strides, style: Style, *, name: str):
     return layers.Conv2D(filters, size, strides, padding, **options)(x)
 
 
-def conv_bn(x, filters: int, style: Style, *, stride: int = 1, name: str):
+def conv_bn(x: keras.KerasTensor, filters: int, style: Style, *, stride: int = 1, name: str) -> keras.KerasTensor:
     """1x1 convolution called `name`_conv, batch norm called `name`_bn."""
     x = convolution(x, filters, (1, 1), (stride, stride), style, name=f"{name}_conv")
     return batch_norm(x, style, name=f"{name}_bn")
 
 
-def factorized_reduction(x, filters: int, style: Style, *, name: str):
+def factorized_reduction(x: keras.KerasTensor, filters: int, style: Style, *, name: str) -> keras.KerasTensor:
     """Halves a map: two 1x1/2, the second on the map moved by one pixel, side by side; batch norm.
 
     [b, h, w, c] -> [b, ceil(h/2), ceil(w/2), filters]; of an odd number of filters the style may leave one out.

@@ -1,5 +1,7 @@
 """BatchNormalization: keras.layers.BatchNormalization as one op instead of a dozen."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -26,7 +28,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     shift, 2015, arXiv:1502.03167.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """inputs [..., channels] -> the same shape, in the layer's compute dtype."""
         rank = len(inputs.shape)
         plain = (

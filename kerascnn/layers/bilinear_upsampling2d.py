@@ -1,5 +1,7 @@
 """BilinearUpsampling2D: the fixed transposed convolution of fully convolutional networks."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -49,7 +51,7 @@ class BilinearUpsampling2D(keras.layers.Conv2DTranspose):
     Source: Long, Shelhamer, Darrell: Fully Convolutional Networks for Semantic Segmentation, 2014, arXiv:1411.4038.
     """
 
-    def __init__(self, filters: int, factor: int, padding: str = "same", *, trainable: bool = False, **kwargs):
+    def __init__(self, filters: int, factor: int, padding: str = "same", *, trainable: bool = False, **kwargs: Any):
         if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2 or factor % 2:
             raise InputError(f"`factor` must be an even whole number of at least 2. Received: factor={factor!r}")
         super().__init__(
@@ -58,13 +60,13 @@ class BilinearUpsampling2D(keras.layers.Conv2DTranspose):
         )  # fmt: skip
         self.factor = factor
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Checks the channels."""
         if input_shape[-1] != self.filters:
             raise InputError(f"`filters` must be the channels. Received: {self.filters}, input {tuple(input_shape)}")
         super().build(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         base = keras.layers.Layer.get_config(self)
         return {**base, "filters": self.filters, "factor": self.factor, "padding": self.padding}

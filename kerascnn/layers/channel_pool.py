@@ -1,5 +1,7 @@
 """Maximum and mean over the channels."""
 
+from typing import Any
+
 import keras
 
 
@@ -13,11 +15,11 @@ class ChannelPool(keras.layers.Layer):
     names the mean first; the authors' code, whose trained weights count, the maximum).
     """
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [b, h, w, c] -> [b, h, w, 2]."""
         both = [keras.ops.max(x, axis=-1, keepdims=True), keras.ops.mean(x, axis=-1, keepdims=True)]
         return keras.ops.concatenate(both, axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """See `call`; unknown sizes stay unknown."""
         return (*input_shape[:-1], 2)

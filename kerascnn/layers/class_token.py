@@ -1,5 +1,7 @@
 """A token that no patch stands for."""
 
+from typing import Any
+
 import keras
 
 
@@ -15,26 +17,26 @@ class ClassToken(keras.layers.Layer):
     (arXiv:1810.04805).
     """
 
-    def __init__(self, count: int = 1, initializer="zeros", **kwargs):
+    def __init__(self, count: int = 1, initializer: Any = "zeros", **kwargs: Any):
         super().__init__(**kwargs)
         self.count, self.initializer = int(count), keras.initializers.get(initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Makes the tokens [1, count, d]."""
         shape = (1, self.count, input_shape[-1])
         self.token = self.add_weight(shape=shape, initializer=self.initializer, name="token")
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [b, n, d] -> [b, count + n, d]."""
         shape = (keras.ops.shape(x)[0], *self.token.shape[1:])
         return keras.ops.concatenate([keras.ops.broadcast_to(keras.ops.cast(self.token, x.dtype), shape), x], axis=1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """See `call`; unknown sizes stay unknown."""
         batch, tokens, width = input_shape
         return (batch, None if tokens is None else tokens + self.count, width)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {
             **super().get_config(),

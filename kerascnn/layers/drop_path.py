@@ -1,5 +1,7 @@
 """Stochastic depth: residual branches that are left out at random while training."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -28,7 +30,9 @@ class DropPath(keras.layers.Layer):
     3.1 and 3.2. The name is from Larsson, Maire, Shakhnarovich, FractalNet, 2016, arXiv:1605.07648.
     """
 
-    def __init__(self, rate: float, mode: str = "row", scale_at: str = "training", seed: int | None = None, **kwargs):
+    def __init__(
+        self, rate: float, mode: str = "row", scale_at: str = "training", seed: int | None = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         if not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise InputError(f"rate must be in [0, 1). Received: {rate!r}")
@@ -42,7 +46,7 @@ class DropPath(keras.layers.Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool | None = False) -> Any:
         """x [batch, ...] -> the same shape and dtype."""
         if not self.rate:
             return x
@@ -56,11 +60,11 @@ class DropPath(keras.layers.Layer):
         kept = x / survival if self.scale_at == "training" else x
         return keras.ops.where(dropped, keras.ops.zeros_like(x), kept)  # not a product: 0 · NaN would leak through
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         names = ("rate", "mode", "scale_at", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,5 +1,7 @@
 """The joins of fractal networks, and drop-path, which silences some of their inputs while training."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -23,7 +25,7 @@ class FractalPath(keras.layers.Layer):
     arXiv:1605.07648, section 3.
     """
 
-    def __init__(self, columns: int, global_rate: float = 0.5, seed: int | None = None, **kwargs):
+    def __init__(self, columns: int, global_rate: float = 0.5, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(columns, int) or columns < 1:
             raise InputError(f"columns must be a whole number, at least 1. Received: {columns!r}")
@@ -33,7 +35,7 @@ class FractalPath(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Any tensor -> int32 [1]."""
         none = keras.ops.full((1,), -1, dtype="int32")
         if not training:
@@ -42,15 +44,15 @@ class FractalPath(keras.layers.Layer):
         coin = keras.random.uniform((1,), dtype="float32", seed=self.seed_generator)
         return keras.ops.where(coin < self.global_rate, column, none)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """One number."""
         return (1,)
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Any, training: bool | None = False) -> Any:
         """One whole number."""
         return keras.KerasTensor((1,), dtype="int32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         names = ("columns", "global_rate", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
@@ -75,7 +77,7 @@ class FractalJoin(keras.layers.Layer):
     arXiv:1605.07648, section 3.
     """
 
-    def __init__(self, rate: float = 0.15, seed: int | None = None, **kwargs):
+    def __init__(self, rate: float = 0.15, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise InputError(f"rate must be in [0, 1). Received: {rate!r}")
@@ -83,7 +85,7 @@ class FractalJoin(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """[choice, x_1, ..., x_n] -> [batch, ...]."""
         choice, *columns = inputs
         if not training:
@@ -102,10 +104,10 @@ class FractalJoin(keras.layers.Layer):
         alone = (places == count - 1 - choice) | (choice >= count)
         return keras.ops.where(choice < 0, local, alone)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of a column."""
         return tuple(input_shape[1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

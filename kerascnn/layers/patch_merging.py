@@ -1,5 +1,7 @@
 """The four places of each 2x2 patch become channels."""
 
+from typing import Any
+
 import keras
 
 
@@ -16,7 +18,7 @@ class PatchMerging(keras.layers.Layer):
     Windows, 2021, arXiv:2103.14030, section 3.1, of whose patch merging this is the concatenation.
     """
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [b, h, w, c] -> [b, ceil(h/2), ceil(w/2), 4c]."""
         ops = keras.ops
         _, height, width, channels = ops.shape(x)
@@ -26,10 +28,10 @@ class PatchMerging(keras.layers.Layer):
         x = ops.reshape(x, (-1, rows, 2, columns, 2, channels))
         return ops.reshape(ops.transpose(x, (0, 1, 3, 4, 2, 5)), (-1, rows, columns, 4 * channels))
 
-    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """See `call`; unknown sizes stay unknown."""
         batch, *sizes, channels = input_shape
         return (batch, *(None if size is None else (size + 1) // 2 for size in sizes), 4 * channels)
 
-    def compute_output_spec(self, x) -> keras.KerasTensor:
+    def compute_output_spec(self, x: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=self.compute_dtype)

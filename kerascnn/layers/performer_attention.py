@@ -1,6 +1,7 @@
 """Attention in linear time, by random features of its kernel."""
 
 import math
+from typing import Any
 
 import keras
 
@@ -28,14 +29,14 @@ class PerformerAttention(keras.layers.Layer):
     the rows as in the release of T2T-ViT (arXiv:2101.11986), which has sqrt(m) where the paper has about sqrt(d).
     """
 
-    def __init__(self, features: int, seed: int = 0, **kwargs):
+    def __init__(self, features: int, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         for key, value, least in (("features", features, 1), ("seed", seed, 0)):
             if not isinstance(value, int) or value < least:
                 raise InputError(f"{key} must be a whole number, at least {least}. Received: {value!r}")
         self.features, self.seed = features, seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Draws the projections."""
         width = self.compute_output_shape(input_shape)[-1]
         self.projections = self.add_weight(
@@ -46,7 +47,7 @@ class PerformerAttention(keras.layers.Layer):
             name="projections",
         )
 
-    def call(self, kqv):
+    def call(self, kqv: Any) -> Any:
         """kqv [b, n, 3 d] -> [b, n, d]."""
         ops = keras.ops
         exact = keras.backend.result_type(self.compute_dtype, "float32")
@@ -63,15 +64,15 @@ class PerformerAttention(keras.layers.Layer):
         projected = ops.einsum("bnd,md->bnm", x, ops.cast(self.projections, x.dtype))
         return ops.exp(projected - ops.sum(ops.square(x), axis=-1, keepdims=True) / 2) / math.sqrt(self.features)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """See `call`; unknown sizes stay unknown."""
         if len(input_shape) != 3 or input_shape[-1] % 3:
             raise InputError(f"The input must be [batch, tokens, 3 d]. Received: {tuple(input_shape)}")
         return (*input_shape[:2], input_shape[-1] // 3)
 
-    def compute_output_spec(self, kqv) -> keras.KerasTensor:
+    def compute_output_spec(self, kqv: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(kqv.shape), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "features": self.features, "seed": self.seed}

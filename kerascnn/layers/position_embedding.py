@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -23,7 +24,7 @@ class PositionEmbedding(keras.layers.Layer):
     Source: Dosovitskiy et al., An image is worth 16x16 words, 2020, arXiv:2010.11929, section 3.1 and appendix D.4.
     """
 
-    def __init__(self, grid: tuple[int, int], prefix: int = 0, stddev: float = 0.02, **kwargs):
+    def __init__(self, grid: tuple[int, int], prefix: int = 0, stddev: float = 0.02, **kwargs: Any):
         super().__init__(**kwargs)
         if len(grid) != 2 or min(grid) < 1 or prefix < 0:
             raise InputError(
@@ -31,7 +32,7 @@ class PositionEmbedding(keras.layers.Layer):
             )
         self.grid, self.prefix, self.stddev = (int(grid[0]), int(grid[1])), int(prefix), float(stddev)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Makes the vectors: `prefix` [prefix, d] where there are such tokens, `positions` [h, w, d]."""
         self.compute_output_shape(input_shape)
         normal, width = keras.initializers.RandomNormal(stddev=self.stddev), input_shape[-1]
@@ -40,7 +41,7 @@ class PositionEmbedding(keras.layers.Layer):
             self.first = self.add_weight(shape=(self.prefix, width), initializer=normal.clone(), name="prefix")
         self.positions = self.add_weight(shape=(*self.grid, width), initializer=normal, name="positions")
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x of one of the two shapes -> the same shape."""
         self.compute_output_shape(x.shape)
         positions = self.positions
@@ -50,7 +51,7 @@ class PositionEmbedding(keras.layers.Layer):
                 positions = keras.ops.concatenate([self.first, positions], axis=0)
         return x + keras.ops.cast(positions, x.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input, if it has these tokens."""
         tokens = (self.prefix + math.prod(self.grid),)
         fits = tuple(input_shape[1:-1]) == tokens or (not self.prefix and tuple(input_shape[1:-1]) == self.grid)
@@ -61,10 +62,10 @@ class PositionEmbedding(keras.layers.Layer):
             )
         return tuple(input_shape)
 
-    def compute_output_spec(self, x) -> keras.KerasTensor:
+    def compute_output_spec(self, x: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "grid": self.grid, "prefix": self.prefix, "stddev": self.stddev}
 

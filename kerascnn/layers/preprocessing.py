@@ -24,7 +24,7 @@ class ImageInput(keras.layers.InputLayer):
         **kwargs: of `keras.layers.InputLayer`.
     """
 
-    def __init__(self, shape=None, *, preprocessing=None, **kwargs):
+    def __init__(self, shape: Any = None, *, preprocessing: Any = None, **kwargs: Any):
         super().__init__(shape, **kwargs)
         self.preprocessing = _record(preprocessing)
 
@@ -42,7 +42,7 @@ class StageOutput(keras.layers.Identity):
         **kwargs: of `keras.layers.Layer`.
     """
 
-    def __init__(self, preprocessing=None, **kwargs):
+    def __init__(self, preprocessing: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.preprocessing = _record(preprocessing)
 

@@ -1,5 +1,7 @@
 """The zeros that TensorFlow's "same" puts around a map, as a layer of its own."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -22,7 +24,7 @@ class SamePadding2D(keras.layers.Layer):
         InputError: an argument is no whole number of at least 1 nor two of them.
     """
 
-    def __init__(self, pool_size, strides, **kwargs):
+    def __init__(self, pool_size: Any, strides: Any, **kwargs: Any):
         super().__init__(**kwargs)
         self.pool_size, self.strides = pair(pool_size, "pool_size"), pair(strides, "strides")
         self.built = True
@@ -31,7 +33,7 @@ class SamePadding2D(keras.layers.Layer):
         taps, stride = self.pool_size[axis], self.strides[axis]
         return (-(-size // stride) - 1) * stride + taps - size
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [batch, height, width, channels] -> [batch, padded height, padded width, channels]."""
         sides = []
         for axis in (0, 1):
@@ -41,12 +43,12 @@ class SamePadding2D(keras.layers.Layer):
             sides.append((total // 2, total - total // 2))
         return tf.pad(x, [(0, 0), *sides, (0, 0)])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """See `call`; unknown sizes stay unknown."""
         batch, *sizes, channels = input_shape
         grown = [None if size is None else size + max(self._total(size, axis), 0) for axis, size in enumerate(sizes)]
         return (batch, *grown, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "pool_size": self.pool_size, "strides": self.strides}

@@ -1,5 +1,7 @@
 """Scaled dot-product attention among the tokens of an image."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -24,14 +26,14 @@ class SelfAttention(keras.layers.Layer):
     Source: Vaswani et al., Attention is all you need, 2017, arXiv:1706.03762, section 3.2.
     """
 
-    def __init__(self, heads: int, scale: float | None = None, **kwargs):
+    def __init__(self, heads: int, scale: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if heads < 1:
             raise InputError(f"heads must be at least 1. Received: {heads}")
         self.heads, self.scale = int(heads), None if scale is None else float(scale)
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [b, n, 3 d] -> [b, n, d]."""
         tokens, width = self.compute_output_shape(x.shape)[1:]
         tokens = keras.ops.shape(x)[1] if tokens is None else tokens
@@ -40,7 +42,7 @@ class SelfAttention(keras.layers.Layer):
         y = keras.ops.dot_product_attention(query, key, value, scale=self.scale)
         return keras.ops.reshape(y, (-1, tokens, width))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """See `call`; unknown sizes stay unknown."""
         if len(input_shape) != 3 or input_shape[-1] % (3 * self.heads):
             raise InputError(
@@ -49,9 +51,9 @@ class SelfAttention(keras.layers.Layer):
             )
         return (*input_shape[:2], input_shape[-1] // 3)
 
-    def compute_output_spec(self, x) -> keras.KerasTensor:
+    def compute_output_spec(self, x: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "heads": self.heads, "scale": self.scale}

@@ -1,5 +1,7 @@
 """Shake-Shake: two branches mixed at random, and at random otherwise in the gradient."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -29,13 +31,13 @@ class ShakeShake(keras.layers.Layer):
     Source: Gastaldi, Shake-Shake regularization, 2017, arXiv:1705.07485, section 1.
     """
 
-    def __init__(self, seed: int | None = None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """[x, y], both [batch, ...] -> the same shape and dtype."""
         x, y = inputs
         if not training:
@@ -48,10 +50,10 @@ class ShakeShake(keras.layers.Layer):
         )
         return _mix(x, y, forward, backward)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of either branch."""
         return tuple(input_shape[0])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "seed": self.seed}

@@ -1,5 +1,7 @@
 """Fixed vectors of sines and cosines that tell tokens apart by their place in the sequence."""
 
+from typing import Any
+
 import keras
 
 from kerascnn.layers.position_embedding import PositionEmbedding
@@ -24,10 +26,10 @@ class SinusoidEmbedding(PositionEmbedding):
     Source: Vaswani et al., Attention is all you need, 2017, arXiv:1706.03762, section 3.5.
     """
 
-    def __init__(self, grid: tuple[int, int], prefix: int = 0, **kwargs):
+    def __init__(self, grid: tuple[int, int], prefix: int = 0, **kwargs: Any):
         super().__init__(grid, prefix, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Makes the vectors: `prefix` [prefix, d] where there are such tokens, `positions` [h, w, d]."""
         self.compute_output_shape(input_shape)
         width = input_shape[-1]
@@ -50,7 +52,7 @@ class SinusoidEmbedding(PositionEmbedding):
 
         return self.add_weight(shape=shape, initializer=values, trainable=False, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         config = super().get_config()
         del config["stddev"]

@@ -1,5 +1,7 @@
 """Sub-sampling with a trainable coefficient and bias per map."""
 
+from typing import Any
+
 import keras
 
 
@@ -17,23 +19,23 @@ class Subsampling2D(keras.layers.Layer):
     Source: LeCun, Bottou, Bengio, Haffner, Gradient-based learning applied to document recognition, 1998, S2 and S4.
     """
 
-    def __init__(self, pool_size: int = 2, **kwargs):
+    def __init__(self, pool_size: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
         self.pool_size = pool_size
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         bound = 2.4 / self.pool_size**2
         start = keras.initializers.RandomUniform(-bound, bound)
         self.coefficient = self.add_weight(shape=(input_shape[-1],), initializer=start, name="coefficient")
         self.bias = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="bias")
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         mean = keras.ops.average_pool(x, self.pool_size, padding="valid", data_format="channels_last")
         return mean * (self.coefficient * self.pool_size**2) + self.bias
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         sides = [None if side is None else side // self.pool_size for side in input_shape[1:3]]
         return (input_shape[0], *sides, input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pool_size": self.pool_size}

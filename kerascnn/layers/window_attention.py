@@ -1,6 +1,7 @@
 """Self-attention inside windows of a map, which may be shifted."""
 
 import math
+from typing import Any
 
 import keras
 
@@ -34,7 +35,7 @@ class WindowAttention(keras.layers.Layer):
     Windows, 2021, arXiv:2103.14030, section 3.2.
     """
 
-    def __init__(self, heads: int, window: int, shift: int = 0, **kwargs):
+    def __init__(self, heads: int, window: int, shift: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         for key, value, least in (("heads", heads, 1), ("window", window, 1), ("shift", shift, 0)):
             if not isinstance(value, int) or value < least:
@@ -43,7 +44,7 @@ class WindowAttention(keras.layers.Layer):
             raise InputError(f"shift must be less than window. Received: shift={shift}, window={window}")
         self.heads, self.window, self.shift = heads, window, shift
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Makes the table of biases."""
         self.compute_output_shape(input_shape)
         self.relative_position_bias_table = self.add_weight(
@@ -54,7 +55,7 @@ class WindowAttention(keras.layers.Layer):
         )
         super().build(input_shape)
 
-    def call(self, qkv):
+    def call(self, qkv: Any) -> Any:
         """qkv [batch, height, width, 3 * channels] -> [batch, height, width, channels]."""
         ops, side = keras.ops, self.window
         _, *sizes, depth = ops.shape(qkv)
@@ -113,7 +114,7 @@ class WindowAttention(keras.layers.Layer):
         apart = ops.not_equal(region[:, :, None], region[:, None, :])
         return ops.where(apart, _APART, 0.0)[:, None]
 
-    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """See `call`; unknown sizes stay unknown."""
         batch, *sizes, depth = input_shape
         if depth % (3 * self.heads):
@@ -127,7 +128,7 @@ class WindowAttention(keras.layers.Layer):
             )
         return (batch, *sizes, depth // 3)
 
-    def compute_output_spec(self, qkv) -> keras.KerasTensor:
+    def compute_output_spec(self, qkv: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(qkv.shape), dtype=self.compute_dtype)
 
     def resized(self, arrays: list) -> list:
@@ -149,6 +150,6 @@ class WindowAttention(keras.layers.Layer):
         offsets = keras.ops.image.resize(offsets, new, interpolation="bicubic", data_format="channels_last")
         return [keras.ops.convert_to_numpy(keras.ops.reshape(offsets, (-1, arrays[0].shape[1])))]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "heads": self.heads, "window": self.window, "shift": self.shift}

@@ -1,5 +1,7 @@
 """The parameter-free shortcut of residual networks."""
 
+from typing import Any
+
 import keras
 
 
@@ -15,26 +17,26 @@ class ZeroPadShortcut(keras.layers.Layer):
         strides: step of the sub-sampling, from the top left pixel.
     """
 
-    def __init__(self, filters: int, strides: int = 1, **kwargs):
+    def __init__(self, filters: int, strides: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters, self.strides = int(filters), int(strides)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Checks that no channel would have to go."""
         if input_shape[-1] > self.filters:
             raise ValueError(f"filters must be at least the channels of x. Received: {self.filters}, {input_shape[-1]}")
         super().build(input_shape)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [b, h, w, c] -> [b, ceil(h/s), ceil(w/s), filters]."""
         x = x[:, :: self.strides, :: self.strides, :]
         return keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, self.filters - x.shape[-1]]])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """See `call`; unknown sizes stay unknown."""
         batch, *sizes, _ = input_shape
         return (batch, *(None if size is None else -(-size // self.strides) for size in sizes), self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {**super().get_config(), "filters": self.filters, "strides": self.strides}

@@ -77,7 +77,7 @@ class AuxiliaryModel(keras.Model):
         self._main = _Main(keras.Model(inputs, outputs[0], name=self.name))
 
     @property
-    def layers(self):
+    def layers(self) -> list[keras.layers.Layer]:
         """All layers, those of the auxiliary heads too."""
         return self.training_graph.layers if hasattr(self, "training_graph") else super().layers
 
@@ -102,7 +102,9 @@ class AuxiliaryModel(keras.Model):
         """That of the main output."""
         return self._main.graph.compute_output_shape(input_shape)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool | None = True
+    ) -> Any:
         """See `keras.Model.compute_loss`; adds the weighted losses of the auxiliary outputs in training."""
         main, *auxiliary = y_pred if isinstance(y_pred, list) else [y_pred]
         total = super().compute_loss(x, y, main, sample_weight, training)
@@ -113,11 +115,11 @@ class AuxiliaryModel(keras.Model):
                 total += weight * loss(y, output, sample_weight=sample_weight)
         return total
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """See `keras.Model.compute_metrics`; sees the main output."""
         return super().compute_metrics(x, y, y_pred[0] if isinstance(y_pred, list) else y_pred, sample_weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The whole graph and the weights of its losses."""
         return {
             **self.training_graph.get_config(),

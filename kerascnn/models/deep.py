@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -28,12 +29,12 @@ def deep_recursion() -> Iterator[None]:
 class DeepModel(keras.Model):
     """A functional `keras.Model` that may be thousands of layers deep, also when it is read from a file."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         with deep_recursion():
             super().__init__(*args, **kwargs)
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: Any, custom_objects: Any = None) -> "DeepModel":
         """See `keras.Model.from_config`."""
         with deep_recursion():
             return super().from_config(config, custom_objects=custom_objects)

@@ -16,7 +16,7 @@ def test_stage_outputs(output_stride, sizes):
     assert [stage.shape[1:] for stage in stages] == [(size, size, 256) for size in sizes]
 
 
-def test_every_convolution_is_standardised_and_no_batch_is_needed():
+def test_every_convolution_is_standardized_and_no_batch_is_needed():
     inputs = keras.Input((64, 64, 3))
     model = keras.Model(inputs, bit.features(inputs, SMALL))
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]

@@ -177,7 +177,7 @@ def test_defaults_of_a_builder_are_options_of_its_family():
 
 
 def test_preprocess_input_uses_the_constants_of_the_row():
-    """Black, mid grey and white, against the constants written out."""
+    """Black, mid gray and white, against the constants written out."""
     pixels = np.array([[[[0, 0, 0], [51, 102, 153], [255, 255, 255]]]], "uint8")
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     ours = applications.resnet.preprocess_input(pixels)
@@ -188,8 +188,8 @@ def test_preprocess_input_uses_the_constants_of_the_row():
     np.testing.assert_allclose(as_tensor, ours, rtol=1e-6)
     keras_form = applications.resnet_v2_keras.preprocess_input(pixels)
     np.testing.assert_allclose(keras_form, keras.applications.resnet_v2.preprocess_input(pixels), atol=1e-6)
-    grey = applications.resnet.preprocess_input(pixels[..., :1])
-    np.testing.assert_allclose(grey[0, 0, 2, 0], (1 - mean.mean()) / std.mean(), rtol=1e-5)
+    gray = applications.resnet.preprocess_input(pixels[..., :1])
+    np.testing.assert_allclose(gray[0, 0, 2, 0], (1 - mean.mean()) / std.mean(), rtol=1e-5)
 
 
 def test_decode_predictions_names_the_best_classes():

@@ -98,7 +98,7 @@ def test_names_follow_the_depth(library, theirs, ours):
     assert weights.translate(rules, theirs) == ours
 
 
-def test_keras_normalisation_is_left_out_and_said(tmp_path, caplog):
+def test_keras_normalization_is_left_out_and_said(tmp_path, caplog):
     """The pixels' constants of a Keras file are not silently lost; our input is what those layers would give."""
     options = {"include_top": False, "input_shape": (32, 32, 3)}
     theirs = keras.applications.EfficientNetB0(weights=None, **options)

@@ -13,7 +13,7 @@ def _of(model, *kinds):
     return [layer.name for layer in model.layers if isinstance(layer, kinds)]
 
 
-def test_the_caffe_form_has_thirteen_convolutions_ten_of_them_normalised():
+def test_the_caffe_form_has_thirteen_convolutions_ten_of_them_normalized():
     model = applications.SimpleNet5M()
     assert len(_of(model, keras.layers.Conv2D)) == 13
     assert len(_of(model, keras.layers.BatchNormalization)) == 10

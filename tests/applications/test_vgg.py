@@ -18,7 +18,7 @@ def test_c_has_1x1_convolutions_third_in_a_stage():
     assert {name for name, size in convs.items() if size == 1} == {f"stage{s}_conv3" for s in (3, 4, 5)}
 
 
-def test_one_normalisation_after_the_first_relu():
+def test_one_normalization_after_the_first_relu():
     order = names(applications.VGG11_LRN(include_top=False))
     assert order[1:5] == ["stage1_conv1", "stage1_relu1", "norm1", "stage1_pool"]
 

@@ -1,4 +1,4 @@
-"""ZFNet: the published map sizes and the order of pool and normalisation."""
+"""ZFNet: the published map sizes and the order of pool and normalization."""
 
 from kerascnn import applications
 
@@ -9,6 +9,6 @@ def test_published_map_sizes():
     assert sizes == [110, 55, 26, 13, 13, 6]  # figure 3
 
 
-def test_pool_comes_before_normalisation():
+def test_pool_comes_before_normalization():
     names = [layer.name for layer in applications.ZFNet(include_top=False).layers]
     assert names[names.index("conv1") : names.index("conv2")] == ["conv1", "pool1_pad", "pool1", "norm1"]

@@ -23,7 +23,7 @@ def test_layers_and_parameters():
     assert model.get_layer("block1_norm2").epsilon == 1e-6
 
 
-def test_branches_are_added_to_what_was_not_normalised():
+def test_branches_are_added_to_what_was_not_normalized():
     model = build()
     for name in ("block1_proj", "block1_mlp2"):
         layer = model.get_layer(name)
