@@ -43,7 +43,7 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
         InputError: the model has no graph, a layer cannot be copied, or one is quantized.
     """
     check(model)
-    refuse_quantized(model, "Batch norms are folded")
+    refuse_quantized(model, "Models are exported and their batch norms folded")
     pairs = _foldable(model)
     return _copy(model, pairs), len(pairs)
 
@@ -55,7 +55,7 @@ def float32_copy(model: keras.Model) -> keras.Model:
         InputError: the model has no graph, a layer cannot be copied, or one is quantized.
     """
     check(model)
-    refuse_quantized(model, "Models are copied in float32")
+    refuse_quantized(model, "Models are exported and copied in float32")
     return model if _all_float32(model) else _copy(model, [])
 
 
