@@ -112,7 +112,7 @@ def curves(results: dict[str, dict[int, dict]], out: Path):
 
 def pictures(results: dict[str, dict[int, dict]], out: Path):
     """Draws what the networks find in the first test images, and where the deformable ones look."""
-    from kerascnn import analysis, data, inference
+    from kerascnn import analysis, data, evaluation
     from kerascnn.inference import checkpoint
 
     predictions = {}
@@ -134,7 +134,7 @@ def pictures(results: dict[str, dict[int, dict]], out: Path):
             title = f"{name}: where one unit looks"
             path = out / f"sampling_{index + 1}.png"
             analysis.plot_sampling(split.pixels[index], points, path, position=position, title=title)
-    inference.plot_segmentation(split.pixels, split.masks, predictions, source.class_names, out / "predictions.png")
+    evaluation.plot_segmentation(split.pixels, split.masks, predictions, source.class_names, out / "predictions.png")
 
 
 def main():

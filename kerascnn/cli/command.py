@@ -95,7 +95,7 @@ class Command:
     summary: str  # one line
     example: str  # complete and working
     flags: tuple[Flag, ...]
-    run: Callable[[Values, list[str], Console], None]
+    run: Callable[[Values, list[str], Console], int | None]  # the exit status; None: 0
     required: tuple[str, ...] = ()
     positional: tuple[int, int | None] = (0, 0)  # how many arguments at least and at most
     note: str = ""  # the help's last sentences

@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: what follows `kerascnn`; None: the command line of the process.
 
     Returns:
-        0: done; 2: the input cannot be used or the output not written, said in one line on stderr; 130: interrupted;
-        128 + n: ended by signal n.
+        0: done; 1: done in part, as said on stderr; 2: the input cannot be used or the output not written, said in one
+        line on stderr; 130: interrupted; 128 + n: ended by signal n.
     """
     if argv is None:
         process.prepare()
@@ -43,8 +43,9 @@ def run(argv: Sequence[str]) -> int:
     """`main` without what it sets for the whole process; see there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        _dispatch(_checked(argv))
+        status = _dispatch(_checked(argv))
         sys.stdout.flush()  # a full disk is told here, not by Python on its way out
+        return status
     except BrokenPipeError:  # the reader has what it wanted: kerascnn list | head -3
         _forget_output()
     except process.Terminated as signaled:
@@ -96,15 +97,15 @@ def _checked(argv: Sequence[str]) -> list[str]:
     return list(argv)
 
 
-def _dispatch(argv: list[str]):
+def _dispatch(argv: list[str]) -> int:
     console = PlainConsole()
     commands = command_line.find()
     if not argv or argv[0] in ("--help", "-h", "help", "-help"):
         console.print(_overview(commands), highlight=False, markup=False, soft_wrap=True)
-        return
+        return 0
     if argv[0] == "--version":
         console.print(f"kerascnn {__version__}", highlight=False)
-        return
+        return 0
     name, words = argv[0], argv[1:]
     if name not in commands:
         near = difflib.get_close_matches(name, commands, n=1)
@@ -113,8 +114,8 @@ def _dispatch(argv: list[str]):
     command = commands[name]
     if any(word in ("--help", "-h", "-help") for word in words):
         console.print(command.help(min(console.width, 120)), highlight=False, markup=False, soft_wrap=True)
-        return
-    command.run(*command.parse(words), console)
+        return 0
+    return command.run(*command.parse(words), console) or 0
 
 
 def _overview(commands: Mapping[str, command_line.Command]) -> str:

@@ -84,6 +84,11 @@ def _first_line(value) -> str:
     return f"({text})" if dataclasses.is_dataclass(value) and "\n" not in str(value) else text
 
 
+def measures(report, title: str, task: str) -> list[Table]:
+    """What `evaluation.evaluate` measured, by the task of the network."""
+    return {"classification": classification, "segmentation": segmentation}[task](report, title)
+
+
 def classification(report, title: str) -> list[Table]:
     """What `evaluation.evaluate` measured, and the most frequent mistakes if there are any."""
     table = Table("measure", "value", title=title)

@@ -1,13 +1,23 @@
-"""Measuring trained models: accuracy, mean IoU, the confusion matrix."""
+"""Measuring trained models: accuracy, mean IoU, the confusion matrix, pictures of what they find."""
 
 from kerascnn.evaluation.confusion import plot_confusion
-from kerascnn.evaluation.report import Report, evaluate
-from kerascnn.evaluation.segmentation import SegmentationReport, evaluate_segmentation
+from kerascnn.evaluation.drawing import overlay, plot_overlay, plot_segmentation
+from kerascnn.evaluation.measuring import evaluate, evaluate_segmentation
+from kerascnn.evaluation.report import Report
+from kerascnn.evaluation.segmentation import SegmentationReport
+from kerascnn.inference import MaskPrediction, Prediction, predict, predict_masks
 
 __all__ = [
+    "MaskPrediction",
+    "Prediction",
     "Report",
     "SegmentationReport",
     "evaluate",
     "evaluate_segmentation",
+    "overlay",
     "plot_confusion",
+    "plot_overlay",
+    "plot_segmentation",
+    "predict",
+    "predict_masks",
 ]

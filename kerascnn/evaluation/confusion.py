@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from kerascnn._files import replace_with
+from kerascnn import _figures
 from kerascnn.evaluation.report import Report
 from kerascnn.evaluation.segmentation import SegmentationReport
 
@@ -15,7 +15,7 @@ _NAMED = 60  # up to so many each row has its name; beyond, every second, third 
 
 
 def plot_confusion(report: Report | SegmentationReport, path: str | os.PathLike, title: str = "") -> None:
-    """Writes a PNG: true classes in rows, predicted classes in columns, colour = share of the row.
+    """Writes a PNG: true classes in rows, predicted classes in columns, color = share of the row.
 
     With many classes the cells are too small for numbers, so the most frequent mistakes are listed beside the matrix.
 
@@ -47,9 +47,9 @@ def plot_confusion(report: Report | SegmentationReport, path: str | os.PathLike,
     if not listed:
         for (row, column), count in np.ndenumerate(report.confusion):
             if count:
-                colour = "white" if share[row, column] > 0.4 else "black"
+                color = "white" if share[row, column] > 0.4 else "black"
                 axes.text(
-                    column, row, report.cell(row, column), ha="center", va="center", color=colour, fontsize=font - 1.5
+                    column, row, report.cell(row, column), ha="center", va="center", color=color, fontsize=font - 1.5
                 )
     axes.set_title(f"{title}\n{report.heading}" if title else report.heading)
     if side is not None:
@@ -60,5 +60,4 @@ def plot_confusion(report: Report | SegmentationReport, path: str | os.PathLike,
             for i, j, count in report.confused(25)
         ]
         side.text(0, 1, "most frequent mistakes\n(true → predicted)\n\n" + "\n".join(lines), va="top", fontsize=9)
-    with replace_with(path) as temporary:
-        figure.savefig(temporary, format="png")
+    _figures.save(figure, path)

@@ -1,12 +1,10 @@
-"""Top-1, top-5, loss and the confusion matrix of a model on a data set."""
+"""Top-1, top-5, loss and the confusion matrix of a classifier on a data set."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from kerascnn._errors import InputError
 
@@ -69,102 +67,83 @@ def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int
     return [(int(i), int(j), int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
 
-def probabilities(outputs: np.ndarray, logits: bool) -> np.ndarray:
-    """Outputs of a network as probabilities.
+def measured(outputs: np.ndarray, logits: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What is measured of a network's outputs.
 
     Args:
-        outputs: finite numbers [..., classes].
+        outputs: finite numbers, float64 [..., classes].
         logits: they are logits, of which the softmax is taken.
 
     Returns:
-        Probabilities [..., classes].
+        Probabilities and their logarithms, both [..., classes]. The logarithms of logits are exact, however small the
+        probability: x_k - log(sum(exp(x))); those of probabilities end at that of the smallest number of float32.
 
     Raises:
         InputError: they are neither; the message names the sum that is farthest from 1.
     """
     if logits:
-        outputs = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        return outputs / outputs.sum(axis=-1, keepdims=True)
+        shifted = outputs - outputs.max(axis=-1, keepdims=True)
+        logarithms = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        return np.exp(logarithms), logarithms
     sums = outputs.sum(axis=-1).ravel()
     if outputs.size and (outputs.min() < -1e-3 or np.abs(sums - 1).max() > 1e-2):
         raise InputError(
             "The model's outputs must be probabilities, or logits=True be given. Received: a row with the sum "
             f"{sums[np.argmax(np.abs(sums - 1))]:.4g}"
         )
-    return outputs
+    return outputs, np.log(np.maximum(outputs, TINY))
 
 
-def evaluate(
-    model: keras.Model,
-    dataset: tf.data.Dataset,
-    class_names: Sequence[str],
-    *,
-    logits: bool = False,
-    advance: Callable[[int], None] | None = None,
-) -> Report:
-    """Measures a classifier.
+class Tally:
+    """Counts of a classifier's answers, batch after batch."""
 
-    Args:
-        model: images [batch, height, width, channels] to probabilities [batch, classes].
-        dataset: batches (images, integer labels [batch]), finite.
-        class_names: one per class.
-        logits: the model ends before its softmax.
-        advance: called with the number of examples after each batch; for a progress bar.
+    def __init__(self, class_names: Sequence[str], logits: bool):
+        self.class_names, self.logits = tuple(class_names), logits
+        classes = len(self.class_names)
+        self.confusion = np.zeros((classes, classes), np.int64)
+        self.nats, self.among_five, self.examples = 0.0, 0, 0
 
-    Returns:
-        The report, computed in float64.
+    def add(self, outputs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Adds a batch.
 
-    Raises:
-        InputError: outputs of another shape, NaN or infinite outputs, outputs that are no probabilities, labels out of
-            range, no examples, images of another shape than the model's.
-    """
-    classes = len(class_names)
-    confusion = np.zeros((classes, classes), np.int64)
-    nats, among_five, broken, examples = 0.0, 0, 0, 0
-    check_input(model, dataset)
-    for images, labels in dataset:
-        outputs = np.asarray(model.predict_on_batch(images), np.float64)
-        labels = np.asarray(labels).reshape(-1)
-        _check(outputs, labels, classes)
-        finite = np.isfinite(outputs).all(axis=1)
-        broken += int((~finite).sum())
-        examples += len(labels)
-        outputs, labels = outputs[finite], labels[finite]
-        outputs = probabilities(outputs, logits)
-        own = outputs[np.arange(len(labels)), labels]
-        nats -= float(np.log(np.maximum(own, TINY)).sum())
+        Args:
+            outputs: finite, float64 [batch, classes].
+            labels: integers [batch].
+
+        Returns:
+            Of each example the predicted class, the probability of it, and the loss in nats.
+
+        Raises:
+            InputError: outputs of another shape, or labels out of range.
+        """
+        labels, classes = labels.reshape(-1), len(self.class_names)
+        if outputs.shape != (len(labels), classes):
+            raise InputError(f"The model must give {classes} outputs, one per class. Received: {outputs.shape[1:]}")
+        if len(labels) and (labels.min() < 0 or labels.max() >= classes):
+            wrong = labels[(labels < 0) | (labels >= classes)][0]
+            raise InputError(f"Labels must be in [0, {classes}). Received: {wrong}")
+        shares, logarithms = measured(outputs, self.logits)
+        rows, predicted = np.arange(len(labels)), outputs.argmax(axis=1)
+        losses = -logarithms[rows, labels]
+        self.nats += float(losses.sum())
         # Ties count against the model: a constant output is not five times right.
-        among_five += int(((outputs >= own[:, None]).sum(axis=1) <= 5).sum())
-        np.add.at(confusion, (labels, outputs.argmax(axis=1)), 1)
-        if advance:
-            advance(len(labels))
-    if not examples:
-        raise InputError("There is nothing to evaluate on. Received: a data set without examples")
-    if broken:
-        raise InputError(f"The model's outputs must be finite. Received: NaN or infinity for {broken} of {examples}")
-    return Report(
-        top1=float(np.trace(confusion) / examples),
-        top5=among_five / examples if classes > 5 else None,
-        loss=nats / examples,
-        confusion=confusion,
-        class_names=tuple(class_names),
-    )
+        self.among_five += int(((outputs >= outputs[rows, labels][:, None]).sum(axis=1) <= 5).sum())
+        np.add.at(self.confusion, (labels, predicted), 1)
+        self.examples += len(labels)
+        return predicted, shares[rows, predicted], losses
 
+    def report(self) -> Report:
+        """What was counted.
 
-def check_input(model: keras.Model, dataset: tf.data.Dataset) -> None:
-    """Refuses images of another shape than the model's.
-
-    Raises:
-        InputError: they are.
-    """
-    expected, found = tuple(model.input_shape[1:]), tuple(dataset.element_spec[0].shape[1:])
-    if not dataset.element_spec[0].shape[1:].is_compatible_with(expected):
-        raise InputError(f"The model takes images of shape {expected}. Received: {found}")
-
-
-def _check(outputs: np.ndarray, labels: np.ndarray, classes: int):
-    if outputs.shape != (len(labels), classes):
-        raise InputError(f"The model must give {classes} outputs, one per class. Received: {outputs.shape[1:]}")
-    if len(labels) and (labels.min() < 0 or labels.max() >= classes):
-        wrong = labels[(labels < 0) | (labels >= classes)][0]
-        raise InputError(f"Labels must be in [0, {classes}). Received: {wrong}")
+        Raises:
+            InputError: nothing was.
+        """
+        if not self.examples:
+            raise InputError("There is nothing to evaluate on. Received: a data set without examples")
+        return Report(
+            top1=float(np.trace(self.confusion) / self.examples),
+            top5=self.among_five / self.examples if len(self.class_names) > 5 else None,
+            loss=self.nats / self.examples,
+            confusion=self.confusion,
+            class_names=self.class_names,
+        )

@@ -1,21 +1,19 @@
 """Mean IoU, pixel accuracy, loss and the confusion matrix of a network for segmentation on a data set."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.data.masks import IGNORE
-from kerascnn.evaluation.report import TINY, check_input, most_confused, probabilities
+from kerascnn.evaluation.report import measured, most_confused
 
 
 @dataclasses.dataclass(frozen=True)
 class SegmentationReport:
-    """What `evaluate_segmentation` measures, over all pixels of all images that have a class."""
+    """What `evaluate` measures of a network for segmentation, over all pixels of all images that have a class."""
 
     loss: float  # mean over the images of the mean cross-entropy over their pixels, nats
     confusion: np.ndarray  # int64 [classes, classes]: pixels, true class in rows, predicted class in columns
@@ -76,36 +74,29 @@ class SegmentationReport:
         }
 
 
-def evaluate_segmentation(
-    model: keras.Model,
-    dataset: tf.data.Dataset,
-    class_names: Sequence[str],
-    *,
-    logits: bool = False,
-    advance: Callable[[int], None] | None = None,
-) -> SegmentationReport:
-    """Measures a network for segmentation at the size of its input.
+class PixelTally:
+    """Counts of the answers of a network for segmentation, batch after batch."""
 
-    Args:
-        model: images [batch, height, width, channels] to probabilities [batch, height, width, classes].
-        dataset: batches (images, integer masks [batch, height, width]), finite; 255 in a mask: no class, not counted.
-        class_names: one per class.
-        logits: the model ends before its softmax.
-        advance: called with the number of images after each batch; for a progress bar.
+    def __init__(self, class_names: Sequence[str], logits: bool):
+        self.class_names, self.logits = tuple(class_names), logits
+        classes = len(self.class_names)
+        self.confusion, self.nats, self.examples = np.zeros((classes, classes), np.int64), 0.0, 0
 
-    Returns:
-        The report, computed in float64.
+    def add(self, outputs: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Adds a batch.
 
-    Raises:
-        InputError: outputs of another shape, NaN or infinite outputs, outputs that are no probabilities, masks out of
-            range, no pixel that has a class, images of another shape than the model's.
-    """
-    classes = len(class_names)
-    check_input(model, dataset)
-    confusion, nats, examples = np.zeros((classes, classes), np.int64), 0.0, 0
-    for images, masks in dataset:
-        outputs = np.asarray(model.predict_on_batch(images), np.float64)
-        masks = np.asarray(masks)
+        Args:
+            outputs: finite, float64 [batch, height, width, classes].
+            masks: integers [batch, height, width]; 255: no class, not counted.
+
+        Returns:
+            Of each image the predicted classes [batch, height, width], the share of its pixels that is right, and the
+            mean loss over its pixels in nats.
+
+        Raises:
+            InputError: outputs of another shape, or masks out of range.
+        """
+        classes = len(self.class_names)
         if outputs.shape != (*masks.shape, classes):
             raise InputError(
                 f"The model must give {classes} outputs for each pixel of a mask {masks.shape[1:]}. "
@@ -115,17 +106,23 @@ def evaluate_segmentation(
         if known.any() and not 0 <= masks[known].min() <= masks[known].max() < classes:
             wrong = masks[known & ((masks < 0) | (masks >= classes))][0]
             raise InputError(f"Masks must hold numbers in [0, {classes}) or {IGNORE}. Received: {wrong}")
-        if not np.isfinite(outputs).all():
-            raise InputError("The model's outputs must be finite. Received: NaN or infinity")
-        outputs = probabilities(outputs, logits)
-        own = np.take_along_axis(outputs, np.where(known, masks, 0)[..., None], axis=-1)[..., 0]
-        each = np.where(known, -np.log(np.maximum(own, TINY)), 0.0)
-        nats += float((each.sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)).sum())
-        cells = masks[known].astype(np.int64) * classes + outputs.argmax(axis=-1)[known]
-        confusion += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
-        examples += len(masks)
-        if advance:
-            advance(len(masks))
-    if not confusion.sum():
-        raise InputError("There is nothing to evaluate on. Received: a data set without a pixel that has a class")
-    return SegmentationReport(nats / examples, confusion, tuple(class_names), examples)
+        predicted = outputs.argmax(axis=-1)
+        _, logarithms = measured(outputs, self.logits)
+        own = np.take_along_axis(logarithms, np.where(known, masks, 0)[..., None], axis=-1)[..., 0]
+        pixels = np.maximum(known.sum(axis=(1, 2)), 1)
+        losses = np.where(known, -own, 0.0).sum(axis=(1, 2)) / pixels
+        self.nats += float(losses.sum())
+        cells = masks[known].astype(np.int64) * classes + predicted[known]
+        self.confusion += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+        self.examples += len(masks)
+        return predicted, (known & (predicted == masks)).sum(axis=(1, 2)) / pixels, losses
+
+    def report(self) -> SegmentationReport:
+        """What was counted.
+
+        Raises:
+            InputError: nothing was.
+        """
+        if not self.confusion.sum():
+            raise InputError("There is nothing to evaluate on. Received: a data set without a pixel that has a class")
+        return SegmentationReport(self.nats / self.examples, self.confusion, self.class_names, self.examples)

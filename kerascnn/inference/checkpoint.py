@@ -1,47 +1,24 @@
 """Reading trained models: whole and of ours, or an InputError. Nothing is unpickled, no code in a file is run."""
 
-import dataclasses
+import math
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import keras
 
 import kerascnn.layers  # noqa: F401  registers the layers that a file may name
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
+from kerascnn.inference.predictor import Predictor
+from kerascnn.inference.predictor import with_probabilities as with_probabilities
 from kerascnn.inference.run_record import read_config
-
-
-@dataclasses.dataclass(frozen=True)
-class Checkpoint:
-    """A trained model with what is needed to use it."""
-
-    # Uncompiled; float images [batch, *input_shape] -> float32 probabilities [batch, classes], for segmentation
-    # [batch, height, width, classes].
-    model: keras.Model
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    input_shape: tuple[int, int, int]  # height, width, channels
-    config: dict[str, Any]  # config.json
-    path: Path  # the .keras file
-    task: str = "classification"  # or "segmentation"
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
     """Whether the last layer's outputs are probabilities."""
     last = model.layers[-1]
     return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
-
-
-def with_probabilities(model: keras.Model) -> keras.Model:
-    """The same model (the layers are shared) ending in a float32 softmax; itself if it does so already."""
-    if ends_in_softmax(model):
-        return model
-    softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
-    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs  # a list would want lists for ever
-    return keras.Model(inputs, softmax(model.outputs[0]), name=model.name)
 
 
 def check_whole(path: str | os.PathLike):
@@ -62,17 +39,22 @@ def check_whole(path: str | os.PathLike):
         raise InputError(f"The checkpoint is damaged or not a .keras file. Received: {path}")
 
 
-def load(path: str | os.PathLike) -> Checkpoint:
+def load(path: str | os.PathLike) -> Predictor:
     """Loads a trained model.
 
     Args:
         path: a run folder (its best.keras is taken), or a .keras file in one.
 
     Returns:
-        The model, ending in a softmax, and its record.
+        The network in use, with its record as `config`.
 
     Raises:
-        InputError: missing, truncated, damaged or foreign.
+        InputError: missing, truncated, damaged, foreign, or diverged: its weights are not finite.
+
+    Example:
+
+        predictor = inference.checkpoint.load("runs/digits")
+        print(predictor.class_names, predictor.config["training"]["epochs"])
     """
     path = Path(path)
     if path.is_dir():
@@ -96,13 +78,15 @@ def load(path: str | os.PathLike) -> Checkpoint:
         preprocessing = Preprocessing.from_dict(config["preprocessing"])
         shape = tuple(config["model"]["input_shape"])
         names = tuple(config["class_names"])
-    except (KeyError, TypeError) as error:
+        if not all(isinstance(name, str) for name in names) or isinstance(config["class_names"], str):
+            raise TypeError("class_names must be a list of text")
+        if not all(map(math.isfinite, (*preprocessing.mean, *preprocessing.std, preprocessing.crop_fraction))):
+            raise ValueError("preprocessing must be finite")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"config.json is not that of a run ({error!r}). Received: {path}") from error
     if tuple(model.input_shape[1:]) != shape or model.output_shape[-1] != len(names):
         raise InputError(
             f"The checkpoint maps {tuple(model.input_shape[1:])} to {model.output_shape[-1]} classes; config.json "
             f"says {shape} to {len(names)}. Received: {path}"
         )
-    return Checkpoint(
-        with_probabilities(model), names, preprocessing, shape, config, path, config.get("task", "classification")
-    )
+    return Predictor.from_model(model, names, preprocessing=preprocessing, input_shape=shape, path=path, config=config)

@@ -1,113 +1,139 @@
-"""Class names and probabilities for image files, from a SavedModel or from a Keras model."""
+"""Class names and probabilities for image files."""
 
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from rich.table import Table
 from rich.text import Text
 
+from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn._preprocessing import Preprocessing
-from kerascnn.data.preprocessing import FORMATS, check_image_shape, preprocess_image, read_image
+from kerascnn.data.preprocessing import read_image
 from kerascnn.inference import saved_model as saved_models
+from kerascnn.inference.files import expand, refuse_if_none
+from kerascnn.inference.predictor import Predictor
 
 _BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The most probable classes of one image, most probable first."""
+    """The most probable classes of one image, most probable first; or why there are none."""
 
     path: str
-    classes: tuple[str, ...]
-    probabilities: tuple[float, ...]
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    error: str | None = None  # why the image could not be read
 
 
 def predict(
-    paths: Iterable[str | os.PathLike],
+    paths: str | os.PathLike | Iterable[str | os.PathLike],
+    predictor: Predictor | keras.Model | None = None,
     *,
-    saved_model: str | os.PathLike | None = None,
-    checkpoint_model: keras.Model | None = None,
-    class_names: Sequence[str] | None = None,
-    preprocessing: Preprocessing | None = None,
-    input_shape: tuple[int, int, int] | None = None,
     top: int = 5,
+    **described: Any,
 ) -> list[Prediction]:
     """Classifies image files.
 
     Args:
-        paths: images (JPEG, PNG, GIF, BMP) and folders; a folder stands for all images below it, sorted.
-        saved_model: an exported model: the folder of a version, or the one above. It brings class names, constants and
-            input shape with it, so those arguments must be left out.
-        checkpoint_model: a Keras model that ends in probabilities or logits, instead of `saved_model`.
-        class_names: with `checkpoint_model`: one name per output.
-        preprocessing: with `checkpoint_model`: what was done to the pixels in training.
-        input_shape: with `checkpoint_model`: (height, width, channels).
+        paths: one path or several, of images (JPEG, PNG, GIF, BMP, WebP) and of folders; a folder stands for all images
+            below it, sorted, without hidden ones.
+        predictor: the network in use; or a Keras model with the arguments of `Predictor.from_model`.
         top: how many classes to give per image; all, where there are fewer.
+        **described: what `predictor_of` takes: without `predictor` a `saved_model=` or `checkpoint_model=`.
 
     Returns:
-        One `Prediction` per image, in the order of `paths`.
+        One `Prediction` per image, in the order of `paths`. An image that cannot be read has an `error`, and the others
+        are predicted all the same.
 
     Raises:
-        InputError: a file is missing or not a whole image (the message names it), a folder has no images, the
-            arguments do not fit together, or the SavedModel cannot be loaded.
+        InputError: not one image could be read (the message names the first), the arguments do not fit together, the
+            model cannot be loaded or is not one of classes, or its outputs are not finite.
+
+    Example:
+
+        predictor = inference.checkpoint.load("runs/digits")
+        for found in inference.predict(["photos", "five.png"], predictor, top=1):
+            print(found.path, found.error or found.classes[0])
     """
-    if top < 1:
-        raise InputError(f"top must be at least 1. Received: {top}")
-    if (saved_model is None) == (checkpoint_model is None):
-        raise InputError("Give either saved_model or checkpoint_model. Received: both or neither")
-    described = (class_names, preprocessing, input_shape)
-    if saved_model is not None:
-        if any(value is not None for value in described):
-            raise InputError("A SavedModel brings class_names, preprocessing and input_shape. Received: one of them")
-        files = list(expand(paths))
-        model = saved_models.load(saved_model)
-        if model.task != "classification":
-            raise InputError(f"The SavedModel is for {model.task}; use predict_masks. Received: {model.path}")
-        run, names, constants, shape = model.predict, model.class_names, model.preprocessing, model.input_shape
-    else:
-        if any(value is None for value in described):
-            raise InputError("A Keras model needs class_names, preprocessing and input_shape. Received: not all")
-        names, constants, shape = tuple(class_names), preprocessing, check_image_shape(input_shape)
-        files = list(expand(paths))
-        run = _runner(checkpoint_model, len(names), shape)
-    predictions = []
+    top = _check.whole("top", top, 1)
+    predictor = predictor_of(predictor, **described)
+    if predictor.task != "classification":
+        raise InputError(f"The network is for {predictor.task}; use predict_masks. Received: {_called(predictor)}")
+    files = expand(paths)
+    predictions: list[Prediction | None] = [None] * len(files)
     for start in range(0, len(files), _BATCH):
-        batch = files[start : start + _BATCH]
-        images = [preprocess_image(read_image(path, shape[-1]), shape, constants) for path in batch]
-        probabilities = run(np.stack(images))
+        images: dict[int, np.ndarray] = {}
+        for index, (path, error) in enumerate(files[start : start + _BATCH], start):
+            try:
+                if error is not None:
+                    raise InputError(error)
+                images[index] = predictor.prepare(read_image(path, predictor.input_shape[2]))
+            except InputError as reason:
+                predictions[index] = Prediction(str(path), error=str(reason))
+        if not images:
+            continue
+        probabilities = predictor.predict(np.stack(list(images.values())))
         order = np.argsort(-probabilities, axis=-1, kind="stable")[:, :top]
-        for path, row, best in zip(batch, probabilities, order, strict=True):
+        for index, row, best in zip(images, probabilities, order, strict=True):
             values = tuple(round(float(value), 7) for value in row[best])  # float32 has no more digits
-            predictions.append(Prediction(str(path), tuple(names[index] for index in best), values))
-    return predictions
+            names = tuple(predictor.class_names[number] for number in best)
+            predictions[index] = Prediction(str(files[index][0]), names, values)
+    done = [prediction for prediction in predictions if prediction is not None]
+    refuse_if_none(prediction.error for prediction in done)
+    return done
 
 
-def expand(paths: Iterable[str | os.PathLike]) -> Iterator[Path]:
-    """The files themselves; for a folder, the images anywhere below it, sorted by path.
+def predictor_of(
+    predictor: Predictor | keras.Model | None = None,
+    *,
+    saved_model: str | os.PathLike | None = None,
+    checkpoint_model: keras.Model | None = None,
+    **described: Any,
+) -> Predictor:
+    """The one network that is asked, in whichever form it is given.
+
+    Args:
+        predictor: a `Predictor`, or a Keras model.
+        saved_model: instead, an exported model: the folder of a version, or the one above.
+        checkpoint_model: instead, a Keras model.
+        **described: with a Keras model, the arguments of `Predictor.from_model`: class_names, preprocessing,
+            input_shape, logits.
+
+    Returns:
+        The predictor.
 
     Raises:
-        InputError: nothing was given, there is no such file, or no image in a folder.
+        InputError: none or several are given, or a Keras model is not described, or another is.
     """
-    count = 0
-    for path in map(Path, paths):
-        found = [path]
-        if path.is_dir():
-            found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in FORMATS and entry.is_file())
-            if not found:
-                raise InputError(f"The folder must have images ({', '.join(FORMATS)}). Received: {path}")
-        elif not path.exists():
-            raise InputError(f"There is no such image. Received: {path}")
-        count += len(found)
-        yield from found
-    if not count:
-        raise InputError("At least one image or folder must be given. Received: none")
+    given = [value for value in (predictor, saved_model, checkpoint_model) if value is not None]
+    if len(given) != 1:
+        rule = "Give one network: a predictor, or either saved_model or checkpoint_model"
+        raise InputError(f"{rule}. Received: {'several' if given else 'none'}")
+    unknown = set(described) - {"class_names", "preprocessing", "input_shape", "logits"}
+    if unknown:
+        raise InputError(f"There is no such argument. Received: {', '.join(sorted(unknown))}")
+    named = {name: value for name, value in described.items() if value is not None}
+    (network,) = given
+    if isinstance(network, keras.Model):
+        if "class_names" not in named:
+            raise InputError("A Keras model needs class_names, one per output. Received: none")
+        return Predictor.from_model(network, named.pop("class_names"), **named)
+    if named:
+        raise InputError(
+            f"A {'SavedModel' if saved_model is not None else 'predictor'} brings class_names, preprocessing and "
+            f"input_shape. Received: {', '.join(named)}"
+        )
+    if saved_model is not None:
+        return saved_models.load(saved_model)
+    if not isinstance(network, Predictor):
+        raise InputError(f"The network must be a Predictor or a keras.Model. Received: {network!r}")
+    return network
 
 
 def to_table(predictions: Sequence[Prediction]) -> Table:
@@ -115,54 +141,39 @@ def to_table(predictions: Sequence[Prediction]) -> Table:
     table = Table("image", "class")
     table.add_column("probability", justify="right")
     for prediction in predictions:
+        if prediction.error is not None:
+            table.add_row(as_text(prediction.path), as_text(prediction.error), "")
         rows = zip(prediction.classes, prediction.probabilities, strict=True)
         for index, (name, probability) in enumerate(rows):
-            # A file or class may be called "[bold]", which rich would obey in a plain string.
-            table.add_row(Text("" if index else prediction.path), Text(name), f"{probability:.2%}")
+            table.add_row(as_text("" if index else prediction.path), as_text(name), f"{probability:.2%}")
     return table
 
 
 def to_json(predictions: Sequence[Prediction]) -> str:
-    """A JSON list of {"path", "classes", "probabilities"}, one image a line."""
-    lines = (json.dumps(dataclasses.asdict(prediction), ensure_ascii=False) for prediction in predictions)
-    return "[\n " + ",\n ".join(lines) + "\n]" if predictions else "[]"
+    """A JSON list of {"path", "classes", "probabilities", "error"}, one image a line; "error" is null for one that
+    could be read."""
+    return json_lines(map(dataclasses.asdict, predictions))
 
 
-def compiled(model: keras.Model, outputs: tuple[int, ...], shape: tuple[int, int, int]) -> Callable:
-    """A model as one graph for all batch sizes.
-
-    Args:
-        model: functional.
-        outputs: the shape that its output must have for one image: (classes,) or (height, width, classes).
-        shape: (height, width, channels) of an image.
-
-    Returns:
-        float32 [n, height, width, channels] -> float32 [n, *outputs], of NumPy.
-
-    Raises:
-        InputError: the model has other outputs.
-    """
-    if len(model.outputs) != 1 or tuple(model.outputs[0].shape)[1:] != outputs:
-        raise InputError(
-            f"The model must have one output [n, {', '.join(map(str, outputs))}], one number per class name. "
-            f"Received: {[tuple(output.shape) for output in model.outputs]}"
-        )
-    model = keras.Model(model.inputs[0], model.outputs[0])  # the same layers, inputs not in a list
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], autograph=False)
-    def run(images):
-        return tf.cast(model(images, training=False), tf.float32)
-
-    return lambda images: run(images).numpy()
+def json_lines(records: Iterable[dict[str, Any]]) -> str:
+    """A JSON list with one record a line."""
+    lines = [_json(record) for record in records]
+    return "[\n " + ",\n ".join(lines) + "\n]" if lines else "[]"
 
 
-def _runner(model: keras.Model, classes: int, shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """The model as one graph for all batch sizes; logits become probabilities."""
-    run = compiled(model, (classes,), shape)
+def as_text(text: str) -> Text:
+    """Text for a table: a file may be called "[bold]", which rich would obey, or not be named in UTF-8."""
+    return Text(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
-    def probabilities(images: np.ndarray) -> np.ndarray:
-        outputs = run(images)
-        logits = outputs.min() < 0 or np.abs(outputs.sum(axis=-1) - 1).max() > 1e-3
-        return tf.nn.softmax(outputs).numpy() if logits else outputs
 
-    return probabilities
+def _json(record) -> str:
+    text = json.dumps(record, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # a file name that is not UTF-8: as escapes, which Python reads back as that name
+        return json.dumps(record)
+    return text
+
+
+def _called(predictor: Predictor) -> str:
+    return str(predictor.path or getattr(predictor.model, "name", "a function"))

@@ -1,93 +1,92 @@
-"""The class of each pixel of image files, from a SavedModel or from a Keras model, with pictures of it."""
+"""The class of each pixel of image files."""
 
 import dataclasses
-import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from rich.table import Table
-from rich.text import Text
 
 from kerascnn._errors import InputError
 from kerascnn._files import atomic_write, ensure_folder
-from kerascnn._preprocessing import Preprocessing
-from kerascnn.data.letterbox import fit_whole_image, restore
-from kerascnn.data.preprocessing import check_image_shape, read_image
-from kerascnn.inference import saved_model as saved_models
-from kerascnn.inference.drawing import plot_overlay
-from kerascnn.inference.predict import compiled, expand
+from kerascnn.data.letterbox import restore
+from kerascnn.data.preprocessing import read_image
+from kerascnn.inference.files import Found, expand, refuse_if_none
+from kerascnn.inference.predict import _called, as_text, json_lines, predictor_of
+from kerascnn.inference.predictor import Predictor
+
+# (image uint8 [height, width, channels], mask uint8 [height, width], class names, path of a PNG to write) -> None
+Draw = Callable[[np.ndarray, np.ndarray, Sequence[str], Path], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskPrediction:
-    """What was found in one image, and where it was written."""
+    """What was found in one image, and where it was written; or why there is nothing."""
 
     path: str
-    classes: tuple[str, ...]  # those that were found, most pixels first
-    shares: tuple[float, ...]  # of the image's pixels
-    mask: str  # a grey PNG of class numbers, of the image's size
-    overlay: str  # a PNG with the classes in colours over the image
+    classes: tuple[str, ...] = ()  # those that were found, most pixels first
+    shares: tuple[float, ...] = ()  # of the image's pixels
+    mask: str | None = None  # a gray PNG of class numbers, of the image's size
+    overlay: str | None = None  # a PNG with the classes in colors over the image, where it was drawn
+    error: str | None = None  # why the image could not be read or the mask not be written
 
 
 def predict_masks(
-    paths: Iterable[str | os.PathLike],
-    out: str | os.PathLike,
+    paths: str | os.PathLike | Iterable[str | os.PathLike],
+    predictor: Predictor | keras.Model | None = None,
+    out: str | os.PathLike | None = None,
     *,
-    saved_model: str | os.PathLike | None = None,
-    checkpoint_model: keras.Model | None = None,
-    class_names: Sequence[str] | None = None,
-    preprocessing: Preprocessing | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    draw: Draw | None = None,
+    **described: Any,
 ) -> list[MaskPrediction]:
-    """Gives each pixel of image files a class, and writes two pictures an image.
+    """Gives each pixel of image files a class, and writes it.
 
     An image is fitted whole into the network's input; the classes found there are taken back to the image's own size.
 
     Args:
-        paths: images (JPEG, PNG, GIF, BMP) and folders; a folder stands for all images below it, sorted.
-        out: the folder for NAME_mask.png and NAME_overlay.png of each image NAME.*; made if it is not there.
-        saved_model: an exported model: the folder of a version, or the one above. It brings class names, constants and
-            input shape with it, so those arguments must be left out.
-        checkpoint_model: a Keras model that ends in probabilities or logits of each pixel, instead of `saved_model`.
-        class_names: with `checkpoint_model`: one name per output.
-        preprocessing: with `checkpoint_model`: what was done to the pixels in training.
-        input_shape: with `checkpoint_model`: (height, width, channels).
+        paths: one path or several, of images and of folders, as for `predict`.
+        predictor: the network in use; or a Keras model with the arguments of `Predictor.from_model`.
+        out: the folder for NAME_mask.png of each image NAME.*; made if it is not there.
+        draw: writes NAME_overlay.png too, such as `kerascnn.evaluation.plot_overlay`.
+        **described: what `predictor_of` takes: without `predictor` a `saved_model=` or `checkpoint_model=`.
 
     Returns:
-        One `MaskPrediction` per image, in the order of `paths`.
+        One `MaskPrediction` per image, in the order of `paths`. An image that cannot be read has an `error`, and the
+        others are predicted all the same.
 
     Raises:
-        InputError: a file is missing or not a whole image, two images have one name, a folder has no images or cannot
-            be written, the arguments do not fit together, or the model is not one for segmentation.
+        InputError: not one image could be read, two images have one name, the folder cannot be written, the arguments
+            do not fit together, the model is not one for segmentation, or its outputs are not finite.
+
+    Example:
+
+        predictor = inference.checkpoint.load("runs/fcn8s")
+        found = inference.predict_masks("photos", predictor, "masks", draw=evaluation.plot_overlay)
     """
-    if (saved_model is None) == (checkpoint_model is None):
-        raise InputError("Give either saved_model or checkpoint_model. Received: both or neither")
-    described = (class_names, preprocessing, input_shape)
-    if saved_model is not None:
-        if any(value is not None for value in described):
-            raise InputError("A SavedModel brings class_names, preprocessing and input_shape. Received: one of them")
-    elif any(value is None for value in described):
-        raise InputError("A Keras model needs class_names, preprocessing and input_shape. Received: not all")
+    if out is None:
+        raise InputError("out must be the folder for the masks. Received: None")
+    predictor = predictor_of(predictor, **described)
+    if predictor.task != "segmentation":
+        raise InputError(f"The network must be one for segmentation. Received: {_called(predictor)}")
     files = _named_apart(expand(paths))
-    if saved_model is not None:
-        model = saved_models.load(saved_model)
-        if model.task != "segmentation":
-            raise InputError(f"The SavedModel must be one for segmentation. Received: {model.path}")
-        run, names, constants, shape = model.predict, model.class_names, model.preprocessing, model.input_shape
-    else:
-        names, constants, shape = tuple(class_names), preprocessing, check_image_shape(input_shape)
-        run = compiled(checkpoint_model, (*shape[:2], len(names)), shape)
     folder = ensure_folder(out)
     predictions = []
-    for path in files:  # one at a time: maps of probabilities are large, and the network takes most of the time
-        image = read_image(path, shape[2])
-        outputs = run(fit_whole_image(image, shape, constants).numpy()[None])[0]
-        mask = restore(outputs.argmax(axis=-1).astype(np.uint8), *image.shape[:2])
-        predictions.append(_write(path, image.numpy(), mask, names, folder))
+    for path, error in files:  # one at a time: maps of probabilities are large, and the network takes most of the time
+        try:
+            if error is not None:
+                raise InputError(error)
+            image = read_image(path, predictor.input_shape[2])
+        except InputError as reason:
+            predictions.append(MaskPrediction(str(path), error=str(reason)))
+            continue
+        numbers = predictor.predict(predictor.prepare(image)[None])[0].argmax(axis=-1).astype(np.uint8)
+        mask = restore(numbers, *image.shape[:2])
+        predictions.append(_write(path, image.numpy(), mask, predictor.class_names, folder, draw))
+    refuse_if_none(prediction.error for prediction in predictions)
     return predictions
 
 
@@ -96,33 +95,37 @@ def masks_to_table(predictions: Sequence[MaskPrediction]) -> Table:
     table = Table("image", "class")
     table.add_column("pixels", justify="right")
     for prediction in predictions:
+        if prediction.error is not None:
+            table.add_row(as_text(prediction.path), as_text(prediction.error), "")
         for index, (name, share) in enumerate(zip(prediction.classes, prediction.shares, strict=True)):
-            # A file or class may be called "[bold]", which rich would obey in a plain string.
-            table.add_row(Text("" if index else prediction.path), Text(name), f"{share:.2%}")
+            table.add_row(as_text("" if index else prediction.path), as_text(name), f"{share:.2%}")
     return table
 
 
 def masks_to_json(predictions: Sequence[MaskPrediction]) -> str:
-    """A JSON list of {"path", "classes", "shares", "mask", "overlay"}, one image a line."""
-    lines = (json.dumps(dataclasses.asdict(prediction), ensure_ascii=False) for prediction in predictions)
-    return "[\n " + ",\n ".join(lines) + "\n]" if predictions else "[]"
+    """A JSON list of {"path", "classes", "shares", "mask", "overlay", "error"}, one image a line."""
+    return json_lines(map(dataclasses.asdict, predictions))
 
 
-def _named_apart(paths: Iterable[Path]) -> list[Path]:
-    files: dict[str, Path] = {}
-    for path in paths:
+def _named_apart(found: Iterable[Found]) -> list[Found]:
+    files: dict[str, Found] = {}
+    for path, error in found:
         if path.stem in files:
             rule = "Images must differ in name, because their masks are called after them"
-            raise InputError(f"{rule}. Received: {files[path.stem]} and {path}")
-        files[path.stem] = path
+            raise InputError(f"{rule}. Received: {files[path.stem][0]} and {path}")
+        files[path.stem] = (path, error)
     return list(files.values())
 
 
-def _write(path, image, mask, names, folder) -> MaskPrediction:
+def _write(path, image, mask, names, folder, draw) -> MaskPrediction:
     mask_path, overlay_path = (folder / f"{path.stem}_{kind}.png" for kind in ("mask", "overlay"))
-    with atomic_write(mask_path, "wb") as file:
-        file.write(tf.io.encode_png(mask[..., None]).numpy())
-    plot_overlay(image, mask, names, overlay_path)
+    try:
+        with atomic_write(mask_path, "wb") as file:
+            file.write(tf.io.encode_png(mask[..., None]).numpy())
+        if draw is not None:
+            draw(image, mask, names, overlay_path)
+    except OSError as error:  # a name that is too long with its ending, a full disk
+        return MaskPrediction(str(path), error=f"The mask cannot be written ({error.strerror}). Received: {mask_path}")
     counts = np.bincount(mask.ravel(), minlength=len(names))
     order = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
     return MaskPrediction(
@@ -130,5 +133,5 @@ def _write(path, image, mask, names, folder) -> MaskPrediction:
         classes=tuple(names[index] for index in order),
         shares=tuple(round(float(counts[index] / mask.size), 7) for index in order),
         mask=str(mask_path),
-        overlay=str(overlay_path),
+        overlay=None if draw is None else str(overlay_path),
     )

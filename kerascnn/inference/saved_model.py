@@ -14,30 +14,27 @@ from tensorflow.core.protobuf import saved_model_pb2
 from kerascnn import ops
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
+from kerascnn.inference.predictor import Predictor
+from kerascnn.tasks import TASKS
 
 NAMESPACE = "Kerascnn"  # of our ops' names in TensorFlow's registry: "Kerascnn>Conv2D"
 CLASS_NAMES = "class_names.txt"
 PREPROCESSING = "preprocessing.json"
 
 
-@dataclasses.dataclass(frozen=True)
-class SavedModel:
-    """An exported model, loaded.
+@dataclasses.dataclass(frozen=True, eq=False)
+class SavedModel(Predictor):
+    """An exported model, loaded: a `Predictor` that also takes encoded images.
 
-    `predict` maps float32 [n, height, width, channels], preprocessed, to probabilities float32 [n, classes], or, for
-    segmentation, [n, height, width, classes]. `classify` maps encoded images to (class names [n, k], probabilities
-    [n, k]), most probable first; for segmentation to (class numbers uint8 [n, height, width], probabilities float32
-    [n, height, width, classes]) of the images as they are fitted into the network's input.
+    `classify` maps encoded images to (class names [n, k], probabilities [n, k]), most probable first; for segmentation
+    to (class numbers uint8 [n, height, width], probabilities float32 [n, height, width, classes]) of the images as they
+    are fitted into the network's input.
     """
 
-    path: Path
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    input_shape: tuple[int, int, int]
-    native: bool  # whether it holds ops of kerascnn's library
-    task: str  # classification or segmentation
-    predict: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
-    classify: Callable[[Sequence[bytes]], tuple[np.ndarray, np.ndarray]] = dataclasses.field(repr=False)
+    native: bool = False  # whether it holds ops of kerascnn's library
+    classify: Callable[[Sequence[bytes]], tuple[np.ndarray, np.ndarray]] | None = dataclasses.field(
+        default=None, repr=False
+    )
 
 
 def locate(path: str | os.PathLike) -> Path:
@@ -87,7 +84,7 @@ def meta_graph(folder: Path) -> tf.compat.v1.MetaGraphDef:
 
 
 def task_of(path: str | os.PathLike) -> str:
-    """What an exported model is for: "classification" or "segmentation".
+    """What an exported model is for, a key of `kerascnn.tasks.TASKS`.
 
     Args:
         path: the folder of a version, or the folder above, of which the highest version is taken.
@@ -100,12 +97,12 @@ def task_of(path: str | os.PathLike) -> str:
 
 def outputs_of(task: str) -> str:
     """The name of the output of serving_default that says which classes: beside it are the probabilities."""
-    return "class_map" if task == "segmentation" else "classes"
+    return TASKS[task].exported
 
 
 def _task(graph: tf.compat.v1.MetaGraphDef) -> str:
     outputs = graph.signature_def["serving_default"].outputs
-    return "segmentation" if outputs_of("segmentation") in outputs else "classification"
+    return next((name for name, task in TASKS.items() if task.exported in outputs), "classification")
 
 
 def load(path: str | os.PathLike) -> SavedModel:
@@ -137,14 +134,23 @@ def load(path: str | os.PathLike) -> SavedModel:
     _, height, width, channels = tensors.structured_input_signature[1]["images"].shape
 
     # `loaded` owns the variables, so both functions keep it.
-    def predict(images: np.ndarray, owner=loaded) -> np.ndarray:
+    def probabilities(images: np.ndarray, owner=loaded) -> np.ndarray:
         return tensors(images=tf.constant(images, tf.float32))["probabilities"].numpy()
 
     def classify(images: Sequence[bytes], owner=loaded) -> tuple[np.ndarray, np.ndarray]:
         outputs = default(image_bytes=tf.constant(list(images), tf.string))
         return outputs[outputs_of(task)].numpy(), outputs["probabilities"].numpy()
 
-    return SavedModel(folder, names, preprocessing, (height, width, channels), native, task, predict, classify)
+    return SavedModel(
+        class_names=names,
+        preprocessing=preprocessing,
+        input_shape=(height, width, channels),
+        task=task,
+        function=probabilities,
+        path=folder,
+        native=native,
+        classify=classify,
+    )
 
 
 def require_library(folder: Path) -> str:

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn._errors import InputError
-from kerascnn.data.letterbox import fit_whole_image
-from kerascnn.data.preprocessing import preprocess_image, read_image
+from kerascnn.data.preprocessing import read_image
 from kerascnn.inference import saved_model as saved_models
 from kerascnn.serving import warmup
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
@@ -121,8 +120,7 @@ def _requests(model: saved_models.SavedModel, paths) -> list[warmup.Request]:
     for path in paths:
         pixels = read_image(path, model.input_shape[-1])  # refuses a missing or damaged file
         contents = Path(path).read_bytes()
-        prepare = fit_whole_image if model.task == "segmentation" else preprocess_image
-        tensor = prepare(pixels, model.input_shape, model.preprocessing).numpy()[None]
+        tensor = model.prepare(pixels)[None]
         classes, best = model.classify([contents])
         encoded, said = (
             np.array([contents], object),

@@ -44,17 +44,17 @@ def test_equals_numpy_on_probabilities_and_on_logits():
 
 
 def test_a_constant_output_is_not_five_times_right():
-    assert evaluate(echo(), batches(np.full((23, 7), 1 / 7, "float32")), NAMES).top5 == 0
+    assert evaluate(echo(), batches(np.full((23, 7), 1 / 7, "float32")), NAMES, logits=False).top5 == 0
 
 
 def test_few_classes_have_no_top5():
     ones = np.eye(3, dtype="float32")
-    report = evaluate(echo(3), batches(ones, np.arange(3)), "abc")
+    report = evaluate(echo(3), batches(ones, np.arange(3)), "abc", logits=False)
     assert (report.top1, report.top5, report.loss) == (1.0, None, 0.0)
 
 
 def test_impossible_predictions_have_a_finite_loss():
-    report = evaluate(echo(3), batches(np.eye(3, dtype="float32"), np.array([1, 2, 0])), "abc")
+    report = evaluate(echo(3), batches(np.eye(3, dtype="float32"), np.array([1, 2, 0])), "abc", logits=False)
     assert report.top1 == 0 and 80 < report.loss < 100
 
 
@@ -69,15 +69,15 @@ def test_impossible_predictions_have_a_finite_loss():
 )
 def test_what_cannot_be_measured(outputs, labels, words):
     with pytest.raises(InputError, match=words):
-        evaluate(echo(outputs.shape[1]), batches(outputs.astype("float32"), labels), NAMES)
+        evaluate(echo(outputs.shape[1]), batches(outputs.astype("float32"), labels), NAMES, logits=False)
 
 
 def test_images_of_another_shape():
     data = tf.data.Dataset.from_tensor_slices((np.zeros((4, 2, 2, 7), "float32"), np.zeros(4, int))).batch(2)
     with pytest.raises(InputError, match=r"shape \(1, 1, 7\). Received: \(2, 2, 7\)"):
-        evaluate(echo(), data, NAMES)
+        evaluate(echo(), data, NAMES, logits=True)
     with pytest.raises(InputError, match="without examples"):
-        evaluate(echo(), data.filter(lambda x, y: False).map(lambda x, y: (x[:, :1, :1], y)), NAMES)
+        evaluate(echo(), data.filter(lambda x, y: False).map(lambda x, y: (x[:, :1, :1], y)), NAMES, logits=True)
 
 
 def report_of(confusion):

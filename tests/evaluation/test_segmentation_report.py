@@ -2,7 +2,6 @@
 
 import io
 import json
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,16 +14,19 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
 from kerascnn.cli import tables
 from kerascnn.data.masks import IGNORE
+from kerascnn.evaluation.segmentation import PixelTally
 from kerascnn.inference.predict_masks import masks_to_json, masks_to_table
 
+HALF = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
 NAMES = ("background", "ellipse", "[ring]", "cross")
 MASKS = np.array([[[0, 0, 1], [1, 1, IGNORE]], [[0, 0, 0], [0, 0, 0]]])
 PREDICTED = np.array([[[0, 1, 1], [1, 3, 3]], [[0, 0, 0], [0, 0, 1]]])
 
 
 def answering(outputs):
-    """A stand-in for a model whose answers are known."""
-    return SimpleNamespace(input_shape=(None, *outputs.shape[1:3], 3), predict_on_batch=lambda images: outputs)
+    """A network whose answers are known."""
+    options = dict(preprocessing=HALF, input_shape=(*outputs.shape[1:3], 3), task="segmentation")
+    return inference.Predictor(class_names=NAMES, function=lambda images: outputs, **options)
 
 
 def batches(masks):
@@ -34,7 +36,7 @@ def batches(masks):
 def test_report_by_hand():
     outputs = np.eye(4)[PREDICTED] * 0.7 + 0.075
     seen = []
-    report = evaluation.evaluate_segmentation(answering(outputs), batches(MASKS), NAMES, advance=seen.append)
+    report = evaluation.evaluate(answering(outputs), batches(MASKS), advance=seen.append)
     assert seen == [2] and report.examples == 2
     # background: 6 of 8 and never wrongly said; ellipse: 2 of 3, and twice wrongly said; cross: wrongly said once.
     np.testing.assert_allclose(report.iou, [6 / 8, 2 / 5, np.nan, 0])
@@ -47,8 +49,11 @@ def test_report_by_hand():
     record = json.loads(json.dumps(report.to_dict()))
     assert record["iou"][2] is None and record["mean_iou"] == report.mean_iou
     assert record["confusion"] == [[6, 2, 0, 0], [0, 2, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
-    logits = evaluation.evaluate_segmentation(answering(np.log(outputs)), batches(MASKS), NAMES, logits=True)
-    assert logits.loss == pytest.approx(report.loss)
+    tally = PixelTally(NAMES, logits=True)
+    predicted, right, losses = tally.add(np.log(outputs) + 3, MASKS)
+    assert tally.report().loss == pytest.approx(report.loss) == pytest.approx(losses.mean())
+    np.testing.assert_array_equal(predicted, PREDICTED)
+    np.testing.assert_allclose(right, [3 / 5, 5 / 6])
 
 
 @pytest.mark.parametrize(
@@ -63,17 +68,17 @@ def test_report_by_hand():
 )
 def test_what_cannot_be_measured(outputs, masks, message):
     with pytest.raises(InputError, match=message):
-        evaluation.evaluate_segmentation(answering(outputs), batches(masks), NAMES)
+        evaluation.evaluate_segmentation(answering(outputs), batches(masks))
 
 
 def test_pictures_and_tables(tmp_path):
     outputs = np.eye(4)[PREDICTED]
-    report = evaluation.evaluate_segmentation(answering(outputs), batches(MASKS), NAMES)
+    report = evaluation.evaluate_segmentation(answering(outputs), batches(MASKS))
     evaluation.plot_confusion(report, tmp_path / "confusion.png", "a title")
     images = np.random.default_rng(0).integers(0, 256, (2, 2, 3, 1), dtype="uint8")
     masks = np.where(MASKS == IGNORE, 3, MASKS)
-    inference.plot_segmentation(images, MASKS, PREDICTED, NAMES, tmp_path / "with.png", "a title")
-    inference.plot_segmentation(images, None, {"one": masks, "two": PREDICTED}, NAMES, tmp_path / "without.png")
+    evaluation.plot_segmentation(images, MASKS, PREDICTED, NAMES, tmp_path / "with.png", "a title")
+    evaluation.plot_segmentation(images, None, {"one": masks, "two": PREDICTED}, NAMES, tmp_path / "without.png")
     for path in tmp_path.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 3
@@ -83,18 +88,18 @@ def test_pictures_and_tables(tmp_path):
     shown = " ".join(console.export_text().split())
     assert "mean IoU" in shown and "[ring] │ - │ - │ 0" in shown and "ellipse │ 40.00% │ 66.67% │ 3" in shown
     with pytest.raises(InputError, match="as many masks as images"):
-        inference.plot_segmentation(images, MASKS[:1], PREDICTED, NAMES, tmp_path / "a.png")
+        evaluation.plot_segmentation(images, MASKS[:1], PREDICTED, NAMES, tmp_path / "a.png")
     with pytest.raises(InputError, match="of the image's size"):
-        inference.overlay(images[0], np.zeros([5, 5], int), NAMES)
+        evaluation.overlay(images[0], np.zeros([5, 5], int), NAMES)
 
 
 def test_an_overlay_leaves_the_background_and_marks_borders():
     image = np.full([4, 6, 3], 100, np.uint8)
     mask = np.zeros([4, 6], int)
     mask[:, 3:] = 2
-    drawn = inference.overlay(image, mask, NAMES)
+    drawn = evaluation.overlay(image, mask, NAMES)
     assert (drawn[:, :3] == 100).all() and (drawn[:, 3] > 180).all() and (drawn[:, 4:] != 100).any(axis=2).all()
-    assert (inference.overlay(image, mask, ("sky", "b", "c"))[:, :3] != 100).any()
+    assert (evaluation.overlay(image, mask, ("sky", "b", "c"))[:, :3] != 100).any()
 
 
 def brightness_net(size=8):
@@ -118,14 +123,12 @@ def picture(tmp_path):
     return path
 
 
-HALF = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
-
-
 def test_predictions_have_the_size_of_the_image(tmp_path, picture):
     described = dict(class_names=("background", "ellipse"), preprocessing=HALF, input_shape=(8, 8, 3))
     (found,) = inference.predict_masks(
-        [picture.parent], tmp_path / "out", checkpoint_model=brightness_net(), **described
-    )
+        [picture.parent], out=tmp_path / "out", checkpoint_model=brightness_net(), draw=evaluation.plot_overlay,
+        **described,
+    )  # fmt: skip
     assert found.path == str(picture) and found.classes == ("background", "ellipse") and found.shares == (0.5, 0.5)
     mask = tf.io.decode_png(tf.io.read_file(found.mask)).numpy()[..., 0]
     np.testing.assert_array_equal(mask, np.repeat([[0] * 5 + [1] * 5], 20, axis=0))
@@ -133,9 +136,10 @@ def test_predictions_have_the_size_of_the_image(tmp_path, picture):
     assert json.loads(masks_to_json([found]))[0]["shares"] == [0.5, 0.5]
     assert masks_to_table([found]).row_count == 2 and masks_to_json([]) == "[]"
     exported = serving.export(brightness_net(), tmp_path / "exported", **described, check=False)
-    (again,) = inference.predict_masks([picture], tmp_path / "again", saved_model=exported)
+    (again,) = inference.predict_masks(picture, out=tmp_path / "again", saved_model=exported)
     assert (tmp_path / "again" / "half_mask.png").read_bytes() == (tmp_path / "out" / "half_mask.png").read_bytes()
-    assert again.classes == found.classes
+    assert again.classes == found.classes and again.overlay is None
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["half_mask.png"]
     with pytest.raises(InputError, match="is for segmentation; use predict_masks"):
         inference.predict([picture], saved_model=exported)
 
@@ -147,11 +151,33 @@ def test_predictions_that_are_refused(tmp_path, picture):
     other.write_bytes(tf.io.encode_jpeg(np.zeros([4, 4, 3], np.uint8)).numpy())
     for arguments, message in (
         (dict(), "either saved_model or checkpoint_model"),
-        (dict(checkpoint_model=model), "needs class_names"),
+        (dict(checkpoint_model=model, preprocessing=CIFAR), "needs class_names"),
         (dict(saved_model="a", **described), "brings class_names"),
-        (dict(checkpoint_model=model, **{**described, "class_names": ("a",)}), "one number per class name"),
+        (dict(checkpoint_model=model, **{**described, "class_names": ("a",)}), "one class name for each"),
     ):
         with pytest.raises(InputError, match=message):
-            inference.predict_masks([picture], tmp_path / "out", **arguments)
+            inference.predict_masks([picture], out=tmp_path / "out", **arguments)
     with pytest.raises(InputError, match="must differ in name.*half.png and .*half.jpg"):
-        inference.predict_masks([picture, other], tmp_path / "out", checkpoint_model=model, **described)
+        inference.predict_masks([picture, other], model, tmp_path / "out", **described)
+
+
+def test_a_bad_image_does_not_stop_the_others(tmp_path, picture):
+    predictor = inference.Predictor.from_model(brightness_net(), ("a", "b"), preprocessing=HALF)
+    (picture.parent / "broken.png").write_bytes(b"no image")
+    broken, half = inference.predict_masks(picture.parent, predictor, tmp_path / "out")
+    assert "whole JPEG" in broken.error and broken.mask is None and half.shares == (0.5, 0.5)
+    assert json.loads(masks_to_json([broken]))[0]["error"] == broken.error
+    with pytest.raises(InputError, match="must be a whole JPEG"):
+        inference.predict_masks(picture.parent / "broken.png", predictor, tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (5000, 4000), (1, 1)])
+def test_no_picture_is_larger_than_a_screen(tmp_path, size):
+    mask = np.zeros(size, np.uint8)
+    mask[: size[0] // 2, : size[1] // 2 + 1] = 1
+    image = np.broadcast_to(np.uint8(100), [*size, 3])
+    evaluation.plot_overlay(image, mask, NAMES, tmp_path / "overlay.png")
+    evaluation.plot_segmentation([image, image], None, [mask, mask], NAMES, tmp_path / "several.png")
+    for name in ("overlay.png", "several.png"):
+        height, width, _ = tf.io.decode_png((tmp_path / name).read_bytes()).shape
+        assert 100 < min(height, width) and max(height, width) < 4100

@@ -1,4 +1,7 @@
+import io
 import json
+import os
+import re
 import sys
 
 import keras
@@ -11,7 +14,8 @@ from kerascnn import serving
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR
 from kerascnn.data.preprocessing import preprocess_image, read_image
-from kerascnn.inference.predict import Prediction, predict, to_json, to_table
+from kerascnn.inference import Prediction, Predictor, predict
+from kerascnn.inference.predict import to_json, to_table
 
 SHAPE, NAMES = (8, 8, 3), ("cat", "dog", "[red]fox")
 DESCRIBED = {"class_names": NAMES, "preprocessing": CIFAR, "input_shape": SHAPE}
@@ -79,28 +83,69 @@ def test_more_images_than_a_batch(saved_model, folder, monkeypatch):
         assert one.path == other.path and one.classes == other.classes
 
 
-def test_bad_files_are_refused_by_name(saved_model, folder, tmp_path):
+@pytest.fixture(scope="module")
+def predictor(model):
+    return Predictor.from_model(model, NAMES, preprocessing=CIFAR)
+
+
+def test_a_bad_file_is_reported_and_the_others_are_predicted(predictor, folder, tmp_path):
     (folder / "b" / "broken.jpg").write_bytes((folder / "a.jpeg").read_bytes()[:100])
-    (tmp_path / "empty").mkdir()
-    for paths, message in (
-        ([folder], "broken.jpg"),
-        ([folder / "notes.jpg"], "no such image.*notes.jpg"),
-        ([tmp_path / "empty"], "must have images .*empty"),
+    os.mkfifo(folder / "pipe.png")  # opening it would wait for ever
+    (folder / "empty").mkdir()
+    (folder / "gone.png").symlink_to("nowhere")
+    (folder / "loop").symlink_to(folder)
+    paths = [folder, "", folder / "none.jpg", "nul\0.png", folder / "empty", os.fsdecode(b"\xff.png")]
+    found = predict(paths, predictor)
+    good = {prediction.path for prediction in found if prediction.error is None}
+    assert good == {str(folder / name) for name in ("a.jpeg", "b/10.png", "b/2.PNG")}
+    errors = [prediction.error for prediction in found if prediction.error is not None]
+    for error, words in zip(
+        errors,
+        ("whole JPEG.*broken.jpg", "no such image.*gone.png", "regular file.*pipe.png", "no such image.*''", "none.jpg",
+         "no such image.*nul", "must have images .*empty", "no such image"),
+        strict=True,
+    ):  # fmt: skip
+        assert re.search(words, error) and "\n" not in error
+    assert json.loads(to_json(found))[-1]["path"] == os.fsdecode(b"\xff.png")
+    to_json(found).encode("utf-8")
+    Console(file=io.StringIO()).print(to_table(found))
+
+
+@pytest.mark.parametrize(
+    "paths, message",
+    [
+        (["none.jpg", "other.jpg"], r"no such image. Received: none.jpg \(and 1 more"),
+        ("none.jpg", "no such image. Received: none.jpg$"),
         ([], "At least one image"),
-    ):
-        with pytest.raises(InputError, match=message) as caught:
-            predict(paths, saved_model=saved_model)
-        assert "\n" not in str(caught.value)
+        (None, "a path or a list of paths. Received: None"),
+        ([3], "Received: 3 in the list"),
+        (b"a.png", "a path or a list"),
+    ],
+)
+def test_what_is_no_image_at_all_is_refused(predictor, paths, message):
+    with pytest.raises(InputError, match=message):
+        predict(paths, predictor)
+
+
+def test_one_path_and_hidden_files(predictor, folder):
+    (folder / ".hidden").mkdir()
+    for name in (".hidden/a.png", "._a.jpeg"):
+        (folder / name).write_bytes(b"\0\5\x16\7")
+    assert relative(predict(str(folder), predictor), folder) == ["a.jpeg", "b/10.png", "b/2.PNG"]
+    assert predict(folder / "a.jpeg", predictor)[0].classes
 
 
 def test_arguments_that_do_not_fit_together_are_refused(model, saved_model, folder):
     for arguments, message in (
-        ({}, "either saved_model or checkpoint_model"),
-        ({"saved_model": saved_model, "checkpoint_model": model}, "either"),
+        ({}, "either saved_model or checkpoint_model. Received: none"),
+        ({"saved_model": saved_model, "checkpoint_model": model}, "Received: several"),
         ({"saved_model": saved_model, "class_names": NAMES}, "brings class_names"),
-        ({"checkpoint_model": model, "class_names": NAMES}, "needs class_names"),
-        ({"checkpoint_model": model, **DESCRIBED, "class_names": NAMES[:2]}, "one number per class name"),
+        ({"checkpoint_model": model, "preprocessing": CIFAR}, "needs class_names"),
+        ({"checkpoint_model": model, **DESCRIBED, "class_names": NAMES[:2]}, "one class name for each"),
+        ({"checkpoint_model": model, **DESCRIBED, "classes": 3}, "no such argument. Received: classes"),
+        ({"predictor": "runs/a"}, "must be a Predictor or a keras.Model"),
         ({"saved_model": saved_model, "top": 0}, "top must be"),
+        ({"saved_model": saved_model, "top": 2.5}, "top must be"),
         ({"saved_model": folder}, "must be a SavedModel"),
     ):
         with pytest.raises(InputError, match=message):
@@ -110,8 +155,8 @@ def test_arguments_that_do_not_fit_together_are_refused(model, saved_model, fold
 def test_a_table_and_json_show_names_as_they_are():
     predictions = [Prediction("[b]/ü.png", ("[red]fox", "cat"), (0.75, 0.25)), Prediction("c.png", ("dog",), (1.0,))]
     assert json.loads(to_json(predictions)) == [
-        {"path": "[b]/ü.png", "classes": ["[red]fox", "cat"], "probabilities": [0.75, 0.25]},
-        {"path": "c.png", "classes": ["dog"], "probabilities": [1.0]},
+        {"path": "[b]/ü.png", "classes": ["[red]fox", "cat"], "probabilities": [0.75, 0.25], "error": None},
+        {"path": "c.png", "classes": ["dog"], "probabilities": [1.0], "error": None},
     ]
     assert json.loads(to_json([])) == []
     console = Console(width=80, color_system=None)

@@ -16,7 +16,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, LENET, Preprocessing
 from kerascnn.data.preprocessing import decode_image, preprocess_image
 from kerascnn.inference import saved_model as saved_models
-from kerascnn.serving import checking, exporting, warmup
+from kerascnn.serving import checking, exporting, formats, warmup
 
 
 def nodes_and_functions(folder):
@@ -114,6 +114,14 @@ def test_logits_become_probabilities_once(activation, logits, tmp_path):
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_sigmoids_are_probabilities(classes, tmp_path):
+    model = small_net(activation="sigmoid", classes=classes)
+    images = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
+    folder = serving.export(model, tmp_path, **export_options(class_names=list("abc")[:classes]))
+    np.testing.assert_allclose(serving.load(folder).predict(images), model(images), rtol=1e-4, atol=1e-5)
+
+
 def test_a_linear_layer_after_softmax_is_seen_through(tmp_path):
     inner = small_net()
     model = keras.Model(inner.inputs, keras.layers.Activation("linear", dtype="float32")(inner.outputs[0]))
@@ -147,8 +155,8 @@ def test_a_graph_that_needs_xla_is_refused_by_the_layers_name(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-def sigmoid():
-    return small_net(activation="sigmoid")
+def bounded():
+    return small_net(activation="tanh")
 
 
 def two_outputs():
@@ -174,16 +182,23 @@ class Subclassed(keras.Model):
         (small_net, {"input_shape": (None, None, 3)}, "image_shape"),
         (small_net, {"input_shape": (16, 16, 3)}, "input_shape must fit"),
         (small_net, {"input_shape": (12, 12)}, "image_shape"),
-        (sigmoid, {}, "logits=True or logits=False"),
+        (bounded, {}, "logits=True or logits=False. Received: tanh in small"),
+        (small_net, {"logits": True}, "outputs of small are those of a softmax"),
         (two_outputs, {}, "one output"),
         (feature_map, {}, "each pixel of its input"),
         (Subclassed, {}, "functional"),
-        (lambda: "model.keras", {}, "keras.Model. Received: 'model.keras'"),
+        (lambda: "model.keras", {}, "a keras.Model. Received: 'model.keras'"),
+        (small_net, {"format": "onnx99"}, "format must be one of .*saved_model.*Received: format='onnx99'"),
+        (small_net, {"native": 1}, "native must be True or False"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_in_one_line(make, changes, message, tmp_path):
     with pytest.raises(InputError, match=message) as caught:
-        serving.export(make(), tmp_path / "a", **export_options(**changes))
+        model = make()
+        options = export_options(**changes)
+        if isinstance(model, str):
+            options = {}
+        serving.export(model, tmp_path / "a", **options)
     assert "\n" not in str(caught.value) and not (tmp_path / "a").exists()
 
 
@@ -212,10 +227,10 @@ def wrong_numbers(*_, **__):
 @pytest.mark.parametrize(
     "home, name, failure, message",
     [
-        (exporting._Served, "save", full_disk_in_tensorflow, "could not be written .*No space left"),
+        (formats.get("saved_model")._Served, "save", full_disk_in_tensorflow, "could not be written .*No space left"),
         (warmup, "write_requests", full_disk, "could not be written .*No space left"),
         (exporting.os, "rename", full_disk, "could not be written .*No space left"),
-        (checking, "check", wrong_numbers, "numbers of the original"),
+        (formats.get("saved_model"), "check", wrong_numbers, "numbers of the original"),
     ],
 )
 def test_a_failure_leaves_nothing_behind(home, name, failure, message, tmp_path, monkeypatch):
@@ -224,7 +239,7 @@ def test_a_failure_leaves_nothing_behind(home, name, failure, message, tmp_path,
     monkeypatch.setattr(home, name, failure)
     for out in (tmp_path / "new", tmp_path / "old"):
         with pytest.raises(InputError, match=message):
-            serving.export(model, out, **export_options(check=home is checking))
+            serving.export(model, out, **export_options(check=name == "check"))
     assert sorted(os.listdir(tmp_path)) == ["old"] and os.listdir(tmp_path / "old") == ["1"]
 
 

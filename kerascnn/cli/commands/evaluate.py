@@ -37,11 +37,9 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         source, values["split"], image_shape=loaded.input_shape, preprocessing=loaded.preprocessing,
         batch_size=values["batch_size"],
     )  # fmt: skip
-    segmentation = loaded.task == "segmentation"
-    measure = evaluation.evaluate_segmentation if segmentation else evaluation.evaluate
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=source.sizes[values["split"]])
-        report = measure(loaded.model, dataset, loaded.class_names, advance=lambda count: bar.advance(task, count))
+        report = evaluation.evaluate(loaded, dataset, advance=lambda count: bar.advance(task, count))
     with atomic_write(out / "evaluation.json") as file:
         record = {"checkpoint": str(loaded.path), "data": name, "split": values["split"], **report.to_dict()}
         json.dump(record, file, indent=1)
@@ -50,7 +48,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     evaluation.plot_confusion(report, out / "confusion.png", f"{model} on {name} ({values['split']})")
 
     title = f"{loaded.path} on {name} ({values['split']})"
-    for table in (tables.segmentation if segmentation else tables.classification)(report, title):
+    for table in tables.measures(report, title, loaded.task):
         console.print(table, markup=False)
     console.print(f"written: {out / 'evaluation.json'}, {out / 'confusion.png'}", highlight=False, soft_wrap=True)
 

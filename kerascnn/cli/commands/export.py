@@ -5,6 +5,7 @@ from rich.console import Console
 from kerascnn.cli import options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
+from kerascnn.serving import formats
 
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
@@ -13,15 +14,8 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     from kerascnn import serving
     from kerascnn.inference import checkpoint
 
-    loaded = checkpoint.load(values["checkpoint"])
-    version = serving.export(
-        loaded.model,
-        values["out"],
-        class_names=loaded.class_names,
-        preprocessing=loaded.preprocessing,
-        input_shape=loaded.input_shape,
-        native=values["native"],
-    )
+    predictor = checkpoint.load(values["checkpoint"])
+    version = serving.export(predictor, values["out"], format=values["format"], native=values["native"])
     console.print(f"exported and checked: {version}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -33,6 +27,7 @@ COMMAND = Command(
     (
         options.CHECKPOINT,
         Flag("out", "folder of the exported model; a new version is added below it"),
+        Flag("format", "what is written", default="saved_model", choices=formats.names()),
         Flag("native", "keep the custom ops, for a server that has them", bool, False),
     ),
     run,

@@ -1,5 +1,7 @@
 """kerascnn predict."""
 
+import sys
+
 from rich.console import Console
 
 from kerascnn._errors import InputError
@@ -8,47 +10,42 @@ from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
 
-def run(values: Values, arguments: list[str], console: Console) -> None:
-    """kerascnn predict."""
+def run(values: Values, arguments: list[str], console: Console) -> int:
+    """kerascnn predict; status 1 where some of the images could not be read."""
     if (values["checkpoint"] is None) == (values["saved_model"] is None):
         raise InputError("kerascnn predict needs either --checkpoint or --saved_model. Received: both or neither")
     load_tensorflow()
+    from kerascnn import inference
+
     if values["saved_model"]:
-        from kerascnn.inference import saved_model as saved_models
-
-        task = saved_models.task_of(values["saved_model"])
-        described: Values = {"saved_model": values["saved_model"]}
+        predictor = inference.saved_model.load(values["saved_model"])
     else:
-        from kerascnn.inference import checkpoint
-
-        loaded = checkpoint.load(values["checkpoint"])
-        task = loaded.task
-        described = {
-            "checkpoint_model": loaded.model,
-            "class_names": loaded.class_names,
-            "preprocessing": loaded.preprocessing,
-            "input_shape": loaded.input_shape,
-        }
-    if (task == "segmentation") != (values["out"] is not None):
+        predictor = inference.checkpoint.load(values["checkpoint"])
+    masks = predictor.task == "segmentation"
+    if masks != (values["out"] is not None):
         rule = "--out is the folder for the masks of a network for segmentation, and only of one"
-        raise InputError(f"{rule}. Received: out={values['out']} for {task}")
-    if task == "segmentation":
-        from kerascnn.inference.predict_masks import masks_to_json, masks_to_table, predict_masks
+        raise InputError(f"{rule}. Received: out={values['out']} for {predictor.task}")
+    if masks:
+        from kerascnn import evaluation
+        from kerascnn.inference.predict_masks import masks_to_json as to_json
+        from kerascnn.inference.predict_masks import masks_to_table as to_table
 
-        found = predict_masks(arguments, values["out"], **described)
-        shown = masks_to_json(found) if values["json"] else masks_to_table(found)
+        found = inference.predict_masks(arguments, predictor, values["out"], draw=evaluation.plot_overlay)
     else:
-        from kerascnn.inference.predict import predict, to_json, to_table
+        from kerascnn.inference.predict import to_json, to_table
 
-        predictions = predict(arguments, top=values["top"], **described)
-        shown = to_json(predictions) if values["json"] else to_table(predictions)
+        found = inference.predict(arguments, predictor, top=values["top"])
     if values["json"]:
-        console.print(shown, highlight=False, markup=False, soft_wrap=True)
-        return
-    console.print(shown)
-    if task == "segmentation":
-        written = f"written: *_mask.png and *_overlay.png in {values['out']}"
-        console.print(written, highlight=False, markup=False, soft_wrap=True)
+        console.print(to_json(found), highlight=False, markup=False, emoji=False, soft_wrap=True)
+    else:
+        console.print(to_table(found))
+        if masks:
+            written = f"written: *_mask.png and *_overlay.png in {values['out']}"
+            console.print(written, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    failed = sum(prediction.error is not None for prediction in found)
+    if failed:
+        print(f"kerascnn: {failed} of {len(found)} images could not be read", file=sys.stderr)
+    return 1 if failed else 0
 
 
 COMMAND = Command(
