@@ -1,5 +1,7 @@
 """AveragePooling2D: keras.layers.AveragePooling2D with explicit padding that no mean counts."""
 
+from typing import Any
+
 import keras
 
 from kerascnn.layers.padded_pooling import PaddedPooling
@@ -25,6 +27,6 @@ class AveragePooling2D(PaddedPooling, keras.layers.AveragePooling2D):
         InputError: `padding`, `pool_size`, `strides` or `data_format` breaks these rules.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """inputs [batch, height, width, channels] -> [batch, out height, out width, channels]."""
         return avg_pool2d(inputs, self.pool_size, self.strides, self.padding)

@@ -1,6 +1,7 @@
 """A convolution in which each output map sees only the input maps that a table lists."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -29,7 +30,9 @@ class ConnectionTableConv2D(keras.layers.Layer):
     Source: LeCun, Bottou, Bengio, Haffner, Gradient-based learning applied to document recognition, 1998, Table I.
     """
 
-    def __init__(self, table: Sequence[Sequence[int]], kernel_size: int, kernel_initializer="fan_in", **kwargs):
+    def __init__(
+        self, table: Sequence[Sequence[int]], kernel_size: int, kernel_initializer: Any = "fan_in", **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.table = [[int(i) for i in row] for row in table]
         if not self.table or any(not row or len(set(row)) < len(row) or min(row) < 0 for row in self.table):
@@ -37,7 +40,7 @@ class ConnectionTableConv2D(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.kernel_initializer = kernel_initializer
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         maps, last = input_shape[-1], max(i for row in self.table for i in row)
         if last >= maps:
             raise InputError(f"table lists map {last}, so the input needs {last + 1} maps. Received: {maps}")
@@ -57,16 +60,16 @@ class ConnectionTableConv2D(keras.layers.Layer):
         bounds = [2.4 / (self.kernel_size**2 * len(row)) for row in self.table for _ in row]
         return keras.random.uniform(shape, -1, 1, dtype) * keras.ops.convert_to_tensor(bounds, dtype)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         kernel = keras.ops.matmul(self.kernel, keras.ops.convert_to_tensor(self._place, self.compute_dtype))
         kernel = keras.ops.reshape(kernel, (self.kernel_size, self.kernel_size, x.shape[-1], len(self.table)))
         return conv2d(x, kernel, padding="valid", bias=keras.ops.cast(self.bias, self.compute_dtype))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         sides = [None if side is None else side - self.kernel_size + 1 for side in input_shape[1:3]]
         return (input_shape[0], *sides, len(self.table))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "table": self.table,

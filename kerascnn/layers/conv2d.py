@@ -1,5 +1,7 @@
 """Conv2D: keras.layers.Conv2D with fast groups, explicit padding, and stride together with dilation."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -33,13 +35,13 @@ class Conv2D(keras.layers.Conv2D):
     def __init__(
         self,
         filters: int,
-        kernel_size,
-        strides=(1, 1),
-        padding="valid",
-        data_format=None,
-        dilation_rate=(1, 1),
+        kernel_size: Any,
+        strides: Any = (1, 1),
+        padding: Any = "valid",
+        data_format: Any = None,
+        dilation_rate: Any = (1, 1),
         groups: int = 1,
-        **kwargs,
+        **kwargs: Any,
     ):
         if (data_format or keras.config.image_data_format()) != "channels_last":
             raise InputError(
@@ -61,10 +63,10 @@ class Conv2D(keras.layers.Conv2D):
         self.padding = standardize_padding(padding)
         self.dilation_rate = dilation
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         return conv2d(inputs, kernel, self.strides, self.padding, self.dilation_rate, self.groups)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """inputs [batch, height, width, channels] -> [batch, out height, out width, filters]; see `ops.conv2d`."""
         relu = self.activation is keras.activations.relu
         own = type(self).convolution_op is Conv2D.convolution_op  # else a subclass convolves in another way
@@ -74,7 +76,7 @@ class Conv2D(keras.layers.Conv2D):
         bias = keras.ops.cast(self.bias, self.compute_dtype)
         return conv2d(inputs, self.kernel, *window, bias, "relu" if relu else None)
 
-    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         sizes = output_sizes(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, self.padding)
         if 0 in sizes:
             raise InputError(
@@ -84,5 +86,5 @@ class Conv2D(keras.layers.Conv2D):
             )
         return (input_shape[0], *sizes, self.filters)
 
-    def compute_output_spec(self, inputs) -> keras.KerasTensor:
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

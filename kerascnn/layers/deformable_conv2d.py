@@ -1,5 +1,7 @@
 """DeformableConv2D: a convolution that learns where its taps look."""
 
+from typing import Any
+
 import keras
 
 from kerascnn import ops
@@ -49,20 +51,20 @@ class DeformableConv2D(Conv2D):
     def __init__(
         self,
         filters: int,
-        kernel_size,
-        strides=(1, 1),
-        padding="valid",
-        data_format=None,
-        dilation_rate=(1, 1),
+        kernel_size: Any,
+        strides: Any = (1, 1),
+        padding: Any = "valid",
+        data_format: Any = None,
+        dilation_rate: Any = (1, 1),
         groups: int = 1,
         offset_groups: int = 1,
         modulated: bool = True,
-        offset_initializer="zeros",
-        offset_regularizer=None,
-        offset_constraint=None,
-        offset_dilation_rate=None,
+        offset_initializer: Any = "zeros",
+        offset_regularizer: Any = None,
+        offset_constraint: Any = None,
+        offset_dilation_rate: Any = None,
         offset_learning_rate: float = 1.0,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, strides, padding, data_format, dilation_rate, groups, **kwargs)
         if isinstance(offset_groups, bool) or not hasattr(offset_groups, "__index__") or offset_groups < 1:
@@ -96,7 +98,7 @@ class DeformableConv2D(Conv2D):
             f"padding={self.padding}"
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if input_shape[-1] is not None and input_shape[-1] % self.offset_groups:
             raise InputError(
                 "`offset_groups` must divide the input channels. "
@@ -115,7 +117,7 @@ class DeformableConv2D(Conv2D):
         )
         self.offset_bias = self.add_weight(name="offset_bias", shape=(made,), initializer="zeros")
 
-    def offsets(self, inputs):
+    def offsets(self, inputs: Any) -> Any:
         """How far the taps move, in pixels of the input, and their masks.
 
         Args:
@@ -138,23 +140,23 @@ class DeformableConv2D(Conv2D):
         fixed = keras.ops.stop_gradient(value)
         return fixed + self.offset_learning_rate * (value - fixed)  # the difference is exactly 0
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         window = (self.strides, self.padding, self.dilation_rate)
         return ops.deform_conv2d(inputs, kernel, *self.offsets(inputs), *window, self.groups, self.offset_groups)
 
     # Keras' convolutions save kernel and bias alone.
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         if self.built:
             store["offset_kernel"], store["offset_bias"] = self.offset_kernel, self.offset_bias
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(store)
         if self.built:
             self.offset_kernel.assign(store["offset_kernel"])
             self.offset_bias.assign(store["offset_bias"])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         return {
             **super().get_config(),

@@ -1,5 +1,7 @@
 """DepthwiseConv2D: keras.layers.DepthwiseConv2D with explicit padding, any strides, and strides with dilation."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -32,13 +34,13 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
     def __init__(
         self,
-        kernel_size,
-        strides=(1, 1),
-        padding="valid",
+        kernel_size: Any,
+        strides: Any = (1, 1),
+        padding: Any = "valid",
         depth_multiplier: int = 1,
-        data_format=None,
-        dilation_rate=(1, 1),
-        **kwargs,
+        data_format: Any = None,
+        dilation_rate: Any = (1, 1),
+        **kwargs: Any,
     ):
         if (data_format or keras.config.image_data_format()) != "channels_last":
             raise InputError(
@@ -64,14 +66,14 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         self.padding = standardize_padding(padding)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: input_shape[-1]})
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         return conv2d(inputs, kernel, self.strides, self.padding, self.dilation_rate, groups=inputs.shape[-1])
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         # Output channel c * depth_multiplier + j is kernel[..., c, j] convolved with channel c.
         kernel = keras.ops.reshape(self.kernel, (*self.kernel_size, 1, inputs.shape[-1] * self.depth_multiplier))
         outputs = self.convolution_op(inputs, kernel)
@@ -79,7 +81,7 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
             outputs = keras.ops.add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
-    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         sizes = output_sizes(input_shape[1:3], self.kernel_size, self.strides, self.dilation_rate, self.padding)
         if 0 in sizes:
             raise InputError(
@@ -89,5 +91,5 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
             )
         return (input_shape[0], *sizes, input_shape[-1] * self.depth_multiplier)
 
-    def compute_output_spec(self, inputs) -> keras.KerasTensor:
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

@@ -1,5 +1,7 @@
 """Local response normalization as a layer."""
 
+from typing import Any
+
 import keras
 
 from kerascnn import ops
@@ -35,7 +37,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         alpha: float = 1e-4,
         beta: float = 0.75,
         alpha_convention: str = "sum",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         check_arguments(depth_radius, bias, alpha, beta, alpha_convention)
@@ -45,17 +47,17 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [..., channels] -> the same shape and dtype."""
         return ops.local_response_normalization(
             x, self.depth_radius, self.bias, self.alpha, self.beta, self.alpha_convention
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the input."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         names = ("depth_radius", "bias", "alpha", "beta", "alpha_convention")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

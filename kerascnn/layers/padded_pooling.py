@@ -1,5 +1,7 @@
 """What our pooling layers share: padding by numbers."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -9,7 +11,14 @@ from kerascnn.ops._windows import output_sizes, pair, standardize_padding
 class PaddedPooling:
     """Before a pooling layer of Keras among the bases: its `padding` may be numbers, and its sizes follow from them."""
 
-    def __init__(self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, **kwargs):
+    def __init__(
+        self,
+        pool_size: Any = (2, 2),
+        strides: Any = None,
+        padding: Any = "valid",
+        data_format: Any = None,
+        **kwargs: Any,
+    ):
         if (data_format or keras.config.image_data_format()) != "channels_last":
             raise InputError(
                 '`data_format` must be "channels_last": kerascnn computes on [batch, height, width, channels]. '
@@ -27,7 +36,7 @@ class PaddedPooling:
                     f"Received: padding={padding!r}, pool_size={pool_size}"
                 )
 
-    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """See `call`; unknown sizes stay unknown."""
         sizes = output_sizes(input_shape[1:3], self.pool_size, self.strides, (1, 1), self.padding)
         if 0 in sizes:
@@ -37,5 +46,5 @@ class PaddedPooling:
             )
         return (input_shape[0], *sizes, input_shape[-1])
 
-    def compute_output_spec(self, inputs) -> keras.KerasTensor:
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

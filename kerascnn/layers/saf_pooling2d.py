@@ -1,5 +1,7 @@
 """SAF-pooling as a layer."""
 
+from typing import Any
+
 import keras
 
 from kerascnn import ops
@@ -43,7 +45,7 @@ class SAFPooling2D(keras.layers.Layer):
         rate: float = 0.2,
         mode: str = "element",
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.pool_size, self.strides, self.padding = check_arguments(pool_size, strides, padding, rate, mode)
@@ -54,7 +56,7 @@ class SAFPooling2D(keras.layers.Layer):
         self.supports_jit = True  # the op traces its plain form for XLA
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool | None = False) -> Any:
         """x [batch, height, width, channels] -> [batch, out height, out width, channels], the same dtype."""
         training = bool(training and self.rate)
         seed = self.seed_generator.next() if training else None
@@ -62,7 +64,7 @@ class SAFPooling2D(keras.layers.Layer):
             x, self.pool_size, self.strides, self.padding, self.rate, self.mode, seed=seed, training=training
         )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """[batch, out height, out width, channels]."""
         batch, *sizes, channels = input_shape
         if self.pool_size is None:
@@ -74,7 +76,7 @@ class SAFPooling2D(keras.layers.Layer):
             )
         return batch, height, width, channels
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         names = ("pool_size", "strides", "padding", "rate", "mode", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

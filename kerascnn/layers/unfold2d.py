@@ -1,5 +1,7 @@
 """The pixels of each window side by side."""
 
+from typing import Any
+
 import keras
 
 from kerascnn._errors import InputError
@@ -25,14 +27,14 @@ class Unfold2D(keras.layers.Layer):
         InputError: an argument breaks these rules, or no window fits into the image.
     """
 
-    def __init__(self, kernel_size, strides: int = 1, padding="valid", **kwargs):
+    def __init__(self, kernel_size: Any, strides: int = 1, padding: Any = "valid", **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(strides, int) or strides < 1:
             raise InputError(f"`strides` must be a whole number, at least 1. Received: {strides!r}")
         self.kernel_size, self.strides = pair(kernel_size, "kernel_size"), strides
         self.padding = standardize_padding(padding)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         """x [b, h, w, c] -> [b, h', w', c * kernel height * kernel width]."""
         ops, channels = keras.ops, x.shape[-1]
         count = self.kernel_size[0] * self.kernel_size[1]
@@ -47,7 +49,7 @@ class Unfold2D(keras.layers.Layer):
 
         return guarded(compute, x, self.kernel_size, (self.strides,) * 2, self.padding)
 
-    def compute_output_shape(self, input_shape) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """See `call`; unknown sizes stay unknown."""
         sizes = output_sizes(input_shape[1:3], self.kernel_size, (self.strides,) * 2, (1, 1), self.padding)
         if 0 in sizes:
@@ -57,10 +59,10 @@ class Unfold2D(keras.layers.Layer):
             )
         return (input_shape[0], *sizes, input_shape[-1] * self.kernel_size[0] * self.kernel_size[1])
 
-    def compute_output_spec(self, x) -> keras.KerasTensor:
+    def compute_output_spec(self, x: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.compute_output_shape(x.shape), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor."""
         names = ("kernel_size", "strides", "padding")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
