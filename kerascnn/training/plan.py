@@ -74,7 +74,7 @@ def plan(
 
         info, source = kerascnn.model_info("resnet20"), data.load("digits")
         plan = training.plan(info, source, epochs=2)
-        plan.shape, plan.recipe, plan.config.weight_decay  # (32, 32, 1), "cifar", 0.001
+        plan.shape, plan.recipe, plan.config.weight_decay  # (8, 8, 1), "cifar", 0.001
 
         result = training.train(
             lambda: kerascnn.create_model(

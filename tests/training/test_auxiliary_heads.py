@@ -22,7 +22,12 @@ def build():
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"strategy": "mirrored", "virtual_devices": 2}, {"mixed_precision": "bfloat16"}]
+    "fields",
+    [
+        {},
+        pytest.param({"strategy": "mirrored", "virtual_devices": 2}, marks=pytest.mark.after),
+        pytest.param({"mixed_precision": "bfloat16"}, marks=pytest.mark.after),
+    ],
 )
 def test_all_heads_learn_and_one_is_used(train, tmp_path, fields):
     result = train(tmp_path / "run", build, epochs=2, **fields)

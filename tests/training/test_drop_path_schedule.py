@@ -29,7 +29,10 @@ def saved(path):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"strategy": "mirrored", "virtual_devices": 2}, {"mixed_precision": "bfloat16"}],
+    [
+        {"strategy": "mirrored", "virtual_devices": 2},
+        pytest.param({"mixed_precision": "bfloat16"}, marks=pytest.mark.after),
+    ],
     ids=["mirrored", "bfloat16"],
 )
 def test_the_progress_follows_the_steps(train, tmp_path, fields):

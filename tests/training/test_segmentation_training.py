@@ -87,6 +87,7 @@ def test_a_resumed_run_is_an_uninterrupted_one(whole, tmp_path, train, same_hist
     same_history(out / "history.csv", whole / "history.csv")
 
 
+@pytest.mark.after
 def test_two_devices_give_the_loss_of_one(tmp_path, train):
     rows = {}
     for strategy, devices in (("one", 0), ("mirrored", 2)):

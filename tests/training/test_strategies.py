@@ -19,7 +19,7 @@ def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source):
     rows = {}  # of 17 = 16 + 1 the second device would get nothing
     for strategy, devices in (("one", 0), ("mirrored", 2)):
         rows[strategy] = train(
-            tmp_path / strategy, lambda: network(batch_norm=False, dropout=0), odd, epochs=2, strategy=strategy,
+            tmp_path / strategy, lambda: network(batch_norm=False, dropout=0), odd, epochs=1, strategy=strategy,
             virtual_devices=devices, weight_decay=1e-2, label_smoothing=0.1, augment="pad_crop_flip",
         ).rows  # fmt: skip
     for one, two in zip(rows["one"], rows["mirrored"], strict=True):
@@ -53,6 +53,7 @@ def test_the_cpu_cannot_be_split_twice():
         strategies.split_cpu(3)
 
 
+@pytest.mark.after  # a process of its own
 def test_the_cpu_is_split_before_its_first_use():
     code = (
         "import sys, tensorflow as tf; from kerascnn.training import strategies; strategies.split_cpu(3); "
