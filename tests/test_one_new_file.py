@@ -1,0 +1,84 @@
+"""The examples of CONTRIBUTING: each new file, put into its room, is found, and nothing else was edited."""
+
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import kerascnn
+from kerascnn.cli import command
+from kerascnn.data import sets
+from kerascnn.serving import formats
+from kerascnn.training import recipes
+
+TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+EXAMPLES = dict(re.findall(r"`(kerascnn/[\w/]+\.py)`[^`\n]*`[^`]*`[^\n]*\n\n```python\n(.*?)```", TEXT, re.DOTALL))
+
+
+@pytest.fixture
+def put(tmp_path, monkeypatch):
+    """put("data/sets") lays the example of a room beside the files of that room; returns the module's name."""
+
+    def lay(room):
+        (path,) = [path for path in EXAMPLES if path.startswith(f"kerascnn/{room}/")]
+        package = importlib.import_module("kerascnn." + room.replace("/", "."))
+        (tmp_path / Path(path).name).write_text(EXAMPLES[path])
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+        return Path(path).stem
+
+    return lay
+
+
+def test_there_is_an_example_of_each_room():
+    rooms = {str(Path(path).parent) for path in EXAMPLES}
+    assert rooms == {f"kerascnn/{room}" for room in ("cli/commands", "data/sets", "training/recipes", "serving/formats", "explain")}  # fmt: skip  # noqa: E501
+
+
+def test_a_command(put):
+    name = put("cli/commands")
+    found = command.find()[name]
+    console = Console(record=True, quiet=True)
+    values, arguments = found.parse(["lenet5", "--commas"])
+    found.run(values, arguments, console)
+    assert name in command.find() and "lenet5" in arguments
+
+
+def test_a_set(put):
+    name = put("data/sets")
+    sets.kinds.cache_clear()
+    try:
+        source = kerascnn.data.load(name)
+        assert source.class_names == ("black", "white") and source.sizes["validation"] > 0
+    finally:
+        sets.kinds.cache_clear()
+
+
+def test_a_recipe(put):
+    name = put("training/recipes")
+    recipes_now = importlib.reload(recipes)
+    try:
+        assert name in recipes_now.RECIPES
+    finally:
+        importlib.reload(recipes)
+
+
+def test_a_format(put, tmp_path):
+    name = put("serving/formats")
+    assert name in formats.names()
+    model = kerascnn.create_model("lenet5", classes=2)
+    described = {"class_names": "ab", "preprocessing": kerascnn.model_info("lenet5").preprocessing}
+    version = kerascnn.serving.export(model, tmp_path / "out", format=name, **described)
+    assert formats.get(name).load(version).class_names == ("a", "b")
+
+
+def test_an_explanation(put):
+    name = put("explain")
+    explain = importlib.reload(kerascnn.explain)
+    try:
+        images = np.zeros((2, 32, 32, 1), np.float32)
+        assert explain.METHODS[name](kerascnn.create_model("lenet5"), images).maps.shape == (2, 32, 32)
+    finally:
+        explain.METHODS.pop(name)
