@@ -93,6 +93,7 @@ def write_report(report: CheckReport) -> None:
     """Keeps a report beside the warm-up requests of the model that it is about, less its path."""
     values = dataclasses.asdict(report)
     folder = Path(values.pop("path"))
+    (folder / REPORT).parent.mkdir(exist_ok=True)
     (folder / REPORT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
