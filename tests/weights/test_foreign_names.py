@@ -104,10 +104,13 @@ def test_files_that_cannot_be_read_are_refused(state, tmp_path):
         build(path)
     save_file(state, path)
     whole = path.read_bytes()
-    for content in (whole[: len(whole) // 2], whole[:5], b"", b"\xff" * 64):
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="truncated, damaged"):
+        build(path)
+    for content in (whole[:5], b"", b"\xff" * 64):
         path.write_bytes(content)
         with pytest.raises(InputError, match="truncated, damaged"):
-            build(path)
+            weights.read_safetensors(path)
 
 
 def write_raw(path, kind, content):
@@ -166,9 +169,8 @@ def test_biases_before_a_batch_norm_go_into_its_mean(tmp_path):
 
 def test_automatic_names_may_start_at_any_number(tmp_path):
     """In a process that has built other layers before, Keras names the first convolution conv2d_7 or so."""
-    options = {"weights": None, "input_shape": (75, 75, 3), "include_top": False}
-    keras.applications.InceptionV3(**options)
-    theirs = keras.applications.InceptionV3(**options)
+    keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization()
+    theirs = keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), include_top=False)
     first = next(layer for layer in theirs.layers if isinstance(layer, keras.layers.Conv2D))
     assert first.name != "conv2d"
     theirs.save_weights(tmp_path / "net.weights.h5")
