@@ -24,10 +24,9 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     load_tensorflow()
     import numpy as np
 
-    from kerascnn import explain
-    from kerascnn.data.preprocessing import preprocess_image, read_image
-    from kerascnn.inference import checkpoint
-    from kerascnn.inference.predict import expand
+    from kerascnn import explain, inference
+    from kerascnn.data.preprocessing import read_image
+    from kerascnn.inference.files import expand
 
     method = explain.METHODS[_check.one_of("METHOD", name, explain.METHODS)]
     given = {key: values[key] for key in _OPTIONS if values[key] is not None}
@@ -35,13 +34,17 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     for key, value in given.items():
         if key not in known:
             raise InputError(f"{name} has no option {key}. Received: --{key}={value}")
-    files = list(expand(paths))
+    listed = expand(paths)
+    for _, reason in listed:
+        if reason is not None:
+            raise InputError(reason)
+    files = [Path(path) for path, _ in listed]
     if len(files) > _MOST:
         raise InputError(f"At most {_MOST} images are explained at a time. Received: {len(files)}")
-    loaded = checkpoint.load(values["checkpoint"])
-    shape, names = loaded.input_shape, list(loaded.class_names)
-    images = np.stack([preprocess_image(read_image(file, shape[-1]), shape, loaded.preprocessing) for file in files])
-    found = method(loaded.model, images, _target(values["target"], names), **given)
+    predictor = inference.checkpoint.load(values["checkpoint"])
+    names = list(predictor.class_names)
+    images = np.stack([predictor.prepare(read_image(file, predictor.input_shape[2])) for file in files])
+    found = method(predictor.model, images, _target(values["target"], names), **given)
     folder = ensure_folder(values["out"])
     with replace_with(folder / "explanation.npz") as temporary, open(temporary, "wb") as file:
         np.savez(file, maps=found.maps, raw=found.raw, target=found.target, scores=found.scores)
