@@ -1,6 +1,6 @@
 """Data sets, the tf.data pipeline, augmentation and preprocessing. Nothing in here knows Keras."""
 
-from kerascnn.data.augment.images import pad_and_crop, pca_colour_shift, random_crop, random_flip, random_resized_crop
+from kerascnn.data.augment.images import pad_and_crop, pca_color_shift, random_crop, random_flip, random_resized_crop
 from kerascnn.data.loading import load
 from kerascnn.data.pipeline import AUGMENTATIONS, eval_pipeline, train_pipeline
 from kerascnn.data.preprocessing import decode_image, preprocess_image, read_image
@@ -15,7 +15,7 @@ __all__ = [
     "explain",
     "load",
     "pad_and_crop",
-    "pca_colour_shift",
+    "pca_color_shift",
     "preprocess_image",
     "random_crop",
     "random_flip",

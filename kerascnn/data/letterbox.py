@@ -90,27 +90,51 @@ def restore(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return inner[np.ix_(*picked)]
 
 
-def scale_crop_flip(
-    pair: tf.Tensor, seed: tf.Tensor, image_shape: tuple[int, int, int], preprocessing: Preprocessing
+def scale_crop(
+    pair: tf.Tensor,
+    seed: tf.Tensor,
+    image_shape: tuple[int, int, int],
+    preprocessing: Preprocessing,
+    scales: tuple[float, float] = SCALES,
 ) -> tf.Tensor:
-    """Enlarges by a random factor between the SCALES, takes a random window and mirrors every second time, image and
-    mask alike (Chen et al. 2017, arXiv:1706.05587, section 4).
+    """Enlarges by a random factor and takes a random window, of an image and its mask alike (Chen et al. 2017,
+    arXiv:1706.05587, section 4).
 
     The factor is drawn on a logarithmic scale and counts from the size at which the image just fits. Where the image
-    is smaller than the window it is placed at random in the mean colour, whose mask is IGNORE.
+    is smaller than the window it is placed at random in the mean color, whose mask is IGNORE.
 
     Args:
         pair: uint8 [height, width, channels + 1].
         seed: two integers.
         image_shape: (height, width, channels) of the network's input.
-        preprocessing: the network's constants; the mean colour and the interpolation are used.
+        preprocessing: the network's constants; the mean color and the interpolation are used.
+        scales: the smallest and the largest factor.
 
     Returns:
         uint8 [height, width, channels + 1].
     """
-    height, width, channels = image_shape
+    return _scale_crop(pair, tf.random.stateless_uniform([3], seed), image_shape, preprocessing, scales)
+
+
+def scale_crop_flip(
+    pair: tf.Tensor, seed: tf.Tensor, image_shape: tuple[int, int, int], preprocessing: Preprocessing
+) -> tf.Tensor:
+    """As `scale_crop`, and mirrors every second time; arguments and result are the same."""
     draw = tf.random.stateless_uniform([4], seed)
-    low, high = (math.log(scale) for scale in SCALES)
+    pair = _scale_crop(pair, draw, image_shape, preprocessing, SCALES)
+    return tf.where(draw[3] < 0.5, pair[:, ::-1], pair)
+
+
+def finish(pairs: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a network and its loss take: (normalised float32 images, int32 masks) of fitted pairs, batched or not."""
+    images, masks = unstack(pairs)
+    return normalise_image(images, preprocessing), tf.cast(masks, tf.int32)
+
+
+def _scale_crop(pair, draw, image_shape, preprocessing, scales):
+    """`scale_crop` with the first three draws from [0, 1): the factor's, the row's and the column's."""
+    height, width, channels = image_shape
+    low, high = (math.log(scale) for scale in scales)
     image, mask = unstack(pair)
     image = change_channels(image, channels)
     rows, columns = _fitting_size(image, height, width, tf.exp(low + draw[0] * (high - low)))
@@ -123,14 +147,7 @@ def scale_crop_flip(
     )
     pair = _join(image, mask)[tf.maximum(top, 0) :, tf.maximum(left, 0) :][:height, :width]
     pair = _pad(pair, tf.maximum(-top, 0), tf.maximum(-left, 0), height, width, preprocessing)
-    pair = tf.where(draw[3] < 0.5, pair[:, ::-1], pair)
     return tf.ensure_shape(pair, [height, width, channels + 1])
-
-
-def finish(pairs: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a network and its loss take: (normalised float32 images, int32 masks) of fitted pairs, batched or not."""
-    images, masks = unstack(pairs)
-    return normalise_image(images, preprocessing), tf.cast(masks, tf.int32)
 
 
 def _join(images, masks):

@@ -1,7 +1,7 @@
 """The tf.data pipelines of segmentation: batches of (image, mask), a function of (seed, epoch) alone.
 
 They are called through `kerascnn.data.train_pipeline` and `eval_pipeline`, which choose by the task of the source.
-Images are fitted whole (see `letterbox`); the augmentation "scale_crop_flip" works on the images as they are.
+Images are fitted whole (see `letterbox`), unless the augmentation takes them as they are.
 """
 
 import math
@@ -9,14 +9,12 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import letterbox, masks
+from kerascnn.data.augment import Target, apply, parse
 from kerascnn.data.epochs import Epochs, finished, shuffled_stream
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Packed
-
-AUGMENTATIONS = ("none", "scale_crop_flip")
 
 
 def train_pipeline(
@@ -34,7 +32,7 @@ def train_pipeline(
     """Batches for training, epoch after epoch; the arguments are those of `kerascnn.data.train_pipeline`.
 
     Args:
-        augment: "none": the image is fitted whole; "scale_crop_flip": see `letterbox.scale_crop_flip`.
+        augment: as for `kerascnn.data.augment.parse`; with "none" the image is fitted whole.
         keep: bytes up to which the images and masks of the split are kept in memory, decoded.
 
     Returns:
@@ -44,15 +42,15 @@ def train_pipeline(
     Raises:
         InputError: an argument that cannot be used, or a damaged image or mask found while filling the memory.
     """
-    if augment not in AUGMENTATIONS:
-        raise InputError(f"augment must be one of {AUGMENTATIONS} for segmentation. Received: {augment!r}")
+    operations, target = parse(augment, "segmentation"), Target(image_shape, preprocessing)
+    fitted_shape = apply.fitted_shape(operations, image_shape)
     times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs)
     split = _remember(source, keep)
 
     def prepared(pair, seed):
-        if augment == "none":
-            return letterbox.fit_pairs(pair, image_shape, preprocessing)
-        return letterbox.scale_crop_flip(pair, seed, image_shape, preprocessing)
+        if fitted_shape is not None:
+            pair = letterbox.fit_pairs(pair, fitted_shape, preprocessing)
+        return apply.change_pair(operations, pair, seed, target)
 
     if isinstance(split, masks.PairStream):
         stream, read = split.read(), split.decode

@@ -8,14 +8,14 @@ import tensorflow as tf
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import mask_pipeline
-from kerascnn.data.augment import images as changes
+from kerascnn.data.augment import ALIASES, Target, apply, parse
 from kerascnn.data.epochs import Epochs, finished, shuffled_stream
-from kerascnn.data.preprocessing import change_channels, check_image_shape, fit_image, normalise_image
+from kerascnn.data.preprocessing import check_image_shape, fit_image, normalise_image
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Arrays, Packed, Split, Stream, check_labels
 
 CACHE_BYTES = 2**30  # images are kept in memory when the whole split needs no more than this
-AUGMENTATIONS = ("none", "pad_crop_flip", "random_resized_crop", "alexnet")  # of classification
+AUGMENTATIONS = ("none", *ALIASES)  # of classification, by one name
 _CHUNK = 256  # images read at a time while filling the memory
 
 
@@ -48,18 +48,16 @@ def train_pipeline(
         preprocessing: the network's constants.
         batch_size: images per batch, over all devices. The remainder of an epoch is dropped; a set that is smaller
             than one batch makes one batch of its own size.
-        augment: "none"; "pad_crop_flip": the image is fitted, padded by 1/8 of its size, cropped and mirrored (He et
-            al. 2015); "random_resized_crop": a random window instead of the fit, mirrored (Szegedy et al. 2015);
-            "alexnet": fitted to 8/7 of the size, cropped, mirrored and colour-shifted (Krizhevsky et al. 2012). For
-            segmentation "none" or "scale_crop_flip".
+        augment: "none", or operations joined by "+", such as "pad_crop + flip + mixup(0.2)"; see
+            `kerascnn.data.augment`.
         seed: any integer.
         first_epoch: the first epoch to yield, counting from 0.
         epochs: the number of the epoch after the last one.
 
     Returns:
-        A dataset of (float32 [batch, height, width, channels], int64 [batch]), for segmentation with int32 masks
-        [batch, height, width] instead, that holds epochs `first_epoch` to `epochs - 1` one after the other, and the
-        number of batches per epoch.
+        A dataset of (float32 [batch, height, width, channels], int64 [batch]), where operations mix images with
+        float32 [batch, classes], for segmentation with int32 masks [batch, height, width], that holds epochs
+        `first_epoch` to `epochs - 1` one after the other, and the number of batches per epoch.
 
     Raises:
         InputError: an argument that cannot be used, or a damaged image that was found while filling the memory. What
@@ -71,18 +69,23 @@ def train_pipeline(
             source, image_shape=image_shape, preprocessing=preprocessing, batch_size=batch_size, augment=augment,
             seed=seed, first_epoch=first_epoch, epochs=epochs, keep=CACHE_BYTES,
         )  # fmt: skip
-    if augment not in AUGMENTATIONS:
-        raise InputError(f"augment must be one of {AUGMENTATIONS} for classification. Received: {augment!r}")
+    operations, target = parse(augment), Target(image_shape, preprocessing)
     times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs)
-    fitted_shape = _fitted_shape(image_shape, augment)
+    fitted_shape = apply.fitted_shape(operations, image_shape)
     split, fitted = _remember(source, fitted_shape, preprocessing)
     batch_size, steps, draws = times.batch_size, times.steps, times.draws
 
     def finish(image, seed):
-        """Fits what is not yet fitted, augments and normalises, an image or a batch."""
+        """Fits what is not yet fitted, changes and normalizes, an image or a batch."""
         if fitted_shape and not fitted:
             image = fit_image(image, fitted_shape, preprocessing)
-        return normalise_image(_augment(image, seed, image_shape, augment, preprocessing), preprocessing)
+        return normalise_image(apply.change_images(operations, image, seed, target), preprocessing)
+
+    def mixed(images, labels, seed):
+        """A batch with its labels, soft where operations mix them."""
+        if not apply.mixes(operations):
+            return images, labels
+        return apply.mix(operations, images, labels, seed, len(source.class_names))
 
     if isinstance(split, Arrays) and fitted_shape:  # whole batches at once: several times faster
 
@@ -91,7 +94,7 @@ def train_pipeline(
             return tf.data.Dataset.from_tensor_slices((tf.reshape(order, [steps, batch_size]), seeds[:steps]))
 
         def batch_at(index, seed):
-            return finish(split.images(index), seed), tf.gather(split.labels, index)
+            return mixed(finish(split.images(index), seed), tf.gather(split.labels, index), seed)
 
         batches = times.numbers.flat_map(index_batches).map(batch_at, tf.data.AUTOTUNE, deterministic=True)
     else:
@@ -103,9 +106,13 @@ def train_pipeline(
             examples = times.numbers.flat_map(lambda epoch: _shuffled_indices(split, *draws(epoch)))
             read = split.images
         examples = examples.map(
-            lambda image, label, seed: (finish(read(image), seed), label), tf.data.AUTOTUNE, deterministic=True
+            lambda image, label, seed: (finish(read(image), seed), label, seed), tf.data.AUTOTUNE, deterministic=True
         )
         batches = examples.batch(batch_size, drop_remainder=True)
+        # What is drawn for a batch follows from the seed of its first example, at a place of its own in it.
+        batches = batches.map(
+            lambda images, labels, seeds: mixed(images, labels, seeds[0]), tf.data.AUTOTUNE, deterministic=True
+        )
     return times.finished(batches), steps
 
 
@@ -157,31 +164,6 @@ def eval_pipeline(
         lambda image, label: (normalise_image(image, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
     )
     return finished(batches, -(-examples.size // batch_size))
-
-
-def _fitted_shape(image_shape, augment):
-    """The size at which an augmentation takes its images; None: the original size."""
-    height, width, channels = image_shape
-    if augment == "alexnet":
-        return round(height * 8 / 7), round(width * 8 / 7), channels  # 256 for 224
-    return None if augment == "random_resized_crop" else image_shape
-
-
-def _augment(image, seed, image_shape, augment, preprocessing):
-    """Images of `_fitted_shape` (or any, for random_resized_crop) -> `image_shape`, values 0 to 255."""
-    height, width, channels = image_shape
-    first, second, third = changes.split_seed(seed, 3)
-    if augment == "pad_crop_flip":
-        image = changes.pad_and_crop(image, first, padding=max(1, round(min(height, width) / 8)))
-        return changes.random_flip(image, second)
-    if augment == "random_resized_crop":
-        image = change_channels(image, channels)
-        image = changes.random_resized_crop(image, first, height, width, interpolation=preprocessing.interpolation)
-        return changes.random_flip(image, second)
-    if augment == "alexnet":
-        image = changes.random_crop(image, first, height, width)
-        return changes.pca_colour_shift(changes.random_flip(image, second), third)
-    return image
 
 
 def _shuffled_indices(split, order, seeds):

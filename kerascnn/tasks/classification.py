@@ -48,11 +48,5 @@ class Classification(Task):
                     f"split of {source.name}"
                 )
 
-    def check_augment(self, augment):
-        from kerascnn.data.pipeline import AUGMENTATIONS
-
-        if augment not in AUGMENTATIONS:
-            raise InputError(f"augment must be one of {', '.join(AUGMENTATIONS)} for {self.name}. Received: {augment}")
-
 
 TASK = Classification()

@@ -1,6 +1,5 @@
 """One class a pixel."""
 
-from kerascnn._errors import InputError
 from kerascnn.tasks.task import Task
 
 
@@ -42,12 +41,6 @@ class Segmentation(Task):
         for name in source.splits:
             if isinstance(source.split(name), PairArrays):
                 source.split(name).check()
-
-    def check_augment(self, augment):
-        from kerascnn.data.mask_pipeline import AUGMENTATIONS
-
-        if augment not in AUGMENTATIONS:
-            raise InputError(f"augment must be one of {', '.join(AUGMENTATIONS)} for {self.name}. Received: {augment}")
 
 
 TASK = Segmentation()

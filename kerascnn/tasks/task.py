@@ -84,7 +84,6 @@ class Task(abc.ABC):
             InputError: there is such a label.
         """
 
-    @abc.abstractmethod
     def check_augment(self, augment: str) -> None:
         """Refuses an augmentation that is not there, or for another task.
 
@@ -94,3 +93,6 @@ class Task(abc.ABC):
         Raises:
             InputError: it is.
         """
+        from kerascnn.data import augment as augmentations
+
+        augmentations.check(augment, self.name)

@@ -80,7 +80,12 @@ class TrainConfig:
     label_smoothing: float = _field(
         0.0, "this much probability is spread evenly over all classes", _check.real, low=0.0, high=1.0, below=True
     )
-    augment: str = _field("none", "random changes of the training images", _text)
+    augment: str = _field(
+        "none",
+        "random changes of the training images: none, pad_crop_flip, random_resized_crop, alexnet, or operations "
+        "joined by +, such as 'flip + mixup(0.2)': crop, flip, pad_crop, pca_noise, resized_crop, and last those that "
+        "mix images, cutmix, mixup; for masks crop, flip, pca_noise, scale_crop, scale_crop_flip", _text,
+    )  # fmt: skip
     mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
     strategy: str = _field("one", "one device, or a mirror on each GPU or virtual device", choices=STRATEGIES)
     virtual_devices: int = _field(

@@ -76,6 +76,9 @@ def test_remainder_is_dropped_and_small_sets_make_one_batch():
         ("arrays not kept", "pad_crop_flip"),
         ("files", "random_resized_crop"),
         ("files not kept", "alexnet"),
+        ("arrays", "pad_crop + flip + mixup"),
+        ("arrays", "resized_crop + cutmix"),
+        ("files not kept", "crop + mixup(0.5) + cutmix"),
     ],
 )
 def test_a_restart_sees_what_an_uninterrupted_run_sees(tmp_path, monkeypatch, augment, kind):
@@ -169,7 +172,7 @@ def test_two_replicas_share_a_batch(split):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"augment": "mixup"}, "augment must be one of .*'mixup'"),
+        ({"augment": "mix"}, "augment must be none, or of .*near to mix: mixup.*'mix'"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"first_epoch": 1}, "first_epoch=1, epochs=1"),
         ({"first_epoch": -1}, "first_epoch"),

@@ -1,1 +1,37 @@
-"""Random changes of training images."""
+"""Random changes of training images: operations composed in a text, `parse("resized_crop + flip + mixup(0.2)")`.
+
+A text is "none", or operations joined by "+" and done from left to right; each is NAME or NAME(NUMBER, key=NUMBER):
+
+    operation        arguments and defaults             what it does
+    crop             scale=8/7                          fits the image scale times larger, takes a random window
+    pad_crop         part=0.125                         a black border of that part of the size, a random window
+    resized_crop     smallest=0.08, largest=1           a window of random area and aspect ratio instead of the fit
+    scale_crop       smallest=0.5, largest=2            enlarges or shrinks image and mask, takes a random window
+    scale_crop_flip                                     scale_crop and flip in one
+    flip             probability=0.5                    mirrors left and right
+    pca_noise        std=0.1                            shifts the color along ImageNet's principal components
+    mixup            alpha=0.2                          mixes the images and labels of a batch linearly
+    cutmix           alpha=1                            puts a box of one image into another, labels by area
+
+`crop`, `flip`, `pca_noise`, `scale_crop` and `scale_crop_flip` are for semantic segmentation, where masks move with
+their images; all but `scale_crop` and `scale_crop_flip` are for classification.
+An operation that chooses the size at which it takes the image (`crop`, `resized_crop`, `scale_crop`, `scale_crop_flip`)
+comes first, and there is at most one; those that mix the images of a batch come last and make the labels float32
+[batch, classes]. They mix normalized pixels, which is the same as mixing pixels, because the weights add up to 1.
+
+Names of whole compositions for classification, which may also be parts of longer ones (see `ALIASES`): "pad_crop_flip"
+is "pad_crop + flip", "random_resized_crop" is "resized_crop + flip", "alexnet" is "crop + flip + pca_noise".
+
+An operation draws from (seed, epoch, number of the example or batch, its place in the text) alone. A new operation is
+one new file of this folder with `OPERATIONS`, a tuple of classes derived from `Operation`; it is found by listing.
+
+    from kerascnn.data import augment
+
+    augment.parse("pad_crop(0.2) + flip + cutmix")
+    # (PadCrop(part=0.2), Flip(probability=0.5), CutMix(alpha=1.0))
+"""
+
+from kerascnn.data.augment.operation import Operation, Target
+from kerascnn.data.augment.parse import ALIASES, check, operations, parse
+
+__all__ = ["ALIASES", "Operation", "Target", "check", "operations", "parse"]

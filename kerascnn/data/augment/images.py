@@ -70,20 +70,21 @@ def random_crop(image: tf.Tensor, seed: tf.Tensor, height: int, width: int) -> t
     return tf.ensure_shape(_windows(image, top, left, height, width), [image.shape[0], height, width, image.shape[3]])
 
 
-def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors left and right with probability one half.
+def random_flip(image: tf.Tensor, seed: tf.Tensor, probability: float = 0.5) -> tf.Tensor:
+    """Mirrors left and right.
 
     Args:
         image: an image or a batch.
         seed: two integers.
+        probability: of being mirrored.
 
     Returns:
         The same shape and dtype.
     """
     if image.shape.rank == 3:
-        return random_flip(image[None], seed)[0]
+        return random_flip(image[None], seed, probability)[0]
     shape = tf.shape(image)
-    flip = tf.random.stateless_uniform([shape[0], 1], seed) < 0.5
+    flip = tf.random.stateless_uniform([shape[0], 1], seed) < probability
     columns = tf.range(shape[2])[None]
     columns = tf.where(flip, shape[2] - 1 - columns, columns)  # [n, width]
     rows = tf.range(shape[0] * shape[1])
@@ -138,12 +139,12 @@ def random_resized_crop(
     return tf.ensure_shape(resize(window, height, width, interpolation), [height, width, image.shape[2]])
 
 
-def pca_colour_shift(image: tf.Tensor, seed: tf.Tensor, std: float = 0.1) -> tf.Tensor:
-    """Shifts all pixels of an image by one random colour along ImageNet's principal components (Krizhevsky et al.
+def pca_color_shift(image: tf.Tensor, seed: tf.Tensor, std: float = 0.1) -> tf.Tensor:
+    """Shifts all pixels of an image by one random color along ImageNet's principal components (Krizhevsky et al.
     2012, section 4.1): `sum_i p_i a_i l_i` with `a_i ~ N(0, std)`.
 
     Args:
-        image: an image or a batch, values 0 to 255, 1 or 3 channels; grey images get the mean of the three shifts.
+        image: an image or a batch, values 0 to 255, 1 or 3 channels; gray images get the mean of the three shifts.
         seed: two integers.
         std: standard deviation of the `a_i`.
 
@@ -151,7 +152,7 @@ def pca_colour_shift(image: tf.Tensor, seed: tf.Tensor, std: float = 0.1) -> tf.
         float32 of the same shape, not clipped to 0..255.
     """
     if image.shape.rank == 3:
-        return pca_colour_shift(image[None], seed, std)[0]
+        return pca_color_shift(image[None], seed, std)[0]
     strength = tf.random.stateless_normal([tf.shape(image)[0], 3], seed, stddev=std) * tf.constant(_PCA_VALUES)
     shift = 255.0 * tf.matmul(strength, tf.constant(_PCA_VECTORS), transpose_b=True)
     if image.shape[3] == 1:

@@ -25,7 +25,7 @@ FUNCTIONS = {
     "reflect": lambda image, seed: data.pad_and_crop(image, seed, 2, "reflect"),
     "crop": lambda image, seed: data.random_crop(image, seed, 5, 6),
     "flip": data.random_flip,
-    "pca": data.pca_colour_shift,
+    "pca": data.pca_color_shift,
     "resized": lambda image, seed: data.random_resized_crop(image, seed, 5, 6),
 }
 
@@ -138,10 +138,10 @@ def test_random_resized_crop_of_one_pixel():
     np.testing.assert_array_equal(data.random_resized_crop(pixel, seed(0), 3, 2), np.full([3, 2, 3], [7, 8, 9]))
 
 
-def test_pca_colour_shift_has_the_stated_covariance():
+def test_pca_color_shift_has_the_stated_covariance():
     """One shift per image; covariance (255 * 0.1)^2 * P diag(l^2) P' with the published components."""
     images = tf.fill([20_000, 2, 2, 3], tf.constant(100, tf.uint8))
-    shift = data.pca_colour_shift(images, seed(4)).numpy() - 100
+    shift = data.pca_color_shift(images, seed(4)).numpy() - 100
     np.testing.assert_allclose(shift, np.broadcast_to(shift[:, :1, :1], shift.shape), atol=1e-4)
     shift = shift[:, 0, 0]
     vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -151,8 +151,8 @@ def test_pca_colour_shift_has_the_stated_covariance():
     assert abs(shift.mean(axis=0)).max() < 5 * 5.55 * 0.584 / np.sqrt(20_000)
 
 
-def test_pca_colour_shift_of_grey_images():
+def test_pca_color_shift_of_grey_images():
     image = tf.fill([4, 4, 1], tf.constant(100, tf.uint8))
-    colours = data.pca_colour_shift(tf.repeat(image, 3, axis=-1), seed(5))
-    grey = data.pca_colour_shift(image, seed(5))
+    colours = data.pca_color_shift(tf.repeat(image, 3, axis=-1), seed(5))
+    grey = data.pca_color_shift(image, seed(5))
     np.testing.assert_allclose(grey[0, 0, 0], np.mean(colours[0, 0]), atol=1e-4)

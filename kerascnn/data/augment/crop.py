@@ -1,0 +1,64 @@
+"""Random windows of the network's size."""
+
+import dataclasses
+
+from kerascnn.data.augment import images
+from kerascnn.data.augment.operation import Operation, number
+from kerascnn.data.preprocessing import change_channels
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop(Operation):
+    """Takes a random window of an image, and its mask, fitted `scale` times larger (Krizhevsky et al. 2012, section
+    4.1: 256 pixels for 224)."""
+
+    name = "crop"
+    tasks = ("classification", "segmentation")
+    sizes = True
+    scale: float = number(8 / 7, 1.0, 16.0)
+
+    def enlargement(self):
+        return self.scale
+
+    def image(self, image, seed, target):
+        return images.random_crop(image, seed, *target.shape[:2])
+
+    pair = image
+
+
+@dataclasses.dataclass(frozen=True)
+class PadCrop(Operation):
+    """Surrounds an image by black and takes a random window of its size (He et al. 2015, arXiv:1512.03385, section 4.2:
+    4 pixels of 32)."""
+
+    name = "pad_crop"
+    part: float = number(1 / 8, 0.0, 1.0, above=True)
+
+    def image(self, image, seed, target):
+        return images.pad_and_crop(image, seed, padding=max(1, round(min(target.shape[:2]) * self.part)))
+
+
+@dataclasses.dataclass(frozen=True)
+class ResizedCrop(Operation):
+    """Resizes a window of random area, a part of the image's from `smallest` to `largest`, and of an aspect ratio from
+    3/4 to 4/3 (Szegedy et al. 2015, arXiv:1409.4842, section 6)."""
+
+    name = "resized_crop"
+    sizes = True
+    fitted = False
+    smallest: float = number(0.08, 0.0, 1.0, above=True)
+    largest: float = number(1.0, 0.0, 1.0, above=True)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_order("smallest", "largest")
+
+    def image(self, image, seed, target):
+        height, width, channels = target.shape
+        return images.random_resized_crop(
+            change_channels(image, channels), seed, height, width, area=(self.smallest, self.largest),
+            interpolation=target.preprocessing.interpolation,
+        )  # fmt: skip
+
+
+OPERATIONS = (Crop, PadCrop, ResizedCrop)
