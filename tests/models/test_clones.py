@@ -41,7 +41,12 @@ COPIES = {
 
 
 @pytest.mark.parametrize(
-    "build, way", [*((auxiliary, way) for way in sorted(COPIES)), (deep, "clone_model"), (deep, "deepcopy")]
+    "build, way",
+    [
+        *((auxiliary, way) for way in sorted(COPIES)),
+        (deep, "clone_model"),
+        pytest.param(deep, "deepcopy", marks=pytest.mark.after),
+    ],
 )
 def test_copies_are_of_the_same_class_with_the_same_weights(build, way):
     model = build()
