@@ -13,6 +13,7 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.predictor import Predictor
 from kerascnn.inference.predictor import with_probabilities as with_probabilities
 from kerascnn.inference.run_record import read_config
+from kerascnn.weights.keras_files import check_keras_file
 
 
 def ends_in_softmax(model: keras.Model) -> bool:
@@ -25,8 +26,11 @@ def check_whole(path: str | os.PathLike):
     """Reads a .keras file through and compares its checksums.
 
     Raises:
-        InputError: it is missing, truncated, damaged, or no .keras file.
+        InputError: it is missing, truncated, damaged, or no .keras file; or its weights are not safe to read: links,
+            data in other files, or far more than the file holds.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"A checkpoint must be a regular file. Received: {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -37,6 +41,7 @@ def check_whole(path: str | os.PathLike):
         raise InputError(f"The checkpoint is truncated or not a .keras file. Received: {path}") from error
     if damaged or not {"config.json", "model.weights.h5"} <= names:
         raise InputError(f"The checkpoint is damaged or not a .keras file. Received: {path}")
+    check_keras_file(path)
 
 
 def load(path: str | os.PathLike) -> Predictor:

@@ -1,6 +1,7 @@
 """Only whole .keras files of ours are loaded; nothing in a file is run."""
 
 import json
+import os
 import zipfile
 
 import keras
@@ -71,7 +72,7 @@ def test_what_is_no_checkpoint(run, tmp_path_factory):
         archive.writestr("config.json", "{}")
         archive.writestr("metadata.json", "{}")
         archive.writestr("model.weights.h5", "no hdf5")
-    with pytest.raises(InputError, match="Keras cannot load"):
+    with pytest.raises(InputError, match="weights file cannot be read"):
         checkpoint.load(run)
     (run / "best.keras").unlink()
     with pytest.raises(InputError, match="no best.keras yet"):
@@ -105,3 +106,9 @@ def test_a_config_that_does_not_fit(run, change, words):
     (run / "config.json").write_text(json.dumps({**CONFIG, **change}))
     with pytest.raises(InputError, match=words):
         checkpoint.load(run)
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / "best.keras")
+    with pytest.raises(InputError, match="must be a regular file"):
+        checkpoint.check_whole(tmp_path / "best.keras")
