@@ -16,6 +16,8 @@ from kerascnn.cli import command as command_line
 from kerascnn.cli import process
 from kerascnn.cli.console import PlainConsole
 
+_LONGEST = 1000  # letters of a message
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
@@ -127,6 +129,8 @@ def _overview(commands: Mapping[str, command_line.Command]) -> str:
 
 def _refuse(message: str) -> int:
     line = " ".join(message.split())
+    if len(line) > _LONGEST:  # beginning and end say most: the rule, and what was received
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
     shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
     with contextlib.suppress(OSError):
         print(f"kerascnn: {shown}", file=sys.stderr, flush=True)
