@@ -31,6 +31,8 @@ def ensure_folder(path: str | os.PathLike) -> Path:
             probe.flush()
     except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"The output must be a folder; a file is in the way. Received: {folder}") from error
+    except ValueError as error:  # a NUL byte, or what is no text at all
+        raise InputError(f"The output folder must have a name that files can have. Received: {path!r}") from error
     except OSError as error:
         raise InputError(f"The output folder cannot be written ({error.strerror}). Received: {folder}") from error
     return folder

@@ -49,6 +49,8 @@ def read(path: str | os.PathLike, names: Sequence[str] | None = None) -> list[Ro
     Raises:
         InputError: it is not a history, or one of other columns.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise InputError(f"history.csv cannot be read (it is no regular file). Received: {path}")
     try:
         with open(path, "rb") as file:
             contents = file.read(_LARGEST + 1)

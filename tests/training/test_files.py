@@ -74,8 +74,10 @@ def test_history_needs_its_columns_and_takes_a_byte_order_mark(tmp_path):
     assert history.read(tmp_path / "h.csv", ["loss", "epoch"]) == [{"epoch": 1, "loss": 2}]
     with pytest.raises(InputError, match="no column val_loss"):
         history.read(tmp_path / "h.csv", ["loss", "val_loss"])
-    with pytest.raises(InputError, match="cannot be read"):
-        history.read(tmp_path)
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path, tmp_path / "pipe.csv"):
+        with pytest.raises(InputError, match="cannot be read"):
+            history.read(path)
 
 
 def test_best_is_the_first_of_equals():
