@@ -2,12 +2,14 @@
 
 from kerascnn.evaluation.confusion import plot_confusion
 from kerascnn.evaluation.drawing import overlay, plot_overlay, plot_segmentation
+from kerascnn.evaluation.examples import Example, plot_examples
 from kerascnn.evaluation.measuring import evaluate, evaluate_segmentation
 from kerascnn.evaluation.report import Report
 from kerascnn.evaluation.segmentation import SegmentationReport
 from kerascnn.inference import MaskPrediction, Prediction, predict, predict_masks
 
 __all__ = [
+    "Example",
     "MaskPrediction",
     "Prediction",
     "Report",
@@ -16,6 +18,7 @@ __all__ = [
     "evaluate_segmentation",
     "overlay",
     "plot_confusion",
+    "plot_examples",
     "plot_overlay",
     "plot_segmentation",
     "predict",

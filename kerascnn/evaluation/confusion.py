@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kerascnn import _figures
+from kerascnn.evaluation.drawing import without_formulas
 from kerascnn.evaluation.report import Report
 from kerascnn.evaluation.segmentation import SegmentationReport
 
@@ -60,4 +61,4 @@ def plot_confusion(report: Report | SegmentationReport, path: str | os.PathLike,
             for i, j, count in report.confused(25)
         ]
         side.text(0, 1, "most frequent mistakes\n(true → predicted)\n\n" + "\n".join(lines), va="top", fontsize=9)
-    _figures.save(figure, path)
+    _figures.save(without_formulas(figure), path)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Text
 
 from kerascnn import _figures
 from kerascnn._errors import InputError
@@ -116,7 +117,7 @@ def plot_segmentation(
         axes_row[0].set_ylabel(textwrap.fill(label, _LABEL))
     figure.legend(handles=listed, loc="outside lower center", ncols=min(len(listed), 6), frameon=False)
     figure.suptitle(title)
-    _figures.save(figure, path)
+    _figures.save(without_formulas(figure), path)
 
 
 def plot_overlay(image: np.ndarray, mask: np.ndarray, class_names: Sequence[str], path: str | os.PathLike) -> None:
@@ -140,7 +141,14 @@ def plot_overlay(image: np.ndarray, mask: np.ndarray, class_names: Sequence[str]
     axes.imshow(overlay(image, mask, class_names), aspect="auto" if max(aspect, 1 / aspect) == _LONGEST else "equal")
     axes.axis("off")
     figure.legend(handles=listed, loc="outside lower center", ncols=columns, frameon=False)
-    _figures.save(figure, path)
+    _figures.save(without_formulas(figure), path)
+
+
+def without_formulas(figure: Figure) -> Figure:
+    """The figure with each dollar sign as it is: a class may be called "$\\frac"."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    return figure
 
 
 def _for_screen(values: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Measuring a network on a data set, whatever its task."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import surgery
+from kerascnn import _check, surgery
 from kerascnn._errors import InputError
+from kerascnn.evaluation.examples import Kept
 from kerascnn.evaluation.report import Report, Tally
 from kerascnn.evaluation.segmentation import PixelTally, SegmentationReport
 from kerascnn.inference.predictor import PROBABILITIES, Predictor, as_function
@@ -24,6 +26,7 @@ def evaluate(
     *,
     logits: bool | None = None,
     advance: Callable[[int], None] | None = None,
+    keep: int = 0,
 ) -> Report | SegmentationReport:
     """Measures a network. The loss is computed from logits wherever the network has them, as in training.
 
@@ -35,6 +38,8 @@ def evaluate(
         class_names: with a Keras model: one per class.
         logits: with a Keras model: whether it gives logits; None: told by its last activation.
         advance: called with the number of examples after each batch; for a progress bar.
+        keep: with a predictor: how many of the first examples and of the worst mistakes the report holds, for
+            `plot_examples`.
 
     Returns:
         The report, computed in float64: a `Report`, for segmentation a `SegmentationReport`.
@@ -64,13 +69,20 @@ def evaluate(
         run, from_logits = _of_model(predictor, logits)
     _check_input(shape, dataset)
     tally = _TALLIES[_task(dataset)](names, from_logits)
+    kept = None
+    if _check.whole("keep", keep, 0):
+        if not isinstance(predictor, Predictor):
+            raise InputError(f"Examples are kept for a Predictor alone. Received: keep={keep} with a Keras model")
+        kept = Kept(keep, predictor.preprocessing)
     broken = examples = 0
     for images, labels in dataset:
         outputs, labels = np.asarray(run(images), np.float64), np.asarray(labels)
         finite = np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)
         broken, examples = broken + int((~finite).sum()), examples + len(labels)
         if finite.all():
-            tally.add(outputs, labels)
+            found = tally.add(outputs, labels)
+            if kept:
+                kept.add(np.asarray(images), labels if labels.ndim == outputs.ndim - 1 else labels[..., 0], *found)
         if advance:
             advance(len(labels))
     if broken:
@@ -78,7 +90,8 @@ def evaluate(
             f"The model's outputs must be finite, but its training diverged. Received: NaN or infinity for {broken} of "
             f"{examples} images"
         )
-    return tally.report()
+    report = tally.report()
+    return dataclasses.replace(report, first=tuple(kept.first), worst=tuple(kept.worst)) if kept else report
 
 
 def evaluate_segmentation(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerascnn._errors import InputError
+from kerascnn.evaluation.examples import Example
 
 TINY = np.finfo(np.float32).tiny  # the smallest probability that float32 holds in full; keeps the loss finite
 
@@ -20,6 +21,8 @@ class Report:
     loss: float  # mean cross-entropy, nats
     confusion: np.ndarray  # int64 [classes, classes]: true class in rows, predicted class in columns
     class_names: tuple[str, ...]
+    first: tuple[Example, ...] = dataclasses.field(default=(), repr=False)  # as many as `evaluate` was told to keep
+    worst: tuple[Example, ...] = dataclasses.field(default=(), repr=False)  # mistakes, highest loss first
 
     @property
     def examples(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from kerascnn._errors import InputError
 from kerascnn.data.masks import IGNORE
+from kerascnn.evaluation.examples import Example
 from kerascnn.evaluation.report import measured, most_confused
 
 
@@ -19,6 +20,8 @@ class SegmentationReport:
     confusion: np.ndarray  # int64 [classes, classes]: pixels, true class in rows, predicted class in columns
     class_names: tuple[str, ...]
     examples: int  # images
+    first: tuple[Example, ...] = dataclasses.field(default=(), repr=False)  # as many as `evaluate` was told to keep
+    worst: tuple[Example, ...] = dataclasses.field(default=(), repr=False)  # mistakes, highest loss first
 
     @property
     def iou(self) -> np.ndarray:

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.evaluation import Report, evaluate, plot_confusion
+from kerascnn._preprocessing import Preprocessing
+from kerascnn.evaluation import Report, evaluate, plot_confusion, plot_examples
+from kerascnn.inference import Predictor
 
 NAMES = tuple("abcdefg")
 rng = np.random.default_rng(1)
@@ -81,7 +83,7 @@ def test_images_of_another_shape():
 
 
 def report_of(confusion):
-    names = tuple(f"class number {index}" for index in range(len(confusion)))
+    names = tuple(rf"class number {index} $\frac$" for index in range(len(confusion)))
     return Report(top1=0.5, top5=0.9, loss=1.0, confusion=np.asarray(confusion, np.int64), class_names=names)
 
 
@@ -101,3 +103,27 @@ def test_the_picture_grows_with_the_classes(tmp_path, classes):
     image = tf.io.decode_png((tmp_path / "confusion.png").read_bytes())
     assert image.shape[0] > (600 if classes < 20 else 1500) and image.shape[0] < 3000
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
+
+
+def test_examples_are_kept_and_drawn(tmp_path):
+    """The network says what the first three pixels are; two of the five labels are others."""
+    inputs = keras.Input((1, 3, 1))
+    model = keras.Model(inputs, keras.layers.Softmax()(keras.layers.Flatten()(inputs)))
+    half = Preprocessing(mean=(0.5,), std=(0.5,))
+    names = ("a", "[b]", "$c")
+    logits = np.array([[1, 0, -1], [0, 1, 0], [1, 0, 0], [0, 0, 2], [0, 1, -1]], "float32")
+    data = tf.data.Dataset.from_tensor_slices((logits[:, None, :, None], [0, 0, 0, 1, 1])).batch(2)
+    predictor = Predictor.from_model(model, names, preprocessing=half)
+    report = evaluate(predictor, data, keep=4)
+    assert [example.index for example in report.first] == [0, 1, 2, 3]
+    assert [(example.index, example.true, example.predicted) for example in report.worst] == [(3, 1, 2), (1, 0, 1)]
+    np.testing.assert_array_equal(report.first[0].image[0, :, 0], [255, 128, 0])
+    assert report.first[0].share == pytest.approx(np.exp(1) / np.exp([1, 0, -1]).sum())
+    assert [example.index for example in evaluate(predictor, data, keep=1).worst] == [3]
+    assert not evaluate(predictor, data).first and "first" not in report.to_dict()
+    plot_examples(report.first, names, tmp_path / "a.png", "first_$ones")
+    assert 200 < tf.io.decode_png((tmp_path / "a.png").read_bytes()).shape[1] < 1000
+    with pytest.raises(InputError, match="example to draw"):
+        plot_examples([], names, tmp_path / "b.png")
+    with pytest.raises(InputError, match="for a Predictor alone"):
+        evaluate(model, data, names, keep=1)

@@ -18,7 +18,7 @@ from kerascnn.evaluation.segmentation import PixelTally
 from kerascnn.inference.predict_masks import masks_to_json, masks_to_table
 
 HALF = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
-NAMES = ("background", "ellipse", "[ring]", "cross")
+NAMES = ("background", "ellipse", "[ring]", r"$\cross$")
 MASKS = np.array([[[0, 0, 1], [1, 1, IGNORE]], [[0, 0, 0], [0, 0, 0]]])
 PREDICTED = np.array([[[0, 1, 1], [1, 3, 3]], [[0, 0, 0], [0, 0, 1]]])
 
@@ -181,3 +181,11 @@ def test_no_picture_is_larger_than_a_screen(tmp_path, size):
     for name in ("overlay.png", "several.png"):
         height, width, _ = tf.io.decode_png((tmp_path / name).read_bytes()).shape
         assert 100 < min(height, width) and max(height, width) < 4100
+
+
+def test_examples_of_masks(tmp_path):
+    outputs = np.eye(4)[PREDICTED] * 0.7 + 0.075
+    report = evaluation.evaluate(answering(outputs), batches(MASKS), keep=2)
+    assert [example.share for example in report.worst] == pytest.approx([3 / 5, 5 / 6])
+    evaluation.plot_examples(report.worst, NAMES, tmp_path / "worst.png", "worst")
+    assert (tmp_path / "worst.png").stat().st_size > 1000

@@ -301,3 +301,20 @@ def test_stock_ops_are_traced_whatever_the_mode_outside(tmp_path):
     with ops.native("auto"):
         folder = serving.export(small_net(), tmp_path, **export_options())
     assert not saved_models.custom_ops(saved_models.meta_graph(folder).graph_def)
+
+
+def test_models_from_files_with_adapters_and_quantized(tmp_path):
+    model = small_net()
+    model.save(tmp_path / "small.keras")
+    images = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
+    head = model.get_layer("head")
+    head.enable_lora(2)
+    head.lora_kernel_b.assign(np.ones(head.lora_kernel_b.shape))
+    for name, network in (("fresh", keras.models.load_model(tmp_path / "small.keras")), ("adapted", model)):
+        folder = serving.export(network, tmp_path / name, **export_options())
+        np.testing.assert_allclose(serving.load(folder).predict(images), network(images), rtol=1e-4, atol=1e-5)
+    quantized = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(7, "softmax")])
+    quantized.layers[-1].quantize("int8")
+    with pytest.raises(InputError, match="before a model is quantized. Received: .*int8"):
+        serving.export(quantized, tmp_path / "int8", **export_options())
+    assert not (tmp_path / "int8").exists()

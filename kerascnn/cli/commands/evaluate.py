@@ -39,7 +39,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     )  # fmt: skip
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=source.sizes[values["split"]])
-        report = evaluation.evaluate(loaded, dataset, advance=lambda count: bar.advance(task, count))
+        report = evaluation.evaluate(loaded, dataset, advance=lambda count: bar.advance(task, count), keep=24)
     with atomic_write(out / "evaluation.json") as file:
         record = {"checkpoint": str(loaded.path), "data": name, "split": values["split"], **report.to_dict()}
         json.dump(record, file, indent=1)
@@ -50,7 +50,16 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     title = f"{loaded.path} on {name} ({values['split']})"
     for table in tables.measures(report, title, loaded.task):
         console.print(table, markup=False)
-    console.print(f"written: {out / 'evaluation.json'}, {out / 'confusion.png'}", highlight=False, soft_wrap=True)
+    pictures = {"confusion.png": "", "predictions.png": "the first images", "mistakes.png": "the worst mistakes"}
+    for examples, (file_name, words) in zip((report.first, report.worst), list(pictures.items())[1:], strict=True):
+        if examples:
+            what = f"{model} on {name} ({values['split']}): {words}"
+            evaluation.plot_examples(examples, loaded.class_names, out / file_name, what)
+        else:
+            pictures.pop(file_name)
+            (out / file_name).unlink(missing_ok=True)  # of an evaluation before
+    files = ", ".join(str(out / file_name) for file_name in ("evaluation.json", *pictures))
+    console.print(f"written: {files}", highlight=False, markup=False, soft_wrap=True)
 
 
 COMMAND = Command(
