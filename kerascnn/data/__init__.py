@@ -1,6 +1,7 @@
 """Data sets, the tf.data pipeline, augmentation and preprocessing. Nothing in here knows Keras."""
 
 from kerascnn.data.augment.images import pad_and_crop, pca_color_shift, random_crop, random_flip, random_resized_crop
+from kerascnn.data.decoding._contents import MAX_PIXELS
 from kerascnn.data.loading import load
 from kerascnn.data.pipeline import AUGMENTATIONS, eval_pipeline, train_pipeline
 from kerascnn.data.preprocessing import decode_image, preprocess_image, read_image
@@ -8,6 +9,7 @@ from kerascnn.data.source import Source, check_images, explain
 
 __all__ = [
     "AUGMENTATIONS",
+    "MAX_PIXELS",
     "Source",
     "check_images",
     "decode_image",

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data.masks import IGNORE, unstack
-from kerascnn.data.preprocessing import change_channels, check_image_shape, normalise_image, resize
+from kerascnn.data.preprocessing import change_channels, check_image_shape, normalize_image, resize
 
 SCALES = (0.5, 2.0)  # of the random enlargement: Chen et al. 2017, arXiv:1706.05587, section 4
 
@@ -44,25 +44,25 @@ def fit_pairs(pairs: tf.Tensor, image_shape: tuple[int, int, int], preprocessing
 
 
 def fit_whole_image(
-    image: tf.Tensor, image_shape: tuple[int, int, int], preprocessing: Preprocessing, *, normalise: bool = True
+    image: tf.Tensor, image_shape: tuple[int, int, int], preprocessing: Preprocessing, *, normalize: bool = True
 ) -> tf.Tensor:
-    """Fits an image as `fit_pairs` does, and normalises it: all that happens between a file and a network.
+    """Fits an image as `fit_pairs` does, and normalizes it: all that happens between a file and a network.
 
     Args:
         image: uint8 [height, width, 1 or 3], sizes known or not.
         image_shape: (height, width, channels) of the network's input.
         preprocessing: the network's constants.
-        normalise: False: leave the values from 0 to 255.
+        normalize: False: leave the values from 0 to 255.
 
     Returns:
-        float32 [height, width, channels], or uint8 without `normalise`.
+        float32 [height, width, channels], or uint8 without `normalize`.
 
     Raises:
         InputError: a shape that cannot be used.
     """
     image_shape = check_image_shape(image_shape)
     fitted = fit_pairs(_join(image, tf.zeros_like(image[..., :1])), image_shape, preprocessing)[..., :-1]
-    return normalise_image(fitted, preprocessing) if normalise else fitted
+    return normalize_image(fitted, preprocessing) if normalize else fitted
 
 
 def restore(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def scale_crop_flip(
 def finish(pairs: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Tensor, tf.Tensor]:
     """What a network and its loss take: (normalised float32 images, int32 masks) of fitted pairs, batched or not."""
     images, masks = unstack(pairs)
-    return normalise_image(images, preprocessing), tf.cast(masks, tf.int32)
+    return normalize_image(images, preprocessing), tf.cast(masks, tf.int32)
 
 
 def _scale_crop(pair, draw, image_shape, preprocessing, scales):

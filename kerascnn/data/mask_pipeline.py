@@ -72,7 +72,7 @@ def eval_pipeline(
     batch_size: int,
     keep: int,
 ) -> tf.data.Dataset:
-    """All examples of a split in their fixed order, fitted and normalised.
+    """All examples of a split in their fixed order, fitted and normalized.
 
     Args:
         split: the examples.

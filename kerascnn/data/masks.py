@@ -15,24 +15,25 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.data.preprocessing import decode_image, read_image
+from kerascnn.data.decoding._contents import check_size, reason, unsigned
+from kerascnn.data.preprocessing import decode_image, read_contents, read_image
 from kerascnn.data.splits import cpu_constant, filtered, names_of, path_array, pick
 
 IGNORE = 255  # in a mask: this pixel counts neither in the loss nor in a measure
 _BLOCK = 256  # files checked before the first error among them is reported
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # 16 bytes; then width, height, depth, colour, three more, checksum
-_DEPTH, _COLOUR, _CRC, _AFTER = 24, 25, 29, 33  # places in the file
-_GREY, _PALETTE = 0, 3
-# A checksum of the header is linear in its bits: turning the colour from 3 to 0 changes it by the same bits each time.
+_SIGNATURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # 16 bytes; then width, height, depth, color, three more, checksum
+_WIDTH, _HEIGHT, _DEPTH, _COLOR, _CRC, _AFTER = 16, 20, 24, 25, 29, 33  # places in the file
+_GRAY, _PALETTE = 0, 3
+# A checksum of the header is linear in its bits: turning the color from 3 to 0 changes it by the same bits each time.
 _TURNED = zlib.crc32(b"IHDR" + bytes(13)) ^ zlib.crc32(b"IHDR" + bytes([0] * 9 + [_PALETTE] + [0] * 3))
 
 
 def decode_mask(contents: tf.Tensor) -> tf.Tensor:
-    """Decodes a PNG of class numbers: grey or with a palette, 1 to 8 bits a pixel.
+    """Decodes a PNG of class numbers: gray or with a palette, 1 to 8 bits a pixel.
 
-    TensorFlow's decoder replaces numbers by the colours of a palette, and spreads fewer than 8 bits over 0 to 255. So
-    the header is changed to say grey, and the spreading is undone.
+    TensorFlow's decoder replaces numbers by the colors of a palette, and spreads fewer than 8 bits over 0 to 255. So
+    the header is changed to say gray, and the spreading is undone.
 
     Args:
         contents: the encoded file, a scalar string tensor.
@@ -46,21 +47,25 @@ def decode_mask(contents: tf.Tensor) -> tf.Tensor:
     header = tf.io.decode_raw(tf.strings.substr(contents, 0, _AFTER), tf.uint8)
     is_png = tf.strings.substr(contents, 0, len(_SIGNATURE)) == _SIGNATURE
     with tf.control_dependencies([tf.debugging.Assert(is_png & (tf.size(header) == _AFTER), ["no PNG file"])]):
-        depth, colour = tf.cast(header[_DEPTH], tf.int32), header[_COLOUR]
-    readable = (depth <= 8) & ((colour == _GREY) | (colour == _PALETTE))
-    with tf.control_dependencies([tf.debugging.Assert(readable, ["no PNG of class numbers"])]):
+        depth, color = tf.cast(header[_DEPTH], tf.int32), header[_COLOR]
+    readable = (depth <= 8) & ((color == _GRAY) | (color == _PALETTE))
+    checks = [
+        tf.debugging.Assert(readable, ["no PNG of class numbers"]),
+        check_size(unsigned(contents, _HEIGHT, 4, big=True), unsigned(contents, _WIDTH, 4, big=True)),
+    ]
+    with tf.control_dependencies(checks):
         turned = tf.bitwise.bitwise_xor(header[_CRC:], tf.constant(list(_TURNED.to_bytes(4, "big")), tf.uint8))
     single_bytes = tf.constant([bytes([value]) for value in range(256)])
     parts = [
-        tf.strings.substr(contents, 0, _COLOUR),
-        tf.constant(bytes([_GREY])),
-        tf.strings.substr(contents, _COLOUR + 1, _CRC - _COLOUR - 1),
+        tf.strings.substr(contents, 0, _COLOR),
+        tf.constant(bytes([_GRAY])),
+        tf.strings.substr(contents, _COLOR + 1, _CRC - _COLOR - 1),
         tf.strings.reduce_join(tf.gather(single_bytes, tf.cast(turned, tf.int32))),
         tf.strings.substr(contents, _AFTER, 2**30),
     ]
-    grey = tf.where(colour == _PALETTE, tf.strings.join(parts), contents)
+    gray = tf.where(color == _PALETTE, tf.strings.join(parts), contents)
     spread = tf.cast(255 // (2**depth - 1), tf.uint8)
-    return tf.io.decode_png(grey, channels=1)[..., 0] // spread
+    return tf.io.decode_png(gray, channels=1)[..., 0] // spread
 
 
 def read_mask(path: str) -> np.ndarray:
@@ -75,16 +80,13 @@ def read_mask(path: str) -> np.ndarray:
     Raises:
         InputError: there is no such file, or it is not a whole PNG of class numbers.
     """
-    try:
-        with open(path, "rb") as file:
-            contents = file.read()
-    except OSError as error:
-        raise InputError(f"The mask cannot be read ({error.strerror}). Received: {path}") from error
+    contents = read_contents(path, "mask")
     try:
         with tf.device("CPU:0"):
             return decode_mask(tf.constant(contents)).numpy()
     except (tf.errors.OpError, ValueError) as error:
-        rule = "A mask must be a whole PNG of class numbers, grey or with a palette, at most 8 bits a pixel"
+        known = "A mask must be a whole PNG of class numbers, grayscale or with a palette, at most 8 bits a pixel"
+        rule = reason(str(error)) or known
         raise InputError(f"{rule}. Received: {path}") from error
 
 

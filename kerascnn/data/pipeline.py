@@ -10,7 +10,7 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import mask_pipeline
 from kerascnn.data.augment import ALIASES, Target, apply, parse
 from kerascnn.data.epochs import Epochs, finished, shuffled_stream
-from kerascnn.data.preprocessing import check_image_shape, fit_image, normalise_image
+from kerascnn.data.preprocessing import check_image_shape, fit_image, normalize_image
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Arrays, Packed, Split, Stream, check_labels
 
@@ -79,7 +79,7 @@ def train_pipeline(
         """Fits what is not yet fitted, changes and normalizes, an image or a batch."""
         if fitted_shape and not fitted:
             image = fit_image(image, fitted_shape, preprocessing)
-        return normalise_image(apply.change_images(operations, image, seed, target), preprocessing)
+        return normalize_image(apply.change_images(operations, image, seed, target), preprocessing)
 
     def mixed(images, labels, seed):
         """A batch with its labels, soft where operations mix them."""
@@ -124,7 +124,7 @@ def eval_pipeline(
     preprocessing: Preprocessing,
     batch_size: int,
 ) -> tf.data.Dataset:
-    """All examples of a split in their fixed order, fitted and normalised, kept in memory after the first pass where
+    """All examples of a split in their fixed order, fitted and normalized, kept in memory after the first pass where
     they need at most `CACHE_BYTES`.
 
     Args:
@@ -161,7 +161,7 @@ def eval_pipeline(
     if examples.size * math.prod(image_shape) <= CACHE_BYTES:
         batches = batches.cache()
     batches = batches.map(
-        lambda image, label: (normalise_image(image, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
+        lambda image, label: (normalize_image(image, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
     )
     return finished(batches, -(-examples.size // batch_size))
 

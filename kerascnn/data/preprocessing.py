@@ -4,17 +4,22 @@ Training, evaluation, prediction and the exported signatures all call `preproces
 same thing everywhere. Sizes may be unknown when the graph is built.
 """
 
+import errno
+import math
 import os
-from pathlib import Path
+import stat
 
 import numpy as np
 import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
+from kerascnn.data.decoding import decode
+from kerascnn.data.decoding._contents import MAX_PIXELS, reason
 
-# What decode_image can read; files of these endings are the images of a folder.
-FORMATS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp")
+FORMATS = decode.ENDINGS  # of the files that are taken for images in a folder
+MAX_BYTES = 4 * MAX_PIXELS + 2**20  # of a file: that many pixels without compression
+_LONGEST = 16  # times the part that is seen: how long an image may be before its far ends are cut off
 
 
 def check_image_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -31,63 +36,90 @@ def check_image_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]
 
 
 def decode_image(contents: tf.Tensor, channels: int = 3) -> tf.Tensor:
-    """Decodes a JPEG, PNG, GIF (first frame) or BMP.
+    """Decodes a JPEG, PNG, GIF (first image), BMP or WebP (first image), in graph ops that every TensorFlow has.
+
+    JPEGs are equal to Pillow's to the bit, and every picture is turned as its EXIF orientation says.
 
     Args:
         contents: the encoded file, a scalar string tensor.
-        channels: 3 (grey images are repeated, transparency is dropped) or 1 (colours become luminance).
+        channels: 3 (gray images are repeated, transparency is dropped) or 1 (colors become luminance).
 
     Returns:
-        uint8 [height, width, channels], sizes unknown in a graph. Orientation tags are not applied.
+        uint8 [height, width, channels], sizes unknown in a graph.
 
     Raises:
         InputError: `channels` is neither 1 nor 3.
-        tf.errors.InvalidArgumentError: not one of these formats, or damaged.
+        tf.errors.InvalidArgumentError: not one of these formats, damaged, or more pixels than
+            `kerascnn.data.MAX_PIXELS`, which is read in the header before anything is decoded.
     """
     if channels not in (1, 3):
         raise InputError(f"channels must be 1 or 3. Received: {channels}")
+    return change_channels(decode.decode(contents), channels)
 
-    def decode_bmp():  # decode_image converts the channels of every format but this one
-        image = tf.io.decode_bmp(contents)
-        return tf.cond(tf.shape(image)[-1] < 3, lambda: tf.repeat(image[..., :1], 3, axis=-1), lambda: image[..., :3])
 
-    def decode_other():
-        return tf.io.decode_image(contents, channels=3, expand_animations=False)
+def read_contents(path: str | os.PathLike, what: str = "image") -> bytes:
+    """Reads a whole file, if it is one and not too large to be an image.
 
-    image = tf.cond(tf.strings.substr(contents, 0, 2) == b"BM", decode_bmp, decode_other)
-    return change_channels(tf.ensure_shape(image, [None, None, 3]), channels)
+    Args:
+        path: the file.
+        what: it is called in errors.
+
+    Raises:
+        InputError: it is not there, not a regular file (a named pipe would be waited for), too large, or unreadable.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"The {what} must be a regular file. Received: {_shown(path)}")
+            if status.st_size > MAX_BYTES:
+                raise InputError(
+                    f"The {what} must be a file of at most {MAX_BYTES:,} bytes. Received: {status.st_size:,} bytes in "
+                    f"{_shown(path)}"
+                )
+            return file.read()
+    except OSError as error:
+        raise InputError(f"The {what} cannot be read ({error.strerror}). Received: {_shown(path)}") from error
+    except ValueError as error:  # a NUL byte in the name; an InputError is one too
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"The {what} cannot be read ({error}). Received: {_shown(path)!r}") from error
 
 
 def read_image(path: str | os.PathLike, channels: int = 3) -> tf.Tensor:
     """Reads one image file eagerly.
 
     Args:
-        path: a JPEG, PNG, GIF or BMP file.
+        path: a JPEG, PNG, GIF, BMP or WebP file.
         channels: 3 or 1, as for `decode_image`.
 
     Returns:
         uint8 [height, width, channels].
 
     Raises:
-        InputError: there is no such file, it cannot be read, or it is not a whole image; the message names it.
+        InputError: there is no such file, it cannot be read, it is not a whole image, or one with more pixels than
+            `kerascnn.data.MAX_PIXELS`; the message names it.
     """
-    path = Path(path)
-    try:
-        contents = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"The image cannot be read ({error.strerror}). Received: {path}") from error
+    contents = read_contents(path)
     try:
         with tf.device("CPU:0"):
             image = decode_image(tf.constant(contents), channels)
     except (tf.errors.OpError, ValueError) as error:
-        raise InputError(f"The image must be a whole JPEG, PNG, GIF or BMP file. Received: {path}") from error
+        rule = reason(str(error)) or f"The image must be a whole {decode.NAMES} file"
+        raise InputError(f"{rule}. Received: {_shown(path)}") from error
     if 0 in image.shape:
-        raise InputError(f"The image has no pixels. Received: {path}")
+        raise InputError(f"The image has no pixels. Received: {_shown(path)}")
     return image
 
 
+def _shown(path):
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def change_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
-    """Repeats a grey image, or turns colours into luminance.
+    """Repeats a gray image, or turns colors into luminance.
 
     Args:
         image: [..., height, width, 1 or 3], the number of channels known.
@@ -106,12 +138,15 @@ def change_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
         return image
     if channels == 3:
         return tf.repeat(image, 3, axis=-1)
-    grey = tf.image.rgb_to_grayscale(tf.cast(image, tf.float32))  # in whole numbers it would round down
-    return tf.saturate_cast(tf.round(grey) if image.dtype.is_integer else grey, image.dtype)
+    if image.dtype == tf.uint8:  # in 16-bit fixed point, as Pillow
+        weighed = tf.cast(image, tf.int32) * tf.constant([19595, 38470, 7471])
+        return tf.cast((tf.reduce_sum(weighed, axis=-1, keepdims=True) + 2**15) // 2**16, tf.uint8)
+    gray = tf.image.rgb_to_grayscale(tf.cast(image, tf.float32))  # in whole numbers it would round down
+    return tf.saturate_cast(tf.round(gray) if image.dtype.is_integer else gray, image.dtype)
 
 
 def resize(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor, interpolation: str) -> tf.Tensor:
-    """Resizes with half-pixel centres and, when shrinking, an anti-aliasing filter; uint8 stays uint8 (rounded).
+    """Resizes with half-pixel centers and, when shrinking, an anti-aliasing filter; uint8 stays uint8 (rounded).
 
     This is what Pillow does, and with it the pipelines for which weights are published.
     """
@@ -127,7 +162,7 @@ def fit_image(image: tf.Tensor, image_shape: tuple[int, int, int], preprocessing
     Args:
         image: [height, width, channels] or [n, height, width, channels], values 0 to 255, sizes known or not.
         image_shape: the (height, width, channels) wanted; 1 or 3 channels.
-        preprocessing: `fit` "crop" resizes the shorter side to `round(size / crop_fraction)` and crops the centre;
+        preprocessing: `fit` "crop" resizes the shorter side to `round(size / crop_fraction)` and crops the center;
             "pad" enlarges by the largest whole factor that fits, or else shrinks to fit with the aspect ratio kept,
             and adds a border of zeros.
 
@@ -149,12 +184,12 @@ def fit_image(image: tf.Tensor, image_shape: tuple[int, int, int], preprocessing
         image = _resize_and_crop(image, height, width, preprocessing)
     elif preprocessing.fit == "pad" and not same_size:
         image = _scale_and_pad(image, height, width, preprocessing)
-    image = change_channels(image, channels)  # grey to colour last, when there are fewest pixels to copy
+    image = change_channels(image, channels)  # gray to color last, when there are fewest pixels to copy
     image.set_shape([*image.shape[:-3], height, width, channels])
     return image
 
 
-def normalise_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+def normalize_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """`(image / 255 - mean) / std` per channel, float32; the constants are adapted to 1 or 3 channels.
 
     It is computed as one multiplication and one subtraction over whole rows of known width, because broadcasting along
@@ -169,7 +204,7 @@ def normalise_image(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor
 
 
 def preprocess_image(image: tf.Tensor, image_shape: tuple[int, int, int], preprocessing: Preprocessing) -> tf.Tensor:
-    """Fits an image to a network's input and normalises it: all that happens between a decoded file and a network.
+    """Fits an image to a network's input and normalizes it: all that happens between a decoded file and a network.
 
     Args:
         image: uint8 (or any numbers from 0 to 255), [height, width, channels] or [n, height, width, channels]; sizes
@@ -183,19 +218,43 @@ def preprocess_image(image: tf.Tensor, image_shape: tuple[int, int, int], prepro
     Raises:
         InputError: a shape that cannot be used.
     """
-    return normalise_image(fit_image(image, image_shape, preprocessing), preprocessing)
+    return normalize_image(fit_image(image, image_shape, preprocessing), preprocessing)
 
 
 def _resize_and_crop(image, height, width, preprocessing):
-    tall, wide = (round(size / preprocessing.crop_fraction) for size in (height, width))
+    # Rounded down as timm does; the published fractions are quotients, which may lie a hair below a whole number.
+    tall, wide = (math.floor(size / preprocessing.crop_fraction + 1e-6) for size in (height, width))
+    image = _without_far_ends(image, tall, wide)
     shape = tf.shape(image)
     rows, columns = shape[-3], shape[-2]
     by_height = tf.cast(tall, tf.int64) * tf.cast(columns, tf.int64) >= wide * tf.cast(rows, tf.int64)
     new_rows = tf.where(by_height, tall, rows * wide // columns)
     new_columns = tf.where(by_height, columns * tall // rows, wide)
     image = resize(image, new_rows, new_columns, preprocessing.interpolation)
-    top, left = (new_rows - height) // 2, (new_columns - width) // 2
+    top, left = center(new_rows - height), center(new_columns - width)
     return image[..., top : top + height, left : left + width, :]
+
+
+def center(free: tf.Tensor) -> tf.Tensor:
+    """Where a centered window begins that leaves `free` pixels: half of them, and a half pixel goes to the even side.
+
+    That is `int(round(free / 2.0))` in Python, the rule of torchvision and timm.
+    """
+    half = free // 2
+    return half + free % 2 * (half % 2)
+
+
+def _without_far_ends(image, tall, wide):
+    """The middle of an image that is very long, such as one of 1 x 60,000 pixels.
+
+    Resized by its shorter side it would fill the memory, and only its middle is seen. What is left is still _LONGEST
+    times as long as needed, so that no filter reaches its ends, and loses as many pixels on either side.
+    """
+    shape = tf.shape(image)
+    rows, columns = shape[-3], shape[-2]
+    longest = [_LONGEST * (1 + columns * tall // wide), _LONGEST * (1 + rows * wide // tall)]
+    cut = [tf.maximum(size - most, 0) // 2 for size, most in zip((rows, columns), longest, strict=True)]
+    return image[..., cut[0] : rows - cut[0], cut[1] : columns - cut[1], :]
 
 
 def _scale_and_pad(image, height, width, preprocessing):

@@ -99,7 +99,7 @@ def test_flips_are_half_of_all():
 
 def test_a_whole_image_is_fitted_and_taken_back():
     image = np.random.RandomState(0).randint(0, 256, (20, 10, 3)).astype(np.uint8)
-    fitted = letterbox.fit_whole_image(image, (16, 16, 3), CIFAR, normalise=False).numpy()
+    fitted = letterbox.fit_whole_image(image, (16, 16, 3), CIFAR, normalize=False).numpy()
     mean = np.round(255 * np.array(CIFAR.mean))
     np.testing.assert_array_equal(fitted[:, :4], np.broadcast_to(mean, [16, 4, 3]))
     np.testing.assert_array_equal(fitted[:, 12:], np.broadcast_to(mean, [16, 4, 3]))

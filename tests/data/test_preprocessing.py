@@ -7,7 +7,7 @@ import tensorflow as tf
 from kerascnn import data
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, IMAGENET, LENET, Preprocessing
-from kerascnn.data.preprocessing import fit_image
+from kerascnn.data.preprocessing import center, fit_image
 
 PLAIN = Preprocessing(mean=(0.0,), std=(1 / 255,), crop_fraction=1.0, fit="pad")  # leaves pixel values as they are
 
@@ -173,7 +173,7 @@ def test_formats_and_channels(kind, stored, channels):
     contents = tf.io.encode_png(pixels) if kind == "png" else tf.constant(bmp(pixels))
     image = data.decode_image(contents, channels)
     colours = np.repeat(pixels, 3, axis=2) if stored == 1 else pixels[:, :, :3]
-    expected = colours if channels == 3 else np.round(colours @ [[0.2989], [0.587], [0.114]])
+    expected = colours if channels == 3 else (colours.astype(int) @ [[19595], [38470], [7471]] + 2**15) // 2**16
     np.testing.assert_array_equal(image, expected)
     in_graph = tf.function(data.decode_image).get_concrete_function(tf.TensorSpec([], tf.string), channels)
     assert in_graph.structured_outputs.shape.as_list() == [None, None, channels]
@@ -208,7 +208,9 @@ def test_read_image_names_the_file(tmp_path, contents):
     if contents is None:
         contents = tf.io.encode_png(np.random.RandomState(0).randint(0, 256, [9, 9, 3]).astype(np.uint8)).numpy()[:100]
     path.write_bytes(contents)
-    with pytest.raises(InputError, match=f"must be a whole JPEG, PNG, GIF or BMP file. Received: {path}") as raised:
+    with pytest.raises(
+        InputError, match=f"must be a whole JPEG, PNG, GIF, BMP or WebP file. Received: {path}"
+    ) as raised:
         data.read_image(path)
     assert "\n" not in str(raised.value)
 
@@ -218,3 +220,47 @@ def test_read_image_without_a_file(tmp_path):
         data.read_image(tmp_path / "nothing.png")
     with pytest.raises(InputError, match="cannot be read"):
         data.read_image(tmp_path)
+
+
+def test_center_crop_is_that_of_torchvision_and_timm():
+    """The window begins at int(round(free / 2.0)): half a pixel goes to the even side."""
+    free = np.arange(0, 999)
+    np.testing.assert_array_equal(center(tf.constant(free)), [int(round(number / 2.0)) for number in free])
+    for width in range(256, 266):  # of 256 rows: nothing is resized
+        image = np.random.RandomState(width).randint(0, 256, [256, width, 3]).astype(np.uint8)
+        left = int(round((width - 224) / 2.0))
+        fitted = fit_image(tf.constant(image), (224, 224, 3), IMAGENET)
+        np.testing.assert_array_equal(fitted, image[16:240, left : left + 224])
+
+
+@pytest.mark.parametrize(
+    ("size", "fraction", "resized"), [(224, 0.875, 256), (240, 240 / 255, 255), (224, 0.9, 248), (260, 0.95, 273)]
+)
+def test_the_length_of_the_shorter_side(size, fraction, resized):
+    """Rounded down, as timm does; a quotient of whole numbers gives them back. Read off a ramp of that many pixels."""
+    ramp = np.repeat(np.arange(resized, dtype=np.float32)[:, None, None], resized, axis=1)
+    preprocessing = Preprocessing((0.0,), (1 / 255,), crop_fraction=fraction)
+    fitted = fit_image(tf.constant(ramp), (size, size, 1), preprocessing).numpy()
+    first = int(round((resized - size) / 2.0))
+    np.testing.assert_array_equal(fitted[:, 0, 0], np.arange(first, first + size))
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (3, 40_000)])
+@pytest.mark.parametrize("preprocessing", [IMAGENET, CIFAR])
+def test_very_long_images_are_cut_before_they_are_enlarged(size, preprocessing):
+    """Enlarged whole to 256 rows the first would have four thousand million pixels."""
+    image = np.zeros([*size, 1], np.uint8)
+    image[size[0] // 2, size[1] // 2] = 255
+    image[(size[0] - 1) // 2, (size[1] - 1) // 2] = 255
+    fitted = fit_image(tf.constant(image), (224, 224, 1), preprocessing).numpy()
+    assert fitted.shape == (224, 224, 1)
+    if preprocessing is IMAGENET:  # the two pixels in the middle are in the middle
+        lit = np.argwhere(fitted[..., 0] > 100)
+        np.testing.assert_allclose((lit.min(axis=0) + lit.max(axis=0)) / 2, 111.5, atol=90)
+
+
+def test_long_images_that_fit_in_memory_are_as_before():
+    image = np.random.RandomState(0).randint(0, 256, [20, 300, 3]).astype(np.uint8)
+    whole = tf.cast(tf.round(tf.image.resize(image, [64, 960], antialias=True)), tf.uint8)
+    fitted = fit_image(tf.constant(image), (56, 56, 3), IMAGENET)
+    np.testing.assert_array_equal(fitted, whole[4:60, 452:508])

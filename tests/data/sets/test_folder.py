@@ -188,7 +188,7 @@ def test_damaged_image_is_named_when_the_memory_is_filled(tmp_path, augment):
     write_images(tmp_path / "train", {"a": 3})
     write_images(tmp_path / "test", {"a": 1})
     path = damage(tmp_path / "train")
-    with pytest.raises(InputError, match=f"whole JPEG, PNG, GIF or BMP file. Received: {path}"):
+    with pytest.raises(InputError, match=f"whole JPEG, PNG, GIF, BMP or WebP file. Received: {path}"):
         data.train_pipeline(
             data.load(str(tmp_path)), image_shape=(8, 8, 3), preprocessing=CIFAR, batch_size=2, augment=augment
         )

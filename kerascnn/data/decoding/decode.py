@@ -1,0 +1,43 @@
+"""Decoding by what a file begins with, whatever it is called."""
+
+import functools
+
+import tensorflow as tf
+
+from kerascnn.data.decoding import bmp, gif, jpeg, png, webp
+from kerascnn.data.decoding._contents import head
+
+_FORMATS = (jpeg, png, gif, bmp, webp)
+NAMES = "JPEG, PNG, GIF, BMP or WebP"
+# Endings of the files that are taken for images in a folder.
+ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp")
+
+
+def decode(contents: tf.Tensor) -> tf.Tensor:
+    """Decodes a file of any of the formats.
+
+    Args:
+        contents: the encoded file, a scalar string tensor.
+
+    Returns:
+        uint8 [height, width, 3], turned as its EXIF orientation says.
+
+    Raises:
+        tf.errors.InvalidArgumentError: none of these formats, damaged, or too large.
+    """
+    return _traced()(contents)
+
+
+@functools.cache
+def _traced():
+    """One function for all graphs: tracing the decoders takes a second. They are written in graph ops already."""
+    return tf.function(_decode, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+
+def _decode(contents):
+    # The first byte tells the formats apart; their decoders look closer. The last is for files of no format.
+    alike = tf.constant([kind.FIRST for kind in _FORMATS], tf.int64) == head(contents, 1)
+    index = tf.argmax(tf.concat([alike, [True]], axis=0), output_type=tf.int32)
+    branches = [lambda kind=kind: kind.decode(contents) for kind in _FORMATS]
+    image = tf.switch_case(index, [*branches, lambda: png.decode(contents)])
+    return tf.ensure_shape(image, [None, None, 3])
