@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import serving
+from kerascnn import data, evaluation, inference, serving
 from kerascnn.inference import checkpoint
 
 FILES = Path(__file__).parent / "golden" / "release_0_1"
@@ -42,6 +42,24 @@ def test_a_run_is_read():
     loaded = checkpoint.load(FILES / "run")
     assert loaded.class_names == tuple("0123456789") and loaded.task == "classification"
     assert loaded.model.output_shape == (None, 10)
+
+
+def test_a_run_is_used(tmp_path):
+    """Evaluated on digits, asked about an image, and exported; the export says the same."""
+    predictor = checkpoint.load(FILES / "run")
+    source = data.load("digits", limit=20)
+    options = {"image_shape": predictor.input_shape, "preprocessing": predictor.preprocessing, "batch_size": 20}
+    report = evaluation.evaluate(predictor, data.eval_pipeline(source, "test", **options))
+    assert report.examples == 20 and 0 < report.loss < 10
+    keras.utils.save_img(tmp_path / "a.png", np.zeros((8, 8, 1)), scale=False)
+    (found,) = inference.predict(tmp_path / "a.png", predictor)
+    assert (
+        found.error is None and sum(inference.predict([tmp_path / "a.png"], predictor, top=10)[0].probabilities) > 0.99
+    )
+    folder = serving.export(predictor, tmp_path / "exported", check=False)
+    (served,) = inference.predict(tmp_path / "a.png", serving.load(folder))
+    assert served.classes == found.classes
+    np.testing.assert_allclose(served.probabilities, found.probabilities, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["stock", "native"])

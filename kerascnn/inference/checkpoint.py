@@ -16,12 +16,6 @@ from kerascnn.inference.run_record import read_config
 from kerascnn.weights.keras_files import check_keras_file
 
 
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Whether the last layer's outputs are probabilities."""
-    last = model.layers[-1]
-    return isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
-
-
 def check_whole(path: str | os.PathLike):
     """Reads a .keras file through and compares its checksums.
 
