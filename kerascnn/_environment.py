@@ -8,6 +8,7 @@ from typing import Any
 from kerascnn._errors import InputError
 
 _LIMITS = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
+_NATIVE = ("auto", "require", "off")  # kerascnn.ops' modes
 _LARGEST = 2**20  # bytes; keras.json has a hundred
 
 
@@ -17,7 +18,8 @@ def check_environment(strict: bool = False) -> None:
     Cheap: imports nothing. What Keras holds counts once it is imported; before that KERAS_BACKEND and keras.json do.
 
     Args:
-        strict: refuse another default type than float32 and Keras' debugging limits, too, as the command line does.
+        strict: refuse another default type than float32, Keras' debugging limits and unknown modes of the native ops,
+            too, as the command line does.
 
     Raises:
         InputError: the backend is not TensorFlow, images are channels_first, or keras.json cannot be used.
@@ -35,6 +37,9 @@ def check_environment(strict: bool = False) -> None:
         if value not in allowed:
             wanted = " or ".join(allowed)
             raise InputError(f"kerascnn needs Keras' {name} to be {wanted}. Received: {str(value)[:80]!r} in {where}")
+    native = os.environ.get("KERASCNN_NATIVE") or _NATIVE[0]
+    if strict and native not in _NATIVE:
+        raise InputError(f"KERASCNN_NATIVE must be one of {', '.join(_NATIVE)}. Received: {native[:80]!r}")
     for name in _LIMITS if strict else ():
         if os.environ.get(name):
             raise InputError(f"{name} would cut the training short; unset it. Received: {os.environ[name][:80]!r}")

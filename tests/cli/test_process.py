@@ -73,6 +73,7 @@ def test_ascii_output():
         ({"KERAS_HOME": "deep"}, "nested too deep"),
         ({"KERAS_HOME": "folder"}, "must be a file"),
         ({"KERAS_MAX_EPOCHS": "1"}, "would cut the training short"),
+        ({"KERASCNN_NATIVE": "bogus"}, "must be one of auto, require, off. Received: 'bogus'"),
     ],
 )
 def test_keras_set_up_otherwise_is_refused(tmp_path, environment, words):
@@ -119,3 +120,10 @@ def test_without_tensorflow(tmp_path):
         assert run([sys.executable, "-c", f"{hidden} sys.exit(main({words}))"]).returncode == 0
     done = run([sys.executable, "-c", f"{hidden} sys.exit(main(['info', 'lenet5']))"])
     assert done.returncode == 2 and "needs tensorflow, which is not installed" in done.stderr
+
+
+def test_the_modes_of_the_native_ops_are_those_of_the_ops():
+    from kerascnn import _environment
+    from kerascnn.ops import _native
+
+    assert _environment._NATIVE == _native.MODES
