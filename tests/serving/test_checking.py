@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from kerascnn import ops, serving
+from kerascnn import inference, ops, serving
 from kerascnn._errors import InputError
 from kerascnn.inference import saved_model as saved_models
 from kerascnn.serving import checking
@@ -176,3 +177,16 @@ def test_a_tensor_file_round_trip_and_damage(tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(ValueError, match="not a"):
             read_tensors(path)
+
+
+def test_turned_photos_and_palettes_mean_the_same_everywhere(exported, loaded, tmp_path):
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x112] = 6
+    upright.rotate(90, expand=True).save(tmp_path / "phone.jpg", quality=95, exif=exif)
+    upright.quantize(16).save(tmp_path / "palette.bmp")
+    paths = [tmp_path / "phone.jpg", tmp_path / "palette.bmp"]
+    serving.check(exported[1], paths)  # the graph reads files alike in this process, in a fresh one and without Python
+    for path, found in zip(paths, inference.predict(paths, loaded), strict=True):
+        _, probabilities = loaded.classify([path.read_bytes()])
+        np.testing.assert_allclose(probabilities[0], found.probabilities, rtol=1e-4, atol=1e-6)
