@@ -117,8 +117,8 @@ def test_lenet_pixels_are_those_of_the_paper():
 
 
 def test_preprocessing_for_other_channels():
-    grey = IMAGENET.for_channels(1)
-    assert grey.mean == (pytest.approx((0.485 + 0.456 + 0.406) / 3),) and len(grey.std) == 1
+    gray = IMAGENET.for_channels(1)
+    assert gray.mean == (pytest.approx((0.485 + 0.456 + 0.406) / 3),) and len(gray.std) == 1
     assert IMAGENET.for_channels(3) is IMAGENET and len(IMAGENET.for_channels(4).mean) == 4
 
 

@@ -95,7 +95,7 @@ def table(results: dict[str, dict[int, dict]], out: Path):
 
 
 def curves(results: dict[str, dict[int, dict]], out: Path):
-    """Draws the mean IoU in validation over the epochs; one line a run, one colour a network."""
+    """Draws the mean IoU in validation over the epochs; one line a run, one color a network."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")

@@ -51,7 +51,7 @@ def randomize(model: torch.nn.Module) -> None:
 def forward(
     library: str, name: str, *, size: int = 224, batch: int = 1, seed: int = 0, options: str = "{}"
 ) -> dict[str, np.ndarray]:
-    """Builds, randomises and runs a network.
+    """Builds, randomizes and runs a network.
 
     Args:
         library: "torchvision" or "timm".

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from kerascnn._files import replace_with
 from kerascnn.benchmark.cases import PASSES, PEERS
 
-_COLOURS = {"tensorflow": "tab:orange", "keras": "tab:red", "torch": "tab:purple"}
+_COLORS = {"tensorflow": "tab:orange", "keras": "tab:red", "torch": "tab:purple"}
 _TITLES = {"forward": "forward", "both": "forward + gradients"}
 
 
@@ -34,7 +34,7 @@ def plot(found: Sequence[dict[str, Any]], path: str | os.PathLike, title: str) -
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
     shown = [name for name in PEERS if any(row[f"to_{name}"] is not None for row in found)]
-    handles = [Patch(color=_COLOURS[name], label=f"to {name}") for name in shown]
+    handles = [Patch(color=_COLORS[name], label=f"to {name}") for name in shown]
     handles.append(Line2D([], [], color="black", linewidth=2.5, label="target (bar left of it: met)"))
     handles += [
         Patch(color="tab:blue", label="of the roofline, forward"),
@@ -55,7 +55,7 @@ def _ratios(axes, found: Sequence[dict[str, Any]], places: dict[str, int]) -> No
         for index, name in enumerate(there):
             y = places[row["case"]] + (index - (len(there) - 1) / 2) * height
             value, target = row[f"to_{name}"], row[f"target_{name}"]
-            axes.barh(y, value - floor, height * 0.92, left=floor, color=_COLOURS[name])
+            axes.barh(y, value - floor, height * 0.92, left=floor, color=_COLORS[name])
             end = max(value, target or 0)  # the figure stands clear of both
             axes.annotate(f"{value:.2g}", (end, y), (4, 0), textcoords="offset points", va="center", fontsize=7)
             if target is not None:

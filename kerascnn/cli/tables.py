@@ -152,7 +152,7 @@ def preprocessing(constants, size: Sequence[int]) -> str:
         fitted = f"enlarged by a whole factor and padded with zeros to {shape(size)}"
     else:
         side = round(min(size) / constants.crop_fraction)
-        fitted = f"shorter side resized to {side} ({constants.interpolation}), centre {shape(size)}"
+        fitted = f"shorter side resized to {side} ({constants.interpolation}), center {shape(size)}"
     return f"{fitted}; pixel / 255, less the mean {mean}, over the deviation {std}"
 
 

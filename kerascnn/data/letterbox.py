@@ -1,7 +1,7 @@
 """Fitting whole images into a network's input for dense prediction, and taking the predictions back.
 
 Nothing of an image is cut away and its aspect ratio is kept, because each pixel wants a class: it is enlarged or
-shrunk until it just fits, centred, and surrounded by the mean colour, whose mask is IGNORE. Images are resized as
+shrunk until it just fits, centered, and surrounded by the mean color, whose mask is IGNORE. Images are resized as
 everywhere (bilinear with an anti-aliasing filter, unless `preprocessing` says otherwise), masks to the nearest pixel.
 """
 
@@ -23,7 +23,7 @@ def fit_pairs(pairs: tf.Tensor, image_shape: tuple[int, int, int], preprocessing
     Args:
         pairs: uint8 [height, width, channels + 1] or [n, height, width, channels + 1]; sizes may be unknown.
         image_shape: (height, width, channels) of the network's input.
-        preprocessing: the network's constants; the mean colour and the interpolation are used.
+        preprocessing: the network's constants; the mean color and the interpolation are used.
 
     Returns:
         uint8 [height, width, channels + 1] or [n, height, width, channels + 1].
@@ -82,7 +82,7 @@ def restore(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     inner_rows, inner_columns = (int(size) for size in _fitting_size(np.empty([rows, columns, 1]), height, width, 1.0))
     top, left = (height - inner_rows) // 2, (width - inner_columns) // 2
     inner = values[top : top + inner_rows, left : left + inner_columns]
-    # Nearest with half-pixel centres, as `resize` has it.
+    # Nearest with half-pixel centers, as `resize` has it.
     picked = (
         np.minimum(((np.arange(size) + 0.5) * inner_size / size).astype(int), inner_size - 1)
         for size, inner_size in ((rows, inner_rows), (columns, inner_columns))
@@ -126,7 +126,7 @@ def scale_crop_flip(
 
 
 def finish(pairs: tf.Tensor, preprocessing: Preprocessing) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a network and its loss take: (normalised float32 images, int32 masks) of fitted pairs, batched or not."""
+    """What a network and its loss take: (normalized float32 images, int32 masks) of fitted pairs, batched or not."""
     images, masks = unstack(pairs)
     return normalize_image(images, preprocessing), tf.cast(masks, tf.int32)
 
@@ -163,7 +163,7 @@ def _fitting_size(image, height, width, scale):
 
 
 def _pad(pairs, top, left, height, width, preprocessing):
-    """Surrounds pairs by the mean colour and IGNORE, to height x width."""
+    """Surrounds pairs by the mean color and IGNORE, to height x width."""
     channels = pairs.shape[-1] - 1
     mean = [round(255 * value) for value in preprocessing.for_channels(channels).mean]
     fill = tf.constant([*(min(max(value, 0), 255) for value in mean), IGNORE], tf.int16)

@@ -7,7 +7,7 @@ import keras
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class ClassToken(keras.layers.Layer):
-    """Puts learnt tokens, the same for all images, before those of the image: [b, n, d] -> [b, count + n, d].
+    """Puts learned tokens, the same for all images, before those of the image: [b, n, d] -> [b, count + n, d].
 
     Args:
         count: how many.

@@ -1,4 +1,4 @@
-"""Learnt vectors that tell tokens apart by their place."""
+"""Learned vectors that tell tokens apart by their place."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from kerascnn._errors import InputError
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class PositionEmbedding(keras.layers.Layer):
-    """Adds a learnt vector to each token: [b, prefix + h * w, d], or a map [b, h, w, d], to the same shape.
+    """Adds a learned vector to each token: [b, prefix + h * w, d], or a map [b, h, w, d], to the same shape.
 
     Args:
         grid: (h, w), the patches of an image; `kerascnn.weights.load_weights` resizes from another grid to this one.

@@ -26,7 +26,7 @@ def candidates(step: float = 0.1, tolerance: float = 0.1, target: float = 2.0) -
     """All factors 1, 1 + step, 1 + 2 step, ... whose cost is near the target.
 
     Args:
-        step: between neighbours of the grid, greater than 0; 0.05 has the paper's factors 1.2, 1.1, 1.15 on it.
+        step: between neighbors of the grid, greater than 0; 0.05 has the paper's factors 1.2, 1.1, 1.15 on it.
         tolerance: how far alpha beta^2 gamma^2 may be from the target, greater than 0 and less than `target` - 1, so
             that the base itself is no candidate.
         target: of alpha beta^2 gamma^2, greater than 1.

@@ -33,7 +33,7 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
     """The receptive field of the last feature map: what the last output is, or is made of by pooling or flattening all.
 
     It is the hull of all pixels that can change the center of the map, over all paths. Statistics of normalization and
-    the learnt offsets of deformable convolutions are taken as fixed. Branches that pool the whole image, the gates of
+    the learned offsets of deformable convolutions are taken as fixed. Branches that pool the whole image, the gates of
     squeeze-and-excitation, are left out and named. Attention sees all tokens, and so the whole image; a map that was
     flattened or pooled and became a map again is taken to, as the tokens of an MLP mixer do.
 

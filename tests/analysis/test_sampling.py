@@ -1,4 +1,4 @@
-"""Where deformable layers look: on a grid, moved by constant and by learnt offsets; the picture; refusals."""
+"""Where deformable layers look: on a grid, moved by constant and by learned offsets; the picture; refusals."""
 
 import keras
 import numpy as np

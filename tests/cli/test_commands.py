@@ -239,7 +239,7 @@ def test_info(capsys, monkeypatch):
         assert words in shown, words
     assert cli.main(["info", "resnet50"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "shorter side resized to 256 (bilinear), centre 224 x 224" in shown and "1512.03385" in shown
+    assert "shorter side resized to 256 (bilinear), center 224 x 224" in shown and "1512.03385" in shown
 
 
 def test_info_draws_the_stages_and_lists_the_layers(capsys, tmp_path):

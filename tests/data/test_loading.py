@@ -27,7 +27,7 @@ def test_digits():
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
-def test_digits_carry_their_licence():
+def test_digits_carry_their_license():
     text = (loading.Path(loading.__file__).parent / "digits.txt").read_text()
     assert "Alpaydin" in text and "CC BY 4.0" in text and "https://doi.org/10.24432/C50P49" in text
 
@@ -65,7 +65,7 @@ def test_synthetic_is_determined_by_its_seed():
     assert not np.array_equal(first.pixels, other.pixels)
 
 
-def test_synthetic_can_be_learnt():
+def test_synthetic_can_be_learned():
     """The nearest class mean of the training images is nearly always right on the test images."""
     source = data.load("synthetic:16x16x1,classes=8,examples=160,test=80")
     train, test = (source.split(name) for name in ("train", "test"))
@@ -74,7 +74,7 @@ def test_synthetic_can_be_learnt():
     assert (distance.argmin(axis=1) == test.numbers).mean() > 0.95
 
 
-@pytest.mark.parametrize("options", ["12x16", "12x16x2", "classes=0", "colour=3", "examples=-1", "0x8x1", "test=0"])
+@pytest.mark.parametrize("options", ["12x16", "12x16x2", "classes=0", "color=3", "examples=-1", "0x8x1", "test=0"])
 def test_bad_synthetic_options(options):
     with pytest.raises(InputError, match=options):
         data.load(f"synthetic:{options}")

@@ -104,8 +104,8 @@ def test_a_whole_image_is_fitted_and_taken_back():
     np.testing.assert_array_equal(fitted[:, :4], np.broadcast_to(mean, [16, 4, 3]))
     np.testing.assert_array_equal(fitted[:, 12:], np.broadcast_to(mean, [16, 4, 3]))
     assert (fitted[:, 4:12] != mean).any(axis=(0, 2)).all()
-    grey = letterbox.fit_whole_image(image, (16, 16, 1), CIFAR)
-    assert grey.shape == (16, 16, 1) and grey.dtype == tf.float32
+    gray = letterbox.fit_whole_image(image, (16, 16, 1), CIFAR)
+    assert gray.shape == (16, 16, 1) and gray.dtype == tf.float32
     numbers = np.arange(256).reshape(16, 16)
     back = letterbox.restore(numbers, 20, 10)
     assert back.shape == (20, 10) and set((back % 16).ravel()) == set(range(4, 12)) and len(set(back[:, 0] // 16)) == 16

@@ -21,7 +21,7 @@ RANDOM = np.random.RandomState(0)
 @pytest.mark.parametrize("classes", [2, 4, 14, 256])
 @pytest.mark.parametrize(("mode", "options"), [("L", {}), ("P", {}), ("P", {"transparency": 0})])
 def test_a_mask_holds_the_numbers_of_the_file(classes, mode, options):
-    """Pillow writes palettes of 2, 4 and 16 colours with 1, 2 and 4 bits a pixel."""
+    """Pillow writes palettes of 2, 4 and 16 colors with 1, 2 and 4 bits a pixel."""
     mask = RANDOM.randint(0, classes, (9, 11)).astype(np.uint8)
     mask[0, 0] = classes - 1
     np.testing.assert_array_equal(decode_mask(tf.constant(png(mask, mode, **options))), mask)
@@ -36,7 +36,7 @@ def test_a_mask_of_single_bits():
 
 @pytest.mark.parametrize("contents", [b"", b"no png", png(np.zeros([4, 5], np.uint8), "RGB"), b"\x89PNG\r\n\x1a\n",
                                       png(np.zeros([4, 5], np.uint8), "I;16"), png(some_masks(1)[0], "P")[:60]],
-                         ids=["empty", "text", "colours", "short", "16 bits", "cut"])  # fmt: skip
+                         ids=["empty", "text", "colors", "short", "16 bits", "cut"])  # fmt: skip
 def test_what_is_no_mask(tmp_path, contents):
     folder = write_pairs(tmp_path / "a", some_masks(3))
     (folder / "masks" / "01.png").write_bytes(contents)
@@ -62,8 +62,8 @@ def test_shapes_are_a_function_of_options_and_seed():
     assert image.shape == (24, 32, 1) and mask.shape == (24, 32) and image.dtype == mask.dtype == tf.uint8
 
 
-def test_colours_do_not_give_the_class_away():
-    """Shapes are lighter than the background, and the mean colour of each class of them is nearly the same."""
+def test_colors_do_not_give_the_class_away():
+    """Shapes are lighter than the background, and the mean color of each class of them is nearly the same."""
     split = data.load("shapes:32x32x3,classes=4,examples=300,test=1").split("train")
     background, *shapes = (split.pixels[split.masks == label].mean(axis=0) for label in range(4))
     assert np.ptp(shapes, axis=0).max() < 15

@@ -13,10 +13,10 @@ PLAIN = Preprocessing(mean=(0.0,), std=(1 / 255,), crop_fraction=1.0, fit="pad")
 
 
 def test_imagenet_constants_on_three_pixels():
-    """Black, white and one colour, worked out by hand as (value / 255 - mean) / std."""
-    colours = np.zeros([3, 2, 2, 3], np.uint8)
-    colours[1], colours[2] = 255, (124, 116, 104)
-    pixels = data.preprocess_image(tf.constant(colours), (2, 2, 3), IMAGENET)[:, 0, 0]
+    """Black, white and one color, worked out by hand as (value / 255 - mean) / std."""
+    colors = np.zeros([3, 2, 2, 3], np.uint8)
+    colors[1], colors[2] = 255, (124, 116, 104)
+    pixels = data.preprocess_image(tf.constant(colors), (2, 2, 3), IMAGENET)[:, 0, 0]
     expected = [
         [-2.117903930131, -2.035714285714, -1.804444444444],
         [2.248908296943, 2.428571428571, 2.640000000000],
@@ -32,26 +32,26 @@ def test_cifar_and_lenet_constants():
         [2.059109311741, 2.126488706366, 2.115825688073],
         atol=2e-6,
     )
-    grey = tf.constant([[[0], [255]]], tf.uint8)
+    gray = tf.constant([[[0], [255]]], tf.uint8)
     np.testing.assert_allclose(
-        data.preprocess_image(grey, (1, 2, 1), LENET)[0, :, 0],
+        data.preprocess_image(gray, (1, 2, 1), LENET)[0, :, 0],
         [-0.1, 1.175],
         atol=1e-6,  # as LeCun et al. state
     )
 
 
 def test_constants_adapt_to_the_number_of_channels():
-    grey = tf.constant([[[51]]], tf.uint8)
+    gray = tf.constant([[[51]]], tf.uint8)
     value = (0.2 - (0.485 + 0.456 + 0.406) / 3) / ((0.229 + 0.224 + 0.225) / 3)
-    np.testing.assert_allclose(data.preprocess_image(grey, (1, 1, 1), IMAGENET), [[[value]]], atol=1e-6)
+    np.testing.assert_allclose(data.preprocess_image(gray, (1, 1, 1), IMAGENET), [[[value]]], atol=1e-6)
     expected = (0.2 - np.array(IMAGENET.mean)) / IMAGENET.std
-    np.testing.assert_allclose(data.preprocess_image(grey, (1, 1, 3), IMAGENET)[0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(data.preprocess_image(gray, (1, 1, 3), IMAGENET)[0, 0], expected, atol=1e-6)
 
 
-def test_grey_networks_see_the_luminance_of_colours():
+def test_gray_networks_see_the_luminance_of_colors():
     red_green_blue = tf.constant([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [77, 77, 77]]], tf.uint8)
-    grey = data.preprocess_image(red_green_blue, (1, 4, 1), PLAIN)[0, :, 0]
-    np.testing.assert_allclose(grey, [76, 150, 29, 77], atol=1e-4)  # 0.299, 0.587, 0.114 of 255; grey stays
+    gray = data.preprocess_image(red_green_blue, (1, 4, 1), PLAIN)[0, :, 0]
+    np.testing.assert_allclose(gray, [76, 150, 29, 77], atol=1e-4)  # 0.299, 0.587, 0.114 of 255; gray stays
 
 
 def test_pad_28_to_32():
@@ -62,7 +62,7 @@ def test_pad_28_to_32():
     assert not fitted.any()
 
 
-def test_border_is_black_before_normalisation():
+def test_border_is_black_before_normalization():
     image = tf.fill([28, 28, 1], tf.constant(255, tf.uint8))
     fitted = data.preprocess_image(image, (32, 32, 1), LENET)
     np.testing.assert_allclose([fitted[0, 0, 0], fitted[16, 16, 0]], [-0.1, 1.175], atol=1e-6)
@@ -73,7 +73,7 @@ def test_pad_8_to_32_is_fourfold():
     nearest = Preprocessing(mean=(0.0,), std=(1 / 255,), crop_fraction=1.0, fit="pad", interpolation="nearest")
     fitted = data.preprocess_image(tf.constant(image), (32, 32, 1), nearest)
     np.testing.assert_allclose(fitted, np.repeat(np.repeat(image, 4, axis=0), 4, axis=1), atol=1e-4)
-    # Bilinear with half-pixel centres: between two pixels the weights are 7/8, 5/8, 3/8, 1/8.
+    # Bilinear with half-pixel centers: between two pixels the weights are 7/8, 5/8, 3/8, 1/8.
     row = data.preprocess_image(tf.constant([[[0], [160]]], tf.uint8), (4, 8, 1), PLAIN)[0, :, 0]
     np.testing.assert_allclose(row, [0, 0, 20, 60, 100, 140, 160, 160], atol=1e-4)
 
@@ -122,7 +122,7 @@ def test_geometry_of_crop(size, known):
 
 
 def test_shrinking_is_antialiased():
-    """Single-pixel stripes become their mean, not one of the two colours."""
+    """Single-pixel stripes become their mean, not one of the two colors."""
     stripes = np.tile(np.array([0, 200], np.uint8)[None, :, None], [64, 32, 1])
     fitted = fit_image(tf.constant(stripes), (8, 8, 1), Preprocessing((0.5,), (0.5,), crop_fraction=1.0))
     assert fitted.dtype == tf.uint8
@@ -172,8 +172,8 @@ def test_formats_and_channels(kind, stored, channels):
     pixels = np.random.RandomState(0).randint(0, 256, [4, 8, stored]).astype(np.uint8)
     contents = tf.io.encode_png(pixels) if kind == "png" else tf.constant(bmp(pixels))
     image = data.decode_image(contents, channels)
-    colours = np.repeat(pixels, 3, axis=2) if stored == 1 else pixels[:, :, :3]
-    expected = colours if channels == 3 else (colours.astype(int) @ [[19595], [38470], [7471]] + 2**15) // 2**16
+    colors = np.repeat(pixels, 3, axis=2) if stored == 1 else pixels[:, :, :3]
+    expected = colors if channels == 3 else (colors.astype(int) @ [[19595], [38470], [7471]] + 2**15) // 2**16
     np.testing.assert_array_equal(image, expected)
     in_graph = tf.function(data.decode_image).get_concrete_function(tf.TensorSpec([], tf.string), channels)
     assert in_graph.structured_outputs.shape.as_list() == [None, None, channels]

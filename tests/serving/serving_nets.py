@@ -10,7 +10,7 @@ SHAPE = (12, 12, 3)
 NAMES = tuple(f"class {index}" for index in range(7))
 
 
-def randomise(model, seed=0):
+def randomize(model, seed=0):
     """Weights and batch statistics that are all unlike their initial values."""
     random = np.random.default_rng(seed)
     weights = model.get_weights()
@@ -42,7 +42,7 @@ def small_net(grouped=Conv2D, activation="softmax", dtype=None, shape=SHAPE, cla
     x = keras.layers.BatchNormalization(center=False, dtype=dtype)(x)
     x = keras.layers.Dropout(0.5, dtype=dtype)(x)
     outputs = keras.layers.Dense(classes, activation, dtype="float32", name="head")(x)
-    return randomise(keras.Model(inputs, outputs, name="small"))
+    return randomize(keras.Model(inputs, outputs, name="small"))
 
 
 def export_options(**changes):

@@ -130,7 +130,7 @@ def test_a_linear_layer_after_softmax_is_seen_through(tmp_path):
     np.testing.assert_allclose(got, inner(images, training=False), rtol=1e-4, atol=1e-5)
 
 
-def test_mixed_precision_and_grey_images_and_few_classes(tmp_path):
+def test_mixed_precision_and_gray_images_and_few_classes(tmp_path):
     shape, names = (32, 32, 1), ("no", "yes", "ja/nein ü")
     model = small_net(dtype="mixed_float16", shape=shape, classes=3)
     folder = serving.export(model, tmp_path, class_names=names, preprocessing=LENET, input_shape=shape, check=False)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from serving_nets import conv_bn, randomise
+from serving_nets import conv_bn, randomize
 
 from kerascnn import serving
 from kerascnn._errors import InputError
@@ -23,7 +23,7 @@ def small_net(activation="softmax", classes=3, upsample=2):
     inputs = keras.Input(SHAPE)
     x = keras.layers.ReLU()(conv_bn(inputs, 6, strides=2))
     x = keras.layers.UpSampling2D(upsample, interpolation="bilinear")(keras.layers.Conv2D(classes, 1)(x))
-    return randomise(keras.Model(inputs, keras.layers.Activation(activation)(x), name="small"))
+    return randomize(keras.Model(inputs, keras.layers.Activation(activation)(x), name="small"))
 
 
 def options(**changes):

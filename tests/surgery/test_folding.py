@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from serving_nets import conv_bn, randomise, small_net
+from serving_nets import conv_bn, randomize, small_net
 
 from kerascnn.layers import BatchNormalization, Conv2D, DepthwiseConv2D
 from kerascnn.surgery.folding import float32_copy, fold_batch_norm
@@ -18,7 +18,7 @@ def outputs(model, seed=1):
 
 def build(make, shape=(8, 8, 6)):
     inputs = keras.Input(shape)
-    return randomise(keras.Model(inputs, make(inputs)))
+    return randomize(keras.Model(inputs, make(inputs)))
 
 
 def same(model, copy):
@@ -83,7 +83,7 @@ def other_axis(x):
     return keras.layers.BatchNormalization(axis=1)(keras.layers.Conv2D(6, 1)(x))
 
 
-class Standardised(keras.layers.Conv2D):
+class Standardized(keras.layers.Conv2D):
     """Not linear in its kernel."""
 
     def convolution_op(self, inputs, kernel):
@@ -91,7 +91,7 @@ class Standardised(keras.layers.Conv2D):
 
 
 def subclass(x):
-    return keras.layers.BatchNormalization()(Standardised(6, 1)(x))
+    return keras.layers.BatchNormalization()(Standardized(6, 1)(x))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_models_inside_models_and_sequential_models():
     inner = build(lambda x: conv_bn(x, 6))
     outer = build(lambda x: conv_bn(inner(conv_bn(x, 6)), 2))
     stack = keras.Sequential([keras.Input((8, 8, 6)), keras.layers.Conv2D(3, 2), keras.layers.BatchNormalization()])
-    for model, count in ((outer, 3), (randomise(stack), 1)):
+    for model, count in ((outer, 3), (randomize(stack), 1)):
         copy, folded = fold_batch_norm(model)
         assert folded == count and not norms(copy)
         same(model, copy)

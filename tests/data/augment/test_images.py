@@ -151,8 +151,8 @@ def test_pca_color_shift_has_the_stated_covariance():
     assert abs(shift.mean(axis=0)).max() < 5 * 5.55 * 0.584 / np.sqrt(20_000)
 
 
-def test_pca_color_shift_of_grey_images():
+def test_pca_color_shift_of_gray_images():
     image = tf.fill([4, 4, 1], tf.constant(100, tf.uint8))
-    colours = data.pca_color_shift(tf.repeat(image, 3, axis=-1), seed(5))
-    grey = data.pca_color_shift(image, seed(5))
-    np.testing.assert_allclose(grey[0, 0, 0], np.mean(colours[0, 0]), atol=1e-4)
+    colors = data.pca_color_shift(tf.repeat(image, 3, axis=-1), seed(5))
+    gray = data.pca_color_shift(image, seed(5))
+    np.testing.assert_allclose(gray[0, 0, 0], np.mean(colors[0, 0]), atol=1e-4)
