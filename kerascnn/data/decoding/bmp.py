@@ -14,7 +14,7 @@ _BITS = (1, 4, 8, 24, 32)
 _FIELDS = 3  # "compression" by bit fields, of which the usual order of the colors is taken
 
 
-def decode(contents: tf.Tensor) -> tf.Tensor:
+def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A BMP file (a scalar string) as uint8 [height, width, 3]; transparency is dropped."""
     start = head(contents, 66)
     offset, header, width, height = (number(start, place, 4) for place in (10, 14, 18, 22))
@@ -45,4 +45,4 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
         return tf.gather(table, tf.cast(numbers, tf.int32))
 
     image = tf.cond(bits >= 24, direct, palette)
-    return tf.cond(upwards, lambda: image[::-1], lambda: image)
+    return tf.where(upwards, image[::-1], image), tf.constant(b"")

@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from kerascnn.data.decoding import bmp, gif, jpeg, png, webp
+from kerascnn.data.decoding import bmp, exif, gif, jpeg, png, webp
 from kerascnn.data.decoding._contents import head
 
 _FORMATS = (jpeg, png, gif, bmp, webp)
@@ -39,5 +39,5 @@ def _decode(contents):
     alike = tf.constant([kind.FIRST for kind in _FORMATS], tf.int64) == head(contents, 1)
     index = tf.argmax(tf.concat([alike, [True]], axis=0), output_type=tf.int32)
     branches = [lambda kind=kind: kind.decode(contents) for kind in _FORMATS]
-    image = tf.switch_case(index, [*branches, lambda: png.decode(contents)])
-    return tf.ensure_shape(image, [None, None, 3])
+    image, block = tf.switch_case(index, [*branches, lambda: png.decode(contents)])
+    return tf.ensure_shape(exif.turn_by(image, block), [None, None, 3])

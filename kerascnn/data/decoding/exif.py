@@ -54,8 +54,18 @@ def turn(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     return tf.cond(value > 1, turned, lambda: image)
 
 
-def turn_jpeg(image: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
-    """Turns the image of a JPEG by its first segment APP1 that holds an EXIF block, before the pixels."""
+def turn_by(image: tf.Tensor, block: tf.Tensor) -> tf.Tensor:
+    """Turns an image as its EXIF block says; the block may begin with its name, or be empty."""
+
+    def turned():
+        rest = tf.cond(tf.strings.substr(block, 0, 6) == _START, lambda: cut(block, 6, 2**16), lambda: block)
+        return turn(image, orientation(rest))
+
+    return tf.cond(tf.strings.length(block) > 0, turned, lambda: image)
+
+
+def of_jpeg(contents: tf.Tensor) -> tf.Tensor:
+    """The EXIF block of a JPEG: in its first segment APP1 that holds one, before the pixels; empty without one."""
 
     def walk():
         def more(position, block, count):
@@ -72,26 +82,19 @@ def turn_jpeg(image: tf.Tensor, contents: tf.Tensor) -> tf.Tensor:
             jump = tf.where(marker == 0xFFFF, tf.constant(1, tf.int64), jump)
             return position + jump, block, count + 1
 
-        block = tf.while_loop(more, step, [tf.constant(2, tf.int64), tf.constant(b""), tf.constant(0)])[1]
-        return turn(image, orientation(block))
+        return tf.while_loop(more, step, [tf.constant(2, tf.int64), tf.constant(b""), tf.constant(0)])[1]
 
-    return tf.cond(holds(contents, _START)[0], walk, lambda: image)
+    return tf.cond(holds(contents, _START)[0], walk, lambda: tf.constant(b""))
 
 
-def turn_chunk(image: tf.Tensor, contents: tf.Tensor, name: bytes, skip: int) -> tf.Tensor:
-    """Turns the image of a PNG or WebP file by its chunk of EXIF.
+def of_chunk(contents: tf.Tensor, name: bytes, skip: int) -> tf.Tensor:
+    """The EXIF block of a PNG or WebP file; empty without one.
 
     Args:
-        image: the image.
         contents: the file.
         name: of the chunk: b"eXIf" in PNG, b"EXIF" in WebP.
         skip: bytes between the name and the block: in WebP the four of the size stand there.
     """
     there, rest = holds(contents, name)
 
-    def turned():
-        block = cut(rest(), skip, 2**16)
-        block = tf.cond(tf.strings.substr(block, 0, 6) == _START, lambda: cut(block, 6, 2**16), lambda: block)
-        return turn(image, orientation(block))
-
-    return tf.cond(there, turned, lambda: image)
+    return tf.cond(there, lambda: cut(rest(), skip, 2**16), lambda: tf.constant(b""))

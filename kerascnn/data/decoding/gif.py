@@ -8,14 +8,14 @@ FIRST = 0x47  # byte of a file
 _BLOCK, _EXTENSION, _IMAGE, _END = range(4)  # what is being read
 
 
-def decode(contents: tf.Tensor) -> tf.Tensor:
+def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A GIF file (a scalar string) as uint8 [height, width, 3]; what the first image does not cover is black."""
     start = head(contents, 10)
     checks = [check_size(number(start, 8, 2), number(start, 6, 2))]
     end, height, width = _first_image(contents)
     checks += [check_size(height, width), check(end > 0, "The GIF file has no whole image")]
     one = tf.strings.join([tf.strings.substr(contents, 0, tf.maximum(end, 0)), tf.constant(b";")])
-    return tf.io.decode_gif(after(checks, one))[0]
+    return tf.io.decode_gif(after(checks, one))[0], tf.constant(b"")
 
 
 def _table(flags):

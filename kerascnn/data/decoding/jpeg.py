@@ -8,9 +8,9 @@ from kerascnn.data.decoding._contents import after, check_size
 FIRST = 0xFF  # byte of a file
 
 
-def decode(contents: tf.Tensor) -> tf.Tensor:
-    """A JPEG file (a scalar string) as uint8 [height, width, 3]; grayscale is repeated, CMYK converted, and the picture
-    turned as its orientation says."""
+def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A JPEG file (a scalar string) as uint8 [height, width, 3]; grayscale is repeated, CMYK converted; and its block
+    of EXIF, a scalar string that may be empty."""
     shape = tf.image.extract_jpeg_shape(contents)
     contents = after([check_size(shape[0], shape[1])], contents)
-    return exif.turn_jpeg(tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"), contents)
+    return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"), exif.of_jpeg(contents)

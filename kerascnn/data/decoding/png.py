@@ -9,9 +9,9 @@ FIRST = 0x89  # byte of a file
 _WIDTH, _HEIGHT = 16, 20
 
 
-def decode(contents: tf.Tensor) -> tf.Tensor:
+def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A PNG file (a scalar string) as uint8 [height, width, 3]; of 16 bits the higher 8, where Pillow clips to 255."""
     start = head(contents, 24)
     width, height = (number(start, place, 4, big=True) for place in (_WIDTH, _HEIGHT))
     contents = after([check_size(height, width)], contents)
-    return exif.turn_chunk(tf.io.decode_png(contents, channels=3), contents, b"eXIf", 0)
+    return tf.io.decode_png(contents, channels=3), exif.of_chunk(contents, b"eXIf", 0)

@@ -16,7 +16,7 @@ _CHUNKS = 100  # that are looked at
 _EXTENDED = b"VP8X"
 
 
-def decode(contents: tf.Tensor) -> tf.Tensor:
+def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A WebP file (a scalar string) as uint8 [height, width, 3]; transparency is dropped."""
     start, covers = _first_image(contents)
     lossless = cut(contents, start, 4) == b"VP8L"
@@ -35,7 +35,7 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     image = tf.io.decode_image(alone, channels=0, expand_animations=False)
     image = tf.ensure_shape(image, [None, None, None])[..., :3]
     tagged = (cut(contents, 12, 4) == _EXTENDED) & (unsigned(contents, 20, 1) // 8 % 2 == 1)
-    return tf.cond(tagged, lambda: exif.turn_chunk(image, contents, b"EXIF", 4), lambda: image)
+    return image, tf.where(tagged, exif.of_chunk(contents, b"EXIF", 4), b"")
 
 
 def _first_image(contents):
