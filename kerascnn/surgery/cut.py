@@ -271,12 +271,20 @@ def _softmax(axis, rank: int) -> str:
     return "softmax" if axis in (-1, rank - 1, [-1], [rank - 1]) else "softmax over another axis"
 
 
-def _of_operation(operation, rank: int) -> str:
+# Operations of `keras.ops` that leave logits logits; a quotient of exponentials, for one, may be a softmax by hand.
+_LINEAR = frozenset(
+    "Add AveragePool Concatenate Conv Dot Einsum ExpandDims GetItem Matmul Mean Negative Reshape Squeeze Stack".split()
+    + "Subtract Sum Tensordot Transpose".split()
+)
+
+
+def _of_operation(operation, rank: int) -> str | None:
     """Of `keras.ops`; its classes are not public, their names are those of the functions."""
     name = type(operation).__name__
     if name == "Softmax":
         return _softmax(getattr(operation, "axis", -1), rank)
-    return {"Sigmoid": "sigmoid", "LogSoftmax": "log_softmax", "LogSigmoid": "log_sigmoid"}.get(name, "linear")
+    named = {"Sigmoid": "sigmoid", "LogSoftmax": "log_softmax", "LogSigmoid": "log_sigmoid", "Relu": "relu"}
+    return named.get(name, "linear" if name in _LINEAR else None)
 
 
 def _of_keras(operation) -> bool:

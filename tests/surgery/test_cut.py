@@ -239,3 +239,13 @@ def test_a_layer_that_other_models_call_too():
     one = made(L.Flatten(), layer)
     made(L.Flatten(), layer)
     assert up_to(one, "shared").outputs[0] is one.outputs[0]
+
+
+def test_a_softmax_written_by_hand_cannot_be_told():
+    """exp(x) / sum(exp(x)) are probabilities, x + bias are not, and a quotient alone may be either."""
+    inputs = keras.Input((4,))
+    exponential = keras.ops.exp(keras.layers.Dense(3)(inputs))
+    by_hand = exponential / keras.ops.sum(exponential, axis=-1, keepdims=True)
+    assert final_activation(keras.Model(inputs, by_hand)) is None
+    shifted = keras.layers.Dense(3)(inputs) + 1.0
+    assert final_activation(keras.Model(inputs, shifted)) == "linear"
