@@ -10,6 +10,7 @@ import os
 import re
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from kerascnn.data.splits import Arrays, check_labels
 
 UNMIRRORED = ("mnist", "emnist", "kmnist")  # sets of characters, which mean something else when mirrored
 _TYPE_UINT8 = 8
+LARGEST = 2**31  # bytes of one file, unpacked; ten times the largest published set in this format
 # "train" and "t10k" (the ten thousand of MNIST's test set) with the old and new separator, perhaps after a set's name.
 _NAME = re.compile(r"(?P<set>.*?)(?P<split>train|t10k|test)-(?P<part>images|labels)[-.]idx\d-ubyte(\.gz)?")
 
@@ -37,30 +39,41 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         InputError: it cannot be read, is not an IDX file of bytes, or is shorter or longer than it says.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
+        raise InputError(f"An IDX file must be a regular file. Received: {path}")
     try:
-        contents = path.read_bytes()
-        if path.suffix == ".gz":
-            contents = gzip.decompress(contents)
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            return _read(file, path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"The gzip file is damaged or cut short ({error}). Received: {path}") from error
     except OSError as error:
         raise InputError(f"The IDX file cannot be read ({error.strerror}). Received: {path}") from error
-    header = contents[:4]
+
+
+def _read(file: BinaryIO, path: Path) -> np.ndarray:
+    """Never more than the header says and than `LARGEST`: a small gzip file can hold gigabytes."""
+    header = file.read(4)
     if len(header) < 4 or header[:3] != bytes([0, 0, _TYPE_UINT8]) or header[3] == 0:
         rule = "An IDX file of bytes must begin with 00 00 08 and its rank"
         raise InputError(f"{rule}. Received: {header.hex(' ')} in {path}")
     rank = header[3]
     start = 4 + 4 * rank
-    if len(contents) < start:
+    sizes = file.read(4 * rank)
+    if len(sizes) < 4 * rank:
         rule = f"The IDX file ends inside its header of {start} bytes"
-        raise InputError(f"{rule}. Received: {len(contents)} bytes in {path}")
-    shape = tuple(int(size) for size in np.frombuffer(contents, ">u4", rank, offset=4))
-    expected = start + math.prod(shape)
-    if len(contents) != expected:
-        stated = "x".join(str(size) for size in shape)
-        rule = f"IDX values {stated} need a file of {expected} bytes"
-        raise InputError(f"{rule}. Received: {len(contents)} bytes in {path}")
-    return np.frombuffer(contents, np.uint8, offset=start).reshape(shape)
+        raise InputError(f"{rule}. Received: {4 + len(sizes)} bytes in {path}")
+    shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+    expected, stated = math.prod(shape), "x".join(str(size) for size in shape)
+    if expected > LARGEST:
+        rule = f"An IDX file must hold at most {LARGEST:,} bytes, since it is read into memory"
+        raise InputError(f"{rule}. Received: {stated} values in {path}")
+    contents = file.read(expected)
+    more = len(file.read(1)) if len(contents) == expected else 0
+    if len(contents) < expected or more:
+        there = f"more than {start + expected}" if more else str(start + len(contents))
+        rule = f"IDX values {stated} need a file of {start + expected} bytes"
+        raise InputError(f"{rule}. Received: {there} bytes in {path}")
+    return np.frombuffer(contents, np.uint8).reshape(shape)
 
 
 def write_idx(path: str | os.PathLike, values: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """IDX files: what is written is read, and every kind of damage is named."""
 
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -51,8 +52,8 @@ def test_bytes_of_a_known_file(tmp_path):
         (bytes([0, 0, 0x0D, 1, 0, 0, 0, 1, 0, 0, 0, 0]), "must begin with 00 00 08"),
         (bytes([0, 0, 8, 3, 0, 0, 0, 1]), "ends inside its header of 16 bytes"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2]), "IDX values 3 need a file of 11 bytes.*10 bytes"),
-        (bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 3, 4]), "IDX values 3 need a file of 11 bytes.*12 bytes"),
-        (bytes([0, 0, 8, 2] + [255] * 8 + [1]), "IDX values 4294967295x4294967295 need"),
+        (bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2, 3, 4]), "IDX values 3 need a file of 11 bytes.*more than 11 bytes"),
+        (bytes([0, 0, 8, 2] + [255] * 8 + [1]), "at most 2,147,483,648 bytes.*4294967295x4294967295"),
     ],
 )
 def test_damaged_files(tmp_path, contents, message):
@@ -146,3 +147,18 @@ def test_two_sets_in_one_folder(tmp_path):
     idx.write_idx(folder / "emnist-train-labels-idx1-ubyte", np.zeros([5], np.uint8))
     with pytest.raises(InputError, match="one data set only"):
         data.load(str(folder))
+
+
+def test_a_gzip_bomb_is_never_unpacked(tmp_path):
+    """What the header does not announce is not read, nor what it announces too much of."""
+    small = bytes([0, 0, 8, 1]) + (5).to_bytes(4, "big")
+    (tmp_path / "longer.gz").write_bytes(gzip.compress(small + bytes(2**24)))
+    with pytest.raises(InputError, match="IDX values 5 need a file of 13 bytes. Received: more than 13 bytes"):
+        idx.read_idx(tmp_path / "longer.gz")
+    huge = bytes([0, 0, 8, 2]) + (2**20).to_bytes(4, "big") + (11_000).to_bytes(4, "big")
+    (tmp_path / "huge.gz").write_bytes(gzip.compress(huge + bytes(2**20)))
+    with pytest.raises(InputError, match="at most 2,147,483,648 bytes.* Received: 1048576x11000 values"):
+        idx.read_idx(tmp_path / "huge.gz")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="must be a regular file"):
+        idx.read_idx(tmp_path / "pipe")
