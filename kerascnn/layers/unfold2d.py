@@ -37,6 +37,8 @@ class Unfold2D(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         """x [b, h, w, c] -> [b, h', w', c * kernel height * kernel width]."""
         ops, channels = keras.ops, x.shape[-1]
+        if channels is None:
+            raise InputError(f"The number of channels must be known. Received: input shape {tuple(x.shape)}")
         count = self.kernel_size[0] * self.kernel_size[1]
         ones = ops.reshape(ops.eye(count, dtype=x.dtype), (*self.kernel_size, 1, count))
         ones = ops.tile(ones, (1, 1, channels, 1))

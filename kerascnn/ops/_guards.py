@@ -11,7 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from kerascnn.ops import _native
-from kerascnn.ops._windows import output_size
+from kerascnn.ops._windows import check_fit, output_size
 
 Extent = int | tf.Tensor
 
@@ -37,10 +37,14 @@ def guarded(
         padding: "same", "valid" or ((top, bottom), (left, right)).
         per_channel: whether the result has the channels of `x`, of which there may then be none.
 
+    Raises:
+        InputError: the window does not fit into images of known size.
+
     Returns:
         compute(x); the right empty tensor where there are no images, pixels or channels. Running the graph is an
         InvalidArgumentError where images of unknown size turn out to be smaller than the window.
     """
+    check_fit(x, window, strides, padding, dilations, "window")
     known = tuple(x.shape) if x.shape.rank == 4 else (None,) * 4
     relevant = known if per_channel else known[:3]
     settled = None not in relevant and 0 not in relevant
@@ -59,13 +63,13 @@ def guarded(
     least = [1, *least, 1 if per_channel else 0]
     missing = [_missing(size, low) for size, low in zip(extents, least, strict=True)]
     static = [None if tf.is_tensor(more) else size + more for size, more in zip(extents, missing, strict=True)]
-    y = compute(tf.ensure_shape(_grown(x, _stacked(missing)), static))
+    y = compute(_native.shaped(_grown(x, _stacked(missing)), static))
     axes = zip(extents[1:3], window, strides, dilations, forms, strict=True)
     channels = extents[3] if per_channel else y.shape[3]
     channels = tf.shape(y, out_type=tf.int64)[3] if channels is None else channels
     extents = [extents[0], *[_length(*axis) for axis in axes], channels]
     static = [None if tf.is_tensor(size) else size for size in extents]
-    return tf.ensure_shape(_cut(y, _stacked(extents)), static)
+    return _native.shaped(_cut(y, _stacked(extents)), static)
 
 
 def guarded_global(compute: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:

@@ -260,6 +260,21 @@ def exporting() -> bool:
     return False
 
 
+def shaped(tensor: tf.Tensor, shape) -> tf.Tensor:
+    """`tensor` with what is known about its shape, which is looked at when the graph runs.
+
+    Not in a graph that is exported: TFLite and others lack the op for it.
+    """
+    before = tensor.shape
+    merged = before.merge_with(shape) if before.is_compatible_with(shape) else None
+    if merged is not None and str(merged) == str(before):  # == compares no unknown extents
+        return tensor
+    if merged is None or not exporting():
+        return tf.ensure_shape(tensor, shape)
+    tensor.set_shape(merged)
+    return tensor
+
+
 def _required_by_context() -> bool:
     """Whether the innermost `native(...)` asks for native ops in exports, too."""
     with _State.lock:

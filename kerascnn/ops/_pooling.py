@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from kerascnn.ops import _native
 from kerascnn.ops._guards import check, guarded, guarded_global
 
 Sides = str | tuple[tuple[int, int], tuple[int, int]]
@@ -67,4 +68,4 @@ def global_max_pool2d(x: tf.Tensor) -> tf.Tensor:
         return tf.raw_ops.MaxPoolV2(input=x, ksize=window, strides=window, padding="VALID")
 
     y = guarded_global(compute, x)
-    return tf.ensure_shape(y, (None, 1, 1, None if x.shape.rank is None else x.shape[3]))
+    return _native.shaped(y, (None, 1, 1, None if x.shape.rank is None else x.shape[3]))

@@ -79,7 +79,7 @@ def conv2d(
     window = (None, None) if filters.shape.rank is None else tuple(filters.shape[:2])
     check_fit(x, window, strides, padding, dilations)
     if filters.shape.rank == 4 and filters.shape[2] is not None:
-        x = tf.ensure_shape(x, (None, None, None, filters.shape[2] * groups))
+        x = _native.shaped(x, (None, None, None, filters.shape[2] * groups))
     if activation not in (None, "relu"):
         raise InputError(f'`activation` must be None or "relu". Received: activation={activation!r}')
     if bias is not None:
@@ -162,8 +162,8 @@ def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.
     y = tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
     if x.shape.rank == 4 and x.shape[3] != filters.shape[2]:
         # TensorFlow joins a bias that follows to the convolution, and the joint kernel refuses groups where oneDNN is
-        # off, as it may be where a saved graph runs; it does not look past the check of a shape, which costs nothing.
-        y = tf.ensure_shape(y, (None, None, None, filters.shape[3]))
+        # off, as it may be where a saved graph runs; it does not look past an axis more, which costs nothing.
+        y = tf.squeeze(tf.expand_dims(y, 0), 0)
     return y
 
 
@@ -235,7 +235,7 @@ def reference(x, filters, strides=1, padding="same", dilations=1, groups=1) -> t
     y = tf.cast(tf.reshape(tf.add_n(terms), (shape[0], *extents, out)), x.dtype)
     known = (None, None) if x.shape.rank is None else x.shape[1:3]
     sizes = output_sizes(known, (height, width), strides, dilations, padding)
-    return tf.ensure_shape(y, (None if x.shape.rank is None else x.shape[0], *sizes, out))
+    return _native.shaped(y, (None if x.shape.rank is None else x.shape[0], *sizes, out))
 
 
 def _every(x: tf.Tensor, axis: int, start: int, count, stride: int) -> tf.Tensor:

@@ -82,7 +82,7 @@ def deform_conv2d(
         raise InputError(
             f"`offset_groups` must divide the channels of `x`. Received: {channels} channels, {offset_groups=}"
         )
-    x = tf.ensure_shape(x, (None, None, None, channels))
+    x = _native.shaped(x, (None, None, None, channels))
     taps = filters.shape[0] * filters.shape[1] * offset_groups
     expected = (x.shape[0], *output_sizes(x.shape[1:3], filters.shape[:2], strides, dilations, padding))
     offset = _checked(offset, "offset", x, (*expected, 2 * taps))
@@ -105,7 +105,7 @@ def _checked(tensor: tf.Tensor, name: str, x: tf.Tensor, shape: tuple[int | None
         raise InputError(
             f"`{name}` must be [batch, out height, out width, {each}], here {shape}. Received: shape={tensor.shape}"
         )
-    return tf.ensure_shape(tensor, shape)
+    return _native.shaped(tensor, shape)
 
 
 def reference(x, filters, offset, mask=None, strides=1, padding="same", dilations=1, groups=1, offset_groups=1):
@@ -120,6 +120,7 @@ def reference(x, filters, offset, mask=None, strides=1, padding="same", dilation
     channels, taps = depth * groups, kernel_height * kernel_width
     shape, extents = tf.shape(x, tf.int64), tf.shape(offset, tf.int64)
     forms = (padding, padding) if isinstance(padding, str) else padding
+    outer = [extents[axis] for axis in range(3)]  # not tf.unstack, which TFLite lacks for whole numbers of 64 bits
     origins = []  # of the first tap, for each row and for each column of the result
     for axis in (0, 1):
         before = forms[axis]
@@ -130,10 +131,10 @@ def reference(x, filters, offset, mask=None, strides=1, padding="same", dilation
         else:
             before = 0 if before == "valid" else before[0]
         origins.append(tf.range(extents[1 + axis]) * strides[axis] - before)
-    moves = tf.reshape(tf.cast(offset, wide), (*tf.unstack(extents[:3]), offset_groups, taps, 2))
+    moves = tf.reshape(tf.cast(offset, wide), (*outer, offset_groups, 2 * taps))
     scale = None
     if mask is not None:
-        scale = tf.reshape(tf.cast(mask, wide), (*tf.unstack(extents[:3]), offset_groups, taps, 1))
+        scale = tf.reshape(tf.cast(mask, wide), (*outer, offset_groups, taps))
     # A row for each pixel and offset group, and one of zeros for what lies outside.
     rows = tf.reshape(tf.cast(x, wide), (-1, channels // offset_groups))
     rows = tf.concat([rows, tf.zeros((1, channels // offset_groups), wide)], axis=0)
@@ -145,16 +146,16 @@ def reference(x, filters, offset, mask=None, strides=1, padding="same", dilation
         samples = _sample(
             rows,
             shape,
-            tf.cast(down, wide)[:, None, None] + moves[..., tap, 0],
-            tf.cast(right, wide)[:, None] + moves[..., tap, 1],
+            tf.cast(down, wide)[:, None, None] + moves[..., 2 * tap],
+            tf.cast(right, wide)[:, None] + moves[..., 2 * tap + 1],
             offset_groups,
         )
         if scale is not None:
-            samples *= scale[..., tap, :]
-        samples = tf.reshape(samples, (*tf.unstack(extents[:3]), groups, depth))
+            samples *= tf.expand_dims(scale[..., tap], -1)
+        samples = tf.reshape(samples, (*outer, groups, depth))
         terms.append(tf.einsum("nhwgc,cgo->nhwgo", samples, weights[tap]))
-    y = tf.cast(tf.reshape(tf.add_n(terms), (*tf.unstack(extents[:3]), out)), x.dtype)
-    return tf.ensure_shape(y, (*offset.shape[:3], out) if offset.shape.rank is not None else (None, None, None, out))
+    y = tf.cast(tf.reshape(tf.add_n(terms), (*outer, out)), x.dtype)
+    return _native.shaped(y, (*offset.shape[:3], out) if offset.shape.rank is not None else (None, None, None, out))
 
 
 def _sample(rows, shape, y, x, groups: int) -> tf.Tensor:

@@ -143,12 +143,12 @@ def _window_sum(x, radius: int):
         index = tf.range(count)
         near = tf.abs(index[:, None] - index) <= radius
         flat = tf.reshape(x, [-1, count]) @ tf.cast(near, x.dtype)
-        return tf.ensure_shape(tf.reshape(flat, tf.shape(x)), x.shape)
+        return _native.shaped(tf.reshape(flat, tf.shape(x)), x.shape)
     rank = tf.rank(x) if x.shape.rank is None else x.shape.rank
     ends = tf.concat([tf.zeros([rank - 1, 2], tf.int32), [[radius, radius]]], axis=0)
     padded = tf.pad(x, ends)
     total = tf.add_n([padded[..., shift : shift + count] for shift in range(2 * radius + 1)])
-    return tf.ensure_shape(total, x.shape)
+    return _native.shaped(total, x.shape)
 
 
 def _pairs(*values: float) -> list[float]:
