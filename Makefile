@@ -71,7 +71,7 @@ sanitize: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --warnings --pythonpath $(BIN)/python
+	$(BIN)/pyright --project . --warnings --pythonpath $(BIN)/python
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.h' 'csrc/*.cc' 'csrc/*.cu' 'csrc/*.inc')
 
 format: setup
