@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from kerascnn import _check
 from kerascnn._errors import InputError
 
 _INTERPOLATIONS = ("bilinear", "bicubic", "nearest")
 _FITS = ("crop", "pad")
+_LARGEST = 1e6  # of a mean or deviation, in units of the full pixel range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +25,12 @@ class Preprocessing:
     def __post_init__(self):
         if len(self.mean) != len(self.std) or not self.mean:
             raise InputError(f"mean and std must have one value per channel. Received: {self.mean} and {self.std}")
+        for name, values in (("mean", self.mean), ("std", self.std)):  # also from a file that may hold anything
+            for value in values:
+                _check.real(f"each {name}", value, -_LARGEST, _LARGEST)
         if min(self.std) <= 0:
             raise InputError(f"std must be positive. Received: {self.std}")
+        _check.real("crop_fraction", self.crop_fraction)
         if not 0 < self.crop_fraction <= 1:
             raise InputError(f"crop_fraction must be in (0, 1]. Received: {self.crop_fraction}")
         if self.interpolation not in _INTERPOLATIONS:

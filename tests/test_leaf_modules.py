@@ -127,6 +127,9 @@ def test_preprocessing_for_other_channels():
     [
         ({"std": (0.0, 1.0, 1.0)}, "std must be positive"),
         ({"mean": (0.5,)}, "one value per channel"),
+        ({"mean": (10**400, 0.5, 0.5)}, "each mean must be a finite number"),
+        ({"std": (float("nan"), 1.0, 1.0)}, "each std must be a finite number"),
+        ({"crop_fraction": float("nan")}, "crop_fraction must be a finite number"),
         ({"crop_fraction": 0.0}, "crop_fraction must be in"),
         ({"interpolation": "lanczos"}, "interpolation must be one of"),
         ({"fit": "stretch"}, "fit must be one of"),
