@@ -75,7 +75,7 @@ def test_gpu_kernels_are_registered_where_cuda_was_built():
     wanted = 4 if record["cuda"]["architectures"] else 0
     ops = ("DeformConv2D", "LocalResponseNormalization", "SAFPool2D")
     convolutions = ["Conv2D", "Conv2DInputGradient", "Conv2DFilterGradient"]
-    for op in [*convolutions, *(name + form for name in ops for form in ("", "Grad"))]:
+    for op in [*convolutions, *(name + form for name in ops for form in ("", "Gradient"))]:
         devices = registered(f"Kerascnn>{op}")
         assert devices.count("CPU") == 4 and devices.count("GPU") == wanted, devices
     if not _native.has_gpu():

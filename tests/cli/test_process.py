@@ -34,6 +34,8 @@ def test_a_signal_leaves_no_temporary_file(tmp_path, name, status):
 
         main = import_module("kerascnn.cli.main")
         main._dispatch = write
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it,
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and what nohup starts this
         sys.exit(main.main())
     """
     done = run([sys.executable, "-c", textwrap.dedent(program)])

@@ -116,7 +116,7 @@ def test_nan_stops(tmp_path, train):
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, train, shapes):
-    with pytest.raises(InputError, match="none, scale_crop_flip for segmentation. Received: pad"):
+    with pytest.raises(InputError, match="joined by .*, for segmentation.*Received: augment='pad_crop_flip'"):
         train(tmp_path / "run", augment="pad_crop_flip")
     split = shapes.split("train")
     masks = split.masks.copy()
