@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HUGE = 2e10  # multiply-adds: families whose cheapest network takes minutes
+DEAR = 1e9  # families whose cheapest network takes seconds: the tests below run after the default run
+AFTER = ("test_trains_and_comes_back_from_a_file",)
 
 
 def _load_tool():
@@ -40,8 +42,14 @@ def pytest_generate_tests(metafunc):
     quick = {name for name in cheapest.values() if facts.get(name, {}).get("macs", 0) < HUGE}
     largest = metafunc.config.getoption("networks_up_to")
     names = [name for name in names if name in quick or facts.get(name, {}).get("params", 0) <= largest]
-    marks = [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
-    metafunc.parametrize("network", marks)
+
+    def marks(name):
+        if name not in quick:
+            return pytest.mark.slow
+        dear = metafunc.function.__name__ in AFTER and facts.get(name, {}).get("macs", 0) > DEAR
+        return pytest.mark.after if dear else ()
+
+    metafunc.parametrize("network", [pytest.param(name, marks=marks(name)) for name in names])
 
 
 @pytest.fixture(scope="session")
