@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from kerascnn._files import replace_with
+from kerascnn import _figures
 from kerascnn.benchmark.cases import PASSES, PEERS
 
 _COLORS = {"tensorflow": "tab:orange", "keras": "tab:red", "torch": "tab:purple"}
@@ -42,8 +42,7 @@ def plot(found: Sequence[dict[str, Any]], path: str | os.PathLike, title: str) -
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.suptitle(title, fontsize=11)
-    with replace_with(path) as temporary:
-        figure.savefig(temporary, format="png")
+    _figures.save(figure, path)
 
 
 def _ratios(axes, found: Sequence[dict[str, Any]], places: dict[str, int]) -> None:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from kerascnn._files import replace_with
+from kerascnn import _figures
 from kerascnn.cells.genotype import INPUTS, Cell, Genotype
 from kerascnn.cells.layout import HEAD, PAD, ROW, Layout, arrange, port
 
@@ -83,8 +83,7 @@ def _plot(parts: Sequence[tuple[str, Cell, int]], path) -> None:
         corner = ((width - layout.width) / 2, _MARGIN + layout.height / 2)
         _draw_arrows(axes, cell, layout, corner)
         _draw_boxes(axes, cell, layout, corner, stride)
-    with replace_with(path) as temporary:
-        figure.savefig(temporary, format="png")
+    _figures.save(figure, path)
 
 
 def _draw_arrows(axes, cell, layout: Layout, corner):
