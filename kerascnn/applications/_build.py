@@ -20,6 +20,7 @@ from kerascnn.applications import _docs, _registry
 from kerascnn.layers.preprocessing import ImageInput, StageOutput
 from kerascnn.models import AuxiliaryModel, DeepModel, deep_recursion
 from kerascnn.weights import load_weights
+from kerascnn.weights.files import endings, is_file_name
 
 _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights=None is the default
     "include_top": True,
@@ -363,12 +364,11 @@ def _check_weights(info: _registry.ModelInfo, weights) -> str | None:
     if not isinstance(weights, str | os.PathLike):
         raise InputError(f"weights must be None, the path of a file or a tag. Received: {weights!r}")
     path = os.fspath(weights)
-    if os.sep in path or path.endswith((".h5", ".keras", ".safetensors", ".pth")):
+    if os.sep in path or is_file_name(path):
         return path
     known = ", ".join(info.weights) or "none yet"
     raise InputError(
-        f"weights must be None, a file (.weights.h5, .keras or .safetensors) or a tag; tags of {info.name}: {known}. "
-        f"Received: {weights!r}"
+        f"weights must be None, a file ({endings()}) or a tag; tags of {info.name}: {known}. Received: {weights!r}"
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kerascnn.weights.keras_files import check_keras_file, read_keras_file
     from kerascnn.weights.load import load_weights
     from kerascnn.weights.names import translate
+    from kerascnn.weights.pth import read_pth
     from kerascnn.weights.safetensors_files import read_safetensors
     from kerascnn.weights.transfer import copy_weights
 
@@ -33,6 +34,7 @@ __all__ = [
     "lsuv",
     "published",
     "read_keras_file",
+    "read_pth",
     "read_safetensors",
     "translate",
 ]
@@ -47,6 +49,7 @@ __getattr__, __dir__ = _lazy.attach(
         "keras_files": ["check_keras_file", "read_keras_file"],
         "load": ["load_weights"],
         "names": ["translate"],
+        "pth": ["read_pth"],
         "safetensors_files": ["read_safetensors"],
         "transfer": ["copy_weights"],
     },

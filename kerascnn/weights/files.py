@@ -10,6 +10,7 @@ import numpy as np
 from kerascnn._errors import InputError
 from kerascnn.weights.guard import as_path, shown
 from kerascnn.weights.keras_files import read_keras_file
+from kerascnn.weights.pth import ENDINGS, read_pth
 from kerascnn.weights.safetensors_files import read_safetensors
 
 
@@ -25,11 +26,7 @@ class Format:
 FORMATS = (
     Format((".weights.h5", ".keras"), "layers", read_keras_file),
     Format((".safetensors",), "state", read_safetensors),
-)
-_TORCH = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
-_CONVERT = (
-    "where PyTorch is installed, safetensors.torch.save_file(torch.load(path, map_location='cpu', weights_only=True), "
-    "'model.safetensors') makes one of a state dict"
+    Format(ENDINGS, "state", read_pth),
 )
 
 
@@ -50,14 +47,17 @@ def format_of(path: str | os.PathLike) -> Format:
         if name.endswith(kind.endings):
             return kind
     rule = f"Weights are read from {endings()} files"
-    if name.endswith(_TORCH):
-        raise InputError(f"{rule}; {_CONVERT}. Received: {shown(name)}")
     if name.endswith((".h5", ".hdf5")):
         raise InputError(
             f"{rule}, as Keras 3 writes them; load a file of an older Keras with keras.models.load_model or "
             f"model.load_weights, and save it with model.save_weights('model.weights.h5'). Received: {shown(name)}"
         )
     raise InputError(f"{rule}. Received: {shown(name)}")
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a text is the name of a weights file, of a format that is read or of one that `format_of` explains."""
+    return name.endswith((*(ending for kind in FORMATS for ending in kind.endings), ".h5", ".hdf5"))
 
 
 def endings() -> str:

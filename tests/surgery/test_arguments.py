@@ -30,7 +30,7 @@ CALLS = {
     ),
     "shape": (lambda x, net: analysis.count(net, x if x is not None else 5),
         lambda x, net: surgery.walk(net, 5 if x is None else x)),
-    "path": (weights.read_keras_file, weights.read_safetensors, weights.check_keras_file),
+    "path": (weights.read_keras_file, weights.read_safetensors, weights.read_pth, weights.check_keras_file),
     "argument": (
         lambda x, net: surgery.up_to(net, x), lambda x, net: surgery.replace_head(net, 0 if type(x) is int else x),
         lambda x, net: weights.initialize(net, x), lambda x, net: weights.load_weights(net, x),

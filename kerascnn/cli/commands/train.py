@@ -111,7 +111,11 @@ COMMAND = Command(
                 choices=tuple(TASKS),
                 unless_given="what it was made for",
             ),
-            Flag("weights", "start from these: a .weights.h5, .keras or .safetensors file", placeholder="FILE"),
+            Flag(
+                "weights",
+                "start from these: a file of Keras (.weights.h5, .keras) or PyTorch (.safetensors, .pth)",
+                placeholder="FILE",
+            ),
             Flag("initializer", "how all kernels are drawn", choices=INITIALIZERS, unless_given="as the paper does"),
             Flag("auxiliary_heads", "with auxiliary heads, in training alone, where the network has them", bool),
             Flag("drop_path_rate", "stochastic depth, where the network has it", float, low=0, high=1),
