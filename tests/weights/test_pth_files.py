@@ -24,6 +24,7 @@ from pth_by_hand import (
 import kerascnn
 from kerascnn import weights
 from kerascnn._errors import InputError
+from kerascnn.weights.files import read
 
 SOUND = sorted(path.name for path in FILES.iterdir() if "refused" not in path.name and path.suffix != ".json")
 
@@ -49,7 +50,7 @@ def test_what_torch_has_written(file):
 def test_the_table_knows_every_file():
     assert len(SOUND) == 8
     for file in SOUND:
-        kind, found = weights.files.read(FILES / file)
+        kind, found = read(FILES / file)
         assert kind.holds == "state" and found
 
 
