@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import inspect
 import math
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,10 +16,10 @@ from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
 from kerascnn.applications import _docs, _registry
+from kerascnn.applications._published import as_published, load_published, published_row, twin
 from kerascnn.layers.preprocessing import ImageInput, StageOutput
 from kerascnn.models import AuxiliaryModel, DeepModel, deep_recursion
-from kerascnn.weights import load_weights
-from kerascnn.weights.files import endings, is_file_name
+from kerascnn.weights import cache, catalogue, load_weights
 
 _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights=None is the default
     "include_top": True,
@@ -175,7 +174,7 @@ class Family:
             classes=classes,
             recipe=self.recipe,
             weight_decay=self.weight_decay,
-            weights=(),
+            weights=catalogue.tags(name),
             reported=reported,
             reconstructed=reconstructed,
             spec=spec,
@@ -201,9 +200,15 @@ class Family:
                     f"{', '.join(_KERAS_ARGUMENTS)}. Received: {len(args)}"
                 )
             bound = signature.bind(*args, **kwargs)
+            published = published_row(own, bound.arguments.get("weights"))
+            if published is not None and published.network != name:
+                return twin(published, spec, row)(**{**bound.arguments, "weights": published.tag})
+            if published is not None:
+                own = as_published(own, published)
+                bound.arguments.setdefault("classes", published.classes or classes)
             bound.apply_defaults()
             with deep_recursion():
-                return self._build(own, **bound.arguments)
+                return self._build(own, published, **bound.arguments)
 
         build.info_of = info_of
         build.from_spec = from_spec
@@ -219,6 +224,7 @@ class Family:
     def _build(
         self,
         info: _registry.ModelInfo,
+        published: catalogue.Weights | None,
         include_top,
         weights,
         input_tensor,
@@ -229,7 +235,6 @@ class Family:
         name,
         **options,
     ) -> keras.Model:
-        path = _check_weights(info, weights)
         if not isinstance(classes, int) or isinstance(classes, bool) or classes < 0:
             raise InputError(f"classes must be a whole number, 0 for the stage outputs. Received: {classes!r}")
         if pooling not in (None, "avg", "max"):
@@ -241,6 +246,7 @@ class Family:
                 "auxiliary_heads=True needs the head. Received: "
                 f"include_top={include_top}, classes={classes}, auxiliary_heads=True"
             )
+        path = weights if published is None else cache.obtain(published)  # before the network, which takes longer
         x = self._input(info, input_tensor, input_shape, with_head)
         made = self.features(x, info.spec, **{key: options[key] for key in self.feature_options})
         stages, seen = made if isinstance(made, tuple) else (made, None)
@@ -273,7 +279,10 @@ class Family:
             model.feature_strides = feature_strides(model)
         if path is not None:
             names = {key: rules(info.spec) if callable(rules) else rules for key, rules in self.names.items()}
-            load_weights(model, path, names, alike=_registry.alike(info))
+            if published is None:
+                load_weights(model, path, names, alike=_registry.alike(info))
+            else:
+                load_published(model, published, path, names)
         return model
 
     def _head(self, x, classes, activation, spec, options):
@@ -356,20 +365,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
         _check.whole("depth_multiplier", options["depth_multiplier"], 1)
     if options.get("output_stride", 32) not in (8, 16, 32):
         raise InputError(f"output_stride must be 8, 16 or 32. Received: {options['output_stride']!r}")
-
-
-def _check_weights(info: _registry.ModelInfo, weights) -> str | None:
-    if weights is None:
-        return None
-    if not isinstance(weights, str | os.PathLike):
-        raise InputError(f"weights must be None, the path of a file or a tag. Received: {weights!r}")
-    path = os.fspath(weights)
-    if os.sep in path or is_file_name(path):
-        return path
-    known = ", ".join(info.weights) or "none yet"
-    raise InputError(
-        f"weights must be None, a file ({endings()}) or a tag; tags of {info.name}: {known}. Received: {weights!r}"
-    )
 
 
 def feature_strides(model: keras.Model) -> list[int]:

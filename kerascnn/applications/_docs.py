@@ -20,10 +20,11 @@ _TEMPLATE = """{builder}, registered as `{name}`; its weights are random unless 
 
     Args:
         include_top: with the classifying head.
-        weights: None: random; a tag of `model_info("{name}").weights`, or the path of a `.weights.h5` or `.keras`
-            file, or of a PyTorch state dict as `.safetensors`, `.pth`, `.pt`, `.bin` or `.ckpt`. With another number of
-            classes than the file's the head stays random; with another number of input channels the first convolution
-            is adapted.
+        weights: None: random; a tag of `model_info("{name}").weights`, "imagenet" for the one among them that is
+            marked default; or the path of a `.weights.h5` or `.keras` file, or of a PyTorch state dict as
+            `.safetensors`, `.pth`, `.pt`, `.bin` or `.ckpt`. A tag brings its own preprocessing and usual size. With
+            another number of classes than the file's the head stays random; with another number of input channels the
+            first convolution is adapted.
         input_tensor: a Keras tensor [batch, height, width, channels] to build upon, instead of a new input.
         input_shape: (height, width, channels), each side at least {min_size}{multiple}. By default {input_shape}{bare};
             sizes {size_rule}.

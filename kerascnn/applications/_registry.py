@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
+from kerascnn.weights import catalogue
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +65,7 @@ class ModelInfo:
     preprocessing: Preprocessing  # what is done to pixels before the network
     recipe: str  # default training recipe: imagenet | cifar | lenet | vit
     weight_decay: float | None  # L2 coefficient of the published training; None: that of the recipe
-    weights: tuple[str, ...]  # tags of published weights
+    weights: tuple[str, ...]  # tags of published weights; kerascnn.weights.published(name) tells more of them
     reported: str  # published error, as text with its conditions
     reconstructed: bool  # the source leaves a detail open, which was filled in; the family's docstring says which
     spec: Any = _SpecField()  # the row of the family's table, a frozen dataclass; its first use imports the family
@@ -94,9 +95,9 @@ class ModelInfo:
         return importlib.import_module("kerascnn.applications._images").preprocess(x, self.preprocessing)
 
     def row(self) -> dict[str, Any]:
-        """What `rows.json` holds of it: plain values, without the spec and what is measured."""
+        """What `rows.json` holds of it: plain values, without the spec, the weights and what is measured."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "spec"}
-        row = {key: value for key, value in values.items() if key not in ("name", *_MEASURED)}
+        row = {key: value for key, value in values.items() if key not in ("name", "weights", *_MEASURED)}
         return json.loads(json.dumps({**row, "preprocessing": self.preprocessing.to_dict()}))
 
 
@@ -308,7 +309,7 @@ def list_models(pattern: str = "*", family: str | None = None, pretrained: bool 
         for name, row in rows.items()
         if fnmatch.fnmatchcase(name, pattern.lower())
         and family in (None, row["family"])
-        and pretrained in (None, bool(row["weights"]))
+        and pretrained in (None, bool(catalogue.tags(name)))
     )
 
 
@@ -333,7 +334,7 @@ def model_info(name: str) -> ModelInfo:
         **{
             **row,
             "input_shape": tuple(row["input_shape"]),
-            "weights": tuple(row["weights"]),
+            "weights": catalogue.tags(name),
             "preprocessing": Preprocessing.from_dict(row["preprocessing"]),
         },
     )

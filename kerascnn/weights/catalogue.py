@@ -16,7 +16,7 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn.weights import packages
 
 _LISTED = 12  # tags in a message
-_DEFAULT = "imagenet"  # the tag that means: the row marked default
+DEFAULT = "imagenet"  # the tag that means: the row marked default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Weights:
     preprocessing: Preprocessing
     reported: Mapping[str, float]  # "top1", "top5" or "miou" in percent; "size" of the images where it was measured
     licence: str  # of the weights, as their publisher states it; "": not stated
-    default: bool = False  # what weights="imagenet" means
+    default: str = ""  # "always": what weights="imagenet" means; "installed": before that, where its package is there
     inside: bool = False  # the library's own model has the preprocessing as layers; here it stands before the network
     bgr: bool = False  # the file's first convolution takes blue, green, red; it is turned when the file is loaded
     also: tuple[str, ...] = ()  # further locations of the same file
@@ -86,7 +86,7 @@ def networks() -> frozenset[str]:
     return frozenset(_table())
 
 
-def find(network: str, tag: str = _DEFAULT) -> Weights:
+def find(network: str, tag: str = DEFAULT) -> Weights:
     """The row that a tag means.
 
     Args:
@@ -100,21 +100,26 @@ def find(network: str, tag: str = _DEFAULT) -> Weights:
         InputError: the network has no such row; the message lists its tags.
     """
     rows = published(network)
-    if tag == _DEFAULT:
+    if tag == DEFAULT:
         chosen = [row for row in rows if row.default and _at_hand(row)]
     else:
         chosen = [row for row in rows if row.tag == tag]
     if chosen:
         return chosen[0]
-    known = [*([_DEFAULT] if any(row.default for row in rows) else []), *(row.tag for row in rows)]
+    raise InputError(f"There are no such weights of {network}; tags: {listed(network)}. Received: {str(tag)[:80]!r}")
+
+
+def listed(network: str) -> str:
+    """The tags of a network in a line, for messages."""
+    rows = published(network)
+    known = [*([DEFAULT] if any(row.default for row in rows) else []), *(row.tag for row in rows)]
     more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    listed = ", ".join(known[:_LISTED]) + more or "none"
-    raise InputError(f"weights must be None, a file or a tag; tags of {network}: {listed}. Received: {str(tag)[:80]!r}")
+    return ", ".join(known[:_LISTED]) + more or "none"
 
 
 def _at_hand(row: Weights) -> bool:
-    """A default row in a package counts where the package is installed; every other always."""
-    return not row.location.startswith("package:") or packages.find(row.location) is not None
+    places = [location for location in (row.location, *row.also) if location.startswith("package:")]
+    return row.default == "always" or any(packages.find(place) for place in places)
 
 
 @functools.cache

@@ -142,7 +142,7 @@ def test_dropout_is_before_the_head():
         ({"output_stride": 4}, "8, 16 or 32. Received: 4"),
         ({"drop_path_rate": 1.0}, "less than 1. Received: 1.0"),
         ({"dropout_rate": -0.1}, "at least 0.*Received: -0.1"),
-        ({"weights": "imagenet"}, "tags of resnet18: none yet. Received: 'imagenet'"),
+        ({"weights": "imagenette"}, "tags of resnet18: imagenet, .*Received: 'imagenette'"),
         ({"alpha": 1}, "arguments of ResNet18 are include_top.*Received: alpha"),
     ],
 )
