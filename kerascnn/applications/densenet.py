@@ -14,7 +14,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn.applications._build import Family, Ordered, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
 
@@ -89,12 +89,12 @@ _TORCH = (
     (r"classifier", "head"),
 )
 _KERAS = (
-    (r"conv1_(conv|bn)", "stem_{1}"),
+    (r"conv1[_/](conv|bn)", "stem_{1}"),  # the files of 2018 have a slash
     (r"conv(\d)_block(\d+)_([12])_conv", "stage{1-1}_block{2}_conv{3}"),
     (r"conv(\d)_block(\d+)_([01])_bn", "stage{1-1}_block{2}_bn{3+1}"),
     (r"pool(\d)_(conv|bn)", "transition{1-1}_{2}"),
     (r"bn", "final_bn"),
-    (r"predictions", "head"),
+    (r"predictions|fc1000", "head"),
 )
 _family = Family(
     __name__,
@@ -105,7 +105,7 @@ _family = Family(
     preprocessing=IMAGENET,
     min_size=29,
     weight_decay=1e-4,
-    names={"torchvision": _TORCH, "timm": _TORCH, "keras": _KERAS},
+    names={"torchvision": _TORCH, "timm": _TORCH, "keras": Ordered(_KERAS)},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

@@ -23,7 +23,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import IMAGENET
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, Ordered
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import PYTORCH_BLOCKS, PYTORCH_ENDS, TIMM_BLOCKS, TIMM_ENDS, rows_of_blocks
 
@@ -187,7 +187,7 @@ _family = Family(
         "torchvision": _names(_TORCHVISION_ENDS, r"features\.{next}\.(\d+)\.block\.", _TORCHVISION, _TORCHVISION_FIRST),
         "timm": _names(TIMM_ENDS, *TIMM_BLOCKS),
         "efficientnet_pytorch": _names(PYTORCH_ENDS, *PYTORCH_BLOCKS),
-        "keras": _names(_KERAS_ENDS, "block{next}([a-z])_", _KERAS),
+        "keras": lambda spec: Ordered(_names(_KERAS_ENDS, "block{next}([a-z])_", _KERAS)(spec)),
     },
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)

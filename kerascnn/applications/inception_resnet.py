@@ -22,7 +22,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import INCEPTION
-from kerascnn.applications._build import Family, dense_head
+from kerascnn.applications._build import Family, Ordered, dense_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import numbered
 from kerascnn.blocks import ConvStep as Conv
@@ -143,7 +143,7 @@ def _keras_names(spec):
             convs += blocks.step_names(steps, name=f"{name}_{key}")
     rules = [("predictions", "head"), ("conv_7b", "final_conv"), ("conv_7b_bn", "final_bn")]
     rules.append((r"(block\d+_\d+)_conv", "{1}_up"))
-    return (*rules, *numbered(convs))
+    return Ordered((*rules, *numbered(convs)))
 
 
 _timm = (

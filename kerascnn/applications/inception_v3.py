@@ -21,7 +21,7 @@ import keras
 from kerascnn import blocks
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import INCEPTION
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn.applications._build import Family, Ordered, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import numbered
 from kerascnn.blocks import ConvStep as Conv
@@ -132,7 +132,7 @@ def _keras_names(spec):
         for name, branches in modules.items():
             for key, steps in branches.items():
                 convs += blocks.step_names(steps, name=f"{name}_{key}")
-    return (("predictions", "head"), *numbered(convs))
+    return Ordered((("predictions", "head"), *numbered(convs)))
 
 
 _torch = (

@@ -19,7 +19,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import IMAGENET, INCEPTION
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn.applications._build import Family, Ordered, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
 
@@ -132,7 +132,7 @@ _ENDS = (  # of torchvision, timm and keras.applications
     (r"features\.0\.1|bn1|bn_Conv1", "stem_bn"),
     (r"features\.18\.0|conv_head|Conv_1", "final_conv"),
     (r"features\.18\.1|bn2|Conv_1_bn", "final_bn"),
-    (r"classifier\.1|classifier|predictions", "head"),
+    (r"classifier\.1|classifier|predictions|Logits", "head"),
 )
 _TORCHVISION = (
     *_rules(
@@ -176,7 +176,7 @@ _family = Family(
     paper="Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, "
     "arXiv:1801.04381",
     weight_decay=4e-5,
-    names={"torchvision": _ENDS + _TORCHVISION, "timm": _ENDS + _TIMM, "keras": _ENDS + _KERAS},
+    names={"torchvision": _ENDS + _TORCHVISION, "timm": _ENDS + _TIMM, "keras": Ordered(_ENDS + _KERAS)},
     preprocessing=lambda spec: INCEPTION if spec.tensorflow else _TIMM_PIXELS,
     input_shape=lambda spec: (spec.resolution, spec.resolution, 3),
 )

@@ -14,7 +14,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import IMAGENET
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, Ordered
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import TORCH_RESNET
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
@@ -107,7 +107,13 @@ _keras = (  # counts stages from 2
     (r"conv1_(conv|bn)", "stem_{1}"),
     (r"conv(\d)_block(\d+)_0_(conv|bn)", "stage{1-1}_block{2}_shortcut_{3}"),
     (r"conv(\d)_block(\d+)_(\d)_(conv|bn)", "stage{1-1}_block{2}_{4}{3}"),
-    (r"predictions", "head"),
+    (r"predictions|probs|fc1000", "head"),  # now, and in the files of 2019 and 2016
+    (r"conv1", "stem_conv"),  # from here on as in the file of 2016
+    (r"bn_conv1", "stem_bn"),
+    (r"res(\d)([a-f])_branch1", "stage{1-1}_block{2+1}_shortcut_conv"),
+    (r"bn(\d)([a-f])_branch1", "stage{1-1}_block{2+1}_shortcut_bn"),
+    (r"res(\d)([a-f])_branch2([abc])", "stage{1-1}_block{2+1}_conv{3+1}"),
+    (r"bn(\d)([a-f])_branch2([abc])", "stage{1-1}_block{2+1}_bn{3+1}"),
 )
 _family = Family(
     __name__,
@@ -115,7 +121,7 @@ _family = Family(
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",
     preprocessing=IMAGENET,
-    names={"torchvision": TORCH_RESNET, "timm": TORCH_RESNET, "keras": _keras},
+    names={"torchvision": TORCH_RESNET, "timm": TORCH_RESNET, "keras": Ordered(_keras)},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

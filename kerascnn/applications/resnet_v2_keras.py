@@ -14,7 +14,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import INCEPTION
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, Ordered
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
@@ -81,7 +81,7 @@ _keras = (  # counts stages from 2, and batch norms from the one before the firs
     (r"conv(\d)_block(\d+)_(\d)_conv", "stage{1-1}_block{2}_conv{3}"),
     (r"conv(\d)_block(\d+)_(\d)_bn", "stage{1-1}_block{2}_bn{3+1}"),
     (r"post_bn", "final_bn"),
-    (r"predictions", "head"),
+    (r"predictions|probs", "head"),  # the files of 2019 have the latter,
 )
 _family = Family(
     __name__,
@@ -89,7 +89,7 @@ _family = Family(
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
     preprocessing=INCEPTION,
-    names={"keras": _keras},
+    names={"keras": Ordered(_keras)},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

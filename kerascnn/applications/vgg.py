@@ -21,7 +21,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, Ordered
 from kerascnn.applications._images import pixels_and_labels
 
 
@@ -134,6 +134,7 @@ _keras_names = (
     (r"fc([12])", "fc{1+5}"),
     (r"predictions", "head"),
 )
+_keras = Ordered(_keras_names, head=("fc6", "fc7", "head"))
 _paper = (
     "Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, 2014, arXiv:1409.1556"
 )
@@ -147,7 +148,11 @@ _shared = {
 _imagenet = {
     **_shared,
     "preprocessing": IMAGENET,
-    "names": {"torchvision": _torch_names, "timm": _torch_names, "keras": _keras_names},
+    "names": {
+        "torchvision": _torch_names,
+        "timm": _torch_names,
+        "keras": Ordered(_keras_names, head=("fc6", "fc7", "head")),
+    },
 }
 _cifar = {**_shared, "preprocessing": CIFAR, "recipe": "cifar", "input_shape": (32, 32, 3), "classes": 10}
 _normal, _glorot = functools.partial(keras.initializers.RandomNormal, stddev=0.01), keras.initializers.GlorotUniform

@@ -16,7 +16,7 @@ import keras
 
 from kerascnn import layers
 from kerascnn._preprocessing import INCEPTION
-from kerascnn.applications._build import Family, pooled_head
+from kerascnn.applications._build import Family, Ordered, pooled_head
 from kerascnn.applications._images import pixels_and_labels
 
 
@@ -124,7 +124,15 @@ def _keras_names():
     for stage, suffix in enumerate(("", "_1", "_2", "_3"), 1):  # the shortcuts have no names of their own
         rules.append((f"conv2d{suffix}", f"stage{stage}_block1_shortcut_conv"))
         rules.append((f"batch_normalization{suffix}", f"stage{stage}_block1_shortcut_bn"))
-    return tuple(rules)
+    return Ordered(rules, _keras_order)
+
+
+def _keras_order(names):
+    """There a shortcut's convolution comes after the second batch norm of its block, here before it."""
+    names = list(names)
+    for i in [i for i, name in enumerate(names) if name.endswith("_shortcut_conv")]:
+        names[i : i + 2] = names[i + 1], names[i]
+    return names
 
 
 _family = Family(

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerascnn._errors import InputError
 from kerascnn.weights.guard import as_path, shown
+from kerascnn.weights.keras_files import ENDINGS as KERAS
 from kerascnn.weights.keras_files import read_keras_file
 from kerascnn.weights.pth import ENDINGS, read_pth
 from kerascnn.weights.safetensors_files import read_safetensors
@@ -24,7 +25,7 @@ class Format:
 
 
 FORMATS = (
-    Format((".weights.h5", ".keras"), "layers", read_keras_file),
+    Format(KERAS, "layers", read_keras_file),
     Format((".safetensors",), "state", read_safetensors),
     Format(ENDINGS, "state", read_pth),
 )
@@ -46,18 +47,12 @@ def format_of(path: str | os.PathLike) -> Format:
     for kind in FORMATS:
         if name.endswith(kind.endings):
             return kind
-    rule = f"Weights are read from {endings()} files"
-    if name.endswith((".h5", ".hdf5")):
-        raise InputError(
-            f"{rule}, as Keras 3 writes them; load a file of an older Keras with keras.models.load_model or "
-            f"model.load_weights, and save it with model.save_weights('model.weights.h5'). Received: {shown(name)}"
-        )
-    raise InputError(f"{rule}. Received: {shown(name)}")
+    raise InputError(f"Weights are read from {endings()} files. Received: {shown(name)}")
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a text is the name of a weights file, of a format that is read or of one that `format_of` explains."""
-    return name.endswith((*(ending for kind in FORMATS for ending in kind.endings), ".h5", ".hdf5"))
+    """Whether a text is the name of a weights file, of a format that is read."""
+    return name.endswith(tuple(ending for kind in FORMATS for ending in kind.endings))
 
 
 def endings() -> str:
@@ -79,7 +74,7 @@ def read(path: str | os.PathLike) -> tuple[Format, dict]:
         InputError: no such format or file, or it is truncated, damaged or unsafe to read.
     """
     kind = format_of(path)
-    return kind, dict(kind.read(Path(path)))
+    return kind, kind.read(Path(path))
 
 
 Arrays = dict[str, list[np.ndarray]]

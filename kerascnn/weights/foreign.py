@@ -1,7 +1,6 @@
 """The arrays of a file under the names of our layers, in the layouts of Keras, whatever library has written them."""
 
 import os
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,10 +9,10 @@ from absl import logging
 from kerascnn._errors import InputError
 from kerascnn.weights.files import read
 from kerascnn.weights.guard import shown
+from kerascnn.weights.keras_names import from_keras, translated
 from kerascnn.weights.names import Rules, translate
 from kerascnn.weights.torch_layout import MODULE_ENTRIES, to_keras
 
-_AUTOMATIC = ("conv2d", "batch_normalization", "dense", "separable_conv2d", "depthwise_conv2d")  # Keras numbers these
 _DERIVED = ("relative_position_index", "attn_mask")  # of PyTorch's modules, which follow from the size of the windows
 # What training code puts before the names of a network's modules: wrappers, and the files that hold several things.
 _WRAPPERS = frozenset(
@@ -44,12 +43,10 @@ def read_layers(
     if kind.holds == "state":
         return _from_torch(path, content, layers, names, model_name)
     if "keras" in names:
-        translated = [_parted(_renamed(names["keras"], name), arrays) for name, arrays in _from_zero(content).items()]
-        translated = {name: arrays for parts in translated for name, arrays in parts.items()}
-        if len(translated.keys() & layers.keys()) > len(content.keys() & layers.keys()):  # else the file is ours
-            _leave_out(translated, path)
-            _fold_biases(translated, layers)
-            return "keras", translated
+        found = from_keras(path, content, layers, names["keras"])
+        if found is not None:
+            _leave_out(found, path)
+            return "keras", found
     return "", content
 
 
@@ -118,55 +115,10 @@ def _by_layer(state: Mapping[str, np.ndarray], rules: Rules) -> dict[str, dict[s
         module, _, entry = key.rpartition(".")
         if entry in _DERIVED:
             continue
-        name = (entry not in MODULE_ENTRIES and translate(rules, key)) or _renamed(rules, module) or key
+        name = (entry not in MODULE_ENTRIES and translate(rules, key)) or translated(rules, module) or key
         entries = found.setdefault(name, {})
         entries[key if entry in entries else entry] = array
     return found
-
-
-def _from_zero(found: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
-    """Automatic names as in a fresh process: where others were given before, dense_7, dense_8 become dense, dense_1.
-
-    Only where every name of a kind has a number; Keras gives the first one none.
-    """
-    kinds: dict[str, list[int]] = {}
-    for name in found:
-        kind, number = re.fullmatch(r"(.+?)(?:_(\d+))?", name).groups()
-        kinds.setdefault(kind, []).append(int(number or 0))
-    offsets = {kind: min(numbers) for kind, numbers in kinds.items() if kind in _AUTOMATIC}
-    renamed = {}
-    for name, arrays in found.items():
-        kind, number = re.fullmatch(r"(.+?)(?:_(\d+))?", name).groups()
-        if offsets.get(kind):
-            number = int(number) - offsets[kind]
-            name = f"{kind}_{number}" if number else kind
-        renamed[name] = arrays
-    return renamed
-
-
-def _parted(name: str, arrays: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
-    """Layers and their arrays; "a+b" stands for two layers of one array each, as a separable convolution is here."""
-    parts = name.split("+")
-    if len(parts) != len(arrays):  # one layer, or a file that does not fit
-        return {name: arrays}
-    return {part: [array] for part, array in zip(parts, arrays, strict=True)}
-
-
-def _fold_biases(found: dict[str, list[np.ndarray]], layers) -> None:
-    """A convolution's bias that the layer here does not have goes into the mean of the batch norm after it."""
-    for name in [name for name, arrays in found.items() if len(arrays) == 2 and name in layers]:
-        norm = name.replace("conv", "bn")
-        if norm == name or len(layers[name].weights) != 1 or len(found.get(norm, ())) != 4:
-            continue
-        bias = found[name].pop()
-        gamma, beta, mean, variance = found[norm]
-        found[norm] = [gamma, beta, mean - bias, variance]
-
-
-def _renamed(rules: Rules, name: str) -> str:
-    """The name here; where no rule matches the other library's own, so that the error lists it as unexpected."""
-    ours = translate(rules, name)
-    return name if ours is None else ours
 
 
 def _leave_out(found: dict[str, list[np.ndarray]], path) -> None:

@@ -1,6 +1,7 @@
 """Puts the variables of a file into a model: all of them or none."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -15,6 +16,9 @@ from kerascnn.weights.names import Rules
 from kerascnn.weights.origin import warn_of_twins
 
 _HEAD = "head"  # the classifier is called so in every network
+_OF_HEADS = re.compile(
+    r"head(_.*)?|fc|fc?\d(_bn)?|aspp_.*|last_(conv|bn)"
+)  # it, and what stands before it in some heads
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
 _PROGRESS = "progress"  # of scheduled drop-path: a network has it as an option, and no other library's file does
 _LISTED = 8  # names per list in an error message
@@ -39,15 +43,15 @@ def load_weights(
 
     Args:
         model: built by a builder of this package.
-        path: a `.weights.h5` or `.keras` file of this package or of `keras.applications` (whose biases before a batch
-            norm go into its mean); or a `.safetensors` file with the state dict of a PyTorch network.
+        path: a `.weights.h5`, `.keras` or `.h5` file of this package or of `keras.applications` (whose biases before a
+            batch norm go into its mean); or a `.safetensors` file with the state dict of a PyTorch network.
         names: library -> rules that translate its names; "keras" is for Keras files, every other for PyTorch's.
         alike: library, "" for this package, -> the registry name of the model, then those of other networks that such
             a file fits as well; a warning in the log names them where the file does not tell which one it is for.
 
     Raises:
         InputError: the file cannot be read, or layers are missing, unexpected or of another shape; all are listed. Or
-            the model has quantized layers.
+            a weight is not finite, or the model has quantized layers.
     """
     if not isinstance(model, keras.Model) or not model.built:
         raise InputError(f"The model must be a built keras.Model. Received: {model!r}")
@@ -85,16 +89,23 @@ def load_weights(
         lists = (("missing", missing), ("unexpected", unexpected), ("mis-shaped", misshaped))
         details = "; ".join(f"{title}: {_listed(names)}" for title, names in lists if names)
         raise InputError(f"The weights do not fit {model.name}: {details}. Received: {shown(path)}")
+    strange = next((name for name in wanted if not all(map(_is_finite, found[name]))), None)
+    if strange:
+        raise InputError(f"Weights must be finite; {strange} has NaN or infinity. Received: {shown(path)}")
     for name in wanted:
-        for variable, value in zip(own_variables(layers[name]), found[name], strict=True):
-            variable.assign(value)
+        for variable, value in zip(own_variables(layers[name]), found.pop(name), strict=True):
+            variable.assign(np.array(value, order="C"))  # a copy: TensorFlow keeps what it is given, here the file
         reset_adapters(layers[name])
     warn_of_twins(path, (alike or {}).get(library, ()))
 
 
 def _head(found) -> list[str]:
-    """The classifier and what follows it: `head`, and in some networks `head_bn` and the like."""
-    return [name for name in found if name == _HEAD or name.startswith(f"{_HEAD}_")]
+    """The classifier and what belongs to it in some networks: `head_bn`, `fc6`, `aspp_conv1`."""
+    return [name for name in found if _OF_HEADS.fullmatch(name)]
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _shapes(arrays) -> list[tuple[int, ...]]:

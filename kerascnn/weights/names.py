@@ -1,7 +1,7 @@
 """What the layers of other libraries are called here: rules, written down beside each family."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kerascnn._errors import InputError
 
@@ -10,6 +10,27 @@ from kerascnn._errors import InputError
 # a single letter is a number too, a = 0. An empty template leaves the layer out, as preprocessing within a network.
 # From a Keras file, "a+b" are two layers with one variable each that the other library has as one layer.
 Rules = Sequence[tuple[str, str]]
+
+
+class Ordered(tuple):
+    """Rules of a library of which files exist with other names than its code has now, or with numbers for names.
+
+    Such a file is read by the order in which it lists its layers, as the library itself reads it. Ours come in the same
+    order, that of `model.layers`, but for what `order` changes.
+
+    Args:
+        rules: as for all libraries.
+        order: our layers with weights, without those of the head, in the model's order -> in the other library's.
+        head: our layers with weights that make the head, in their order.
+    """
+
+    order: Callable[[list[str]], list[str]]
+    head: tuple[str, ...]
+
+    def __new__(cls, rules: Rules, order: Callable[[list[str]], list[str]] = list, head: tuple[str, ...] = ("head",)):
+        self = super().__new__(cls, rules)
+        self.order, self.head = order, head
+        return self
 
 
 def translate(rules: Rules, name: str) -> str | None:

@@ -173,3 +173,23 @@ def test_all_that_depends_on_the_number_of_classes_is_the_head(tmp_path):
     for model in (tuned, backbone):
         first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
         np.testing.assert_array_equal(first.kernel, trained.get_layer(first.name).kernel)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(value, tmp_path):
+    diverged = randomized()
+    values = diverged.get_layer("stage2_block1_bn1").get_weights()
+    values[1][3] = value
+    diverged.get_layer("stage2_block1_bn1").set_weights(values)
+    diverged.save_weights(tmp_path / "diverged.weights.h5")
+    with pytest.raises(InputError, match="must be finite; stage2_block1_bn1 has NaN or infinity. Received: .*diverged"):
+        build(weights=tmp_path / "diverged.weights.h5")
+
+
+def test_a_model_keeps_its_weights_when_their_file_changes(tmp_path):
+    written = randomized()
+    written.save_weights(tmp_path / "own.weights.h5")
+    model = build(weights=tmp_path / "own.weights.h5")
+    with open(tmp_path / "own.weights.h5", "r+b") as file:
+        file.write(bytes(file.seek(0, 2) - file.seek(0)))
+    assert same(model.get_weights(), written.get_weights())
