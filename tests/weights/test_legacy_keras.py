@@ -9,7 +9,6 @@ import keras_by_hand
 import numpy as np
 import parity
 import pytest
-from keras.src.legacy.saving import legacy_h5_format  # what wrote these files, and still can
 
 import kerascnn
 from kerascnn import weights
@@ -55,11 +54,14 @@ def test_both_forms_load_what_the_new_form_loads(name, tmp_path):
     model = theirs(name)
     model.save_weights(tmp_path / "new.weights.h5")
     expected = ours(name, tmp_path / "new.weights.h5")
-    with h5py.File(tmp_path / "weights.h5", "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, model)
-    same(ours(name, tmp_path / "weights.h5"), expected)
-    legacy_h5_format.save_model_to_hdf5(model, tmp_path / "whole.hdf5", include_optimizer=False)
-    same(ours(name, tmp_path / "whole.hdf5", include_top=False), expected)
+    model.save(tmp_path / "whole.h5")  # Keras can write whole models in the old form to this day
+    with h5py.File(tmp_path / "whole.h5") as whole, h5py.File(tmp_path / "weights.hdf5", "w") as file:
+        for key in whole["model_weights"]:
+            whole.copy(whole["model_weights"][key], file, key)
+        for key, value in whole["model_weights"].attrs.items():
+            file.attrs[key] = value
+    same(ours(name, tmp_path / "weights.hdf5"), expected)
+    same(ours(name, tmp_path / "whole.h5", include_top=False), expected)
     if ordered(name):  # names that nobody knows
         strange = {}
         for i, (layer, arrays) in enumerate(zip(model.layers, keras_by_hand.of_model(model).values(), strict=True)):
@@ -153,7 +155,7 @@ def test_the_new_form_under_the_old_name(tmp_path):
 
 def test_our_own_models_in_the_old_form(tmp_path):
     model = kerascnn.create_model("lenet5", classes=3)
-    legacy_h5_format.save_model_to_hdf5(model, tmp_path / "lenet.h5", include_optimizer=False)
+    model.save(tmp_path / "lenet.h5")
     same(kerascnn.create_model("lenet5", classes=3, weights=tmp_path / "lenet.h5"), model)
 
 
