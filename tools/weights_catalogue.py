@@ -75,7 +75,14 @@ def catalogue(rows: list[dict], networks: dict, peers: dict) -> dict[str, dict[s
     for number, (name, (digest, size)) in enumerate(PACKAGES.items()):
         twin = f"tf_{name}"
         at = LITE.format(number, digest[:8])
-        base = {**found[twin]["timm/in1k"], "location": at, "hash": f"sha256:{digest}", "bytes": size, "format": ".pth"}
+        base = {
+            **found[twin]["timm/in1k"],
+            "location": at,
+            "hash": f"sha256:{digest}",
+            "bytes": size,
+            "format": ".pth",
+            "library": "efficientnet_lite_pytorch",
+        }
         base = {**base, "reported": {}, "default": "installed"}
         found[twin] = {"pypi/in1k": base, **found[twin]}
         found[name] = {"pypi/in1k": {**base, "network": twin}, **found.get(name, {})}

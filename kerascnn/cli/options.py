@@ -9,6 +9,22 @@ from kerascnn.training.recipes import RECIPES
 LARGEST_IMAGE = 13_377  # height and width of about 178 million pixels, what is accepted of an image file, too
 CHECKPOINT = Flag("checkpoint", "a run folder, or a .keras file in one", placeholder="RUN")
 
+# A network with weights in place of a checkpoint, see `kerascnn.cli.networks`.
+NETWORK = (
+    Flag("model", "or: a network by its name, with --weights", placeholder="NAME"),
+    Flag(
+        "weights", "its weights: a tag, see kerascnn weights NAME, such as imagenet; or a file", placeholder="TAG|FILE"
+    ),
+    Flag(
+        "image_size",
+        "with --model: height and width of its input",
+        int,
+        low=1,
+        high=LARGEST_IMAGE,
+        unless_given="that of the weights",
+    ),
+)
+
 # The fields of `TrainConfig` under the headings of the help; the others belong to the run.
 _GROUPS = {
     "data": ("batch_size", "augment", "limit"),

@@ -26,15 +26,33 @@ def training_flags(values: Values) -> Values:
     return check_fields(overrides)
 
 
+def network(values: Values):
+    """The row of the network that is asked for, with the facts of its published weights where --weights is a tag.
+
+    Args:
+        values: flags; `model`, and maybe `weights`.
+
+    Returns:
+        `model_info`, and the row of the weights or None.
+    """
+    import kerascnn
+    from kerascnn.applications import _published
+
+    info = kerascnn.model_info(values["model"])
+    row = _published.published_row(info, values.get("weights"))
+    if row is None:
+        return info, None
+    return _published.as_published(kerascnn.model_info(row.network), row), row
+
+
 def training_plan(values: Values, overrides: Values):
     """Network, data and plan of what the flags ask for."""
-    import kerascnn
     from kerascnn import data, training
     from kerascnn.training import strategies
 
     if overrides.get("virtual_devices"):
         strategies.split_cpu(overrides["virtual_devices"])  # before anything runs on it
-    info = kerascnn.model_info(values["model"])
+    info = network(values)[0]
     if values.get("task") not in (None, info.task):
         raise InputError(f"{info.name} is a network for {info.task}. Received: task={values['task']}")
     source = data.load(values["data"], values["data_dir"], limit=overrides.get("limit") or None, task=info.task)

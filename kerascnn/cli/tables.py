@@ -9,6 +9,7 @@ from rich.text import Text
 
 from kerascnn._units import count, shape, short
 
+_TAGS = 8  # of weights that `info` names
 RECONSTRUCTED = "the source leaves a detail open, which was filled in; the family's docstring says which"
 
 
@@ -64,12 +65,45 @@ def facts(info) -> Table:
         "classes": str(info.classes),
         "preprocessing": preprocessing(info.preprocessing, info.input_shape[:2]),
         "training": f"recipe {info.recipe}{decay}",
-        "weights": ", ".join(info.weights) or "none",
+        "weights": _weights(info.weights),
         "row": ", ".join(f"{key} {_first_line(value)}" for key, value in _fields(info.spec)),
     }
     table = Table(show_header=False, title=info.name)
     for label, text in values.items():
         table.add_row(label, Text(text))
+    return table
+
+
+def _weights(tags: Sequence[str]) -> str:
+    more = f"; kerascnn weights lists all {len(tags)}" if len(tags) > _TAGS else ""
+    return ", ".join(tags[:_TAGS]) + more or "none"
+
+
+def published(rows: Sequence, at_hand: Sequence[bool]) -> Table:
+    """Published weights, one row a file.
+
+    Args:
+        rows: `kerascnn.weights.published()`.
+        at_hand: of each, whether it is on this machine.
+
+    Returns:
+        The table; a star marks what weights="imagenet" means.
+    """
+    table = Table(caption="* weights=imagenet; top-1 and top-5 as published, in percent, at that size of the image")
+    for heading in ("network", "weights"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("top-1", "top-5", "at", "classes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("license", "here"):
+        table.add_column(heading, no_wrap=True)
+    chosen = set()
+    for row, here in zip(rows, at_hand, strict=True):
+        star = bool(row.default) and (here or row.default == "always") and row.network not in chosen
+        chosen |= {row.network} if star else set()
+        told = [row.reported.get("top1"), row.reported.get("top5"), row.reported.get("size")]
+        numbers = ["" if value is None else f"{value:g}" for value in told]
+        cells = [row.network, row.tag + " *" * star, *numbers, str(row.classes or "no head"), row.licence, "yes" * here]
+        table.add_row(*map(Text, cells))
     return table
 
 

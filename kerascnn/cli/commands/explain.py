@@ -10,7 +10,7 @@ from rich.text import Text
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder, replace_with
-from kerascnn.cli import options
+from kerascnn.cli import networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
@@ -20,11 +20,12 @@ _MOST = 64  # images at a time
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn explain."""
+    networks.check("explain", values)
     name, *paths = arguments
     load_tensorflow()
     import numpy as np
 
-    from kerascnn import explain, inference
+    from kerascnn import explain
     from kerascnn.data.preprocessing import read_image
     from kerascnn.inference.files import expand
 
@@ -41,7 +42,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     files = [Path(path) for path, _ in listed]
     if len(files) > _MOST:
         raise InputError(f"At most {_MOST} images are explained at a time. Received: {len(files)}")
-    predictor = inference.checkpoint.load(values["checkpoint"])
+    predictor = networks.load(values)
     names = list(predictor.class_names)
     images = np.stack([predictor.prepare(read_image(file, predictor.input_shape[2])) for file in files])
     found = method(predictor.model, images, _target(values["target"], names), **given)
@@ -93,6 +94,7 @@ COMMAND = Command(
     "kerascnn explain gradients image.png --checkpoint runs/digits --out explained",
     (
         options.CHECKPOINT,
+        *options.NETWORK,
         Flag("out", "folder for the pictures and explanation.npz", placeholder="FOLDER"),
         Flag("target", "the class whose score is explained: its name or number", unless_given="the most probable one"),
         Flag("layer", "gradients: at the map of this layer instead of at the image", placeholder="NAME"),
@@ -100,6 +102,6 @@ COMMAND = Command(
         Flag("stride", "occlusion: pixels between squares", int, low=1),
     ),
     run,
-    required=("checkpoint", "out"),
+    required=("out",),
     positional=(2, None),
 )

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from kerascnn.cli import options
+from kerascnn.cli import networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 from kerascnn.serving import formats
@@ -10,11 +10,11 @@ from kerascnn.serving import formats
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn export."""
+    networks.check("export", values)
     load_tensorflow()
     from kerascnn import serving
-    from kerascnn.inference import checkpoint
 
-    predictor = checkpoint.load(values["checkpoint"])
+    predictor = networks.load(values)
     version = serving.export(predictor, values["out"], format=values["format"], native=values["native"])
     console.print(f"exported and checked: {version}", highlight=False, markup=False, soft_wrap=True)
 
@@ -26,10 +26,11 @@ COMMAND = Command(
     "kerascnn export --checkpoint runs/digits --out exported/digits",
     (
         options.CHECKPOINT,
+        *options.NETWORK,
         Flag("out", "folder of the exported model; a new version is added below it"),
         Flag("format", "what is written", default="saved_model", choices=formats.names()),
         Flag("native", "keep the custom ops, for a server that has them", bool, False),
     ),
     run,
-    required=("checkpoint", "out"),
+    required=("out",),
 )

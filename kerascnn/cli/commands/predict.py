@@ -5,22 +5,21 @@ import sys
 from rich.console import Console
 
 from kerascnn._errors import InputError
-from kerascnn.cli import options
+from kerascnn.cli import networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
 
 def run(values: Values, arguments: list[str], console: Console) -> int:
     """kerascnn predict; status 1 where some of the images could not be read."""
-    if (values["checkpoint"] is None) == (values["saved_model"] is None):
-        raise InputError("kerascnn predict needs either --checkpoint or --saved_model. Received: both or neither")
+    networks.check("predict", values, "saved_model")
     load_tensorflow()
     from kerascnn import inference
 
     if values["saved_model"]:
         predictor = inference.saved_model.load(values["saved_model"])
     else:
-        predictor = inference.checkpoint.load(values["checkpoint"])
+        predictor = networks.load(values)
     masks = predictor.task == "segmentation"
     if masks != (values["out"] is not None):
         rule = "--out is the folder for the masks of a network for segmentation, and only of one"
@@ -56,6 +55,7 @@ COMMAND = Command(
     (
         options.CHECKPOINT,
         Flag("saved_model", "or: a folder that kerascnn export wrote"),
+        *options.NETWORK,
         Flag("top", "how many classes to show", int, 5, low=1),
         Flag("json", "print JSON instead of a table", bool, False),
         Flag("out", "segmentation: folder for the masks and the pictures with the masks drawn over the images"),

@@ -30,15 +30,19 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     load_tensorflow()
     import kerascnn
     from kerascnn import training, weights
+    from kerascnn.layers.preprocessing import with_preprocessing
 
     info, source, plan = planning.training_plan(values, overrides)
+    published = planning.network(values)[1]
     names = ("auxiliary_heads", "drop_path_rate", "output_stride")
     options = {name: values[name] for name in (*names, "weights") if values[name] is not None}
     known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
     for name in options:
         if name not in known:
             raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
-    if values["weights"] and os.path.splitext(values["weights"])[1]:
+    if published is not None:
+        options["weights"] = published.tag
+    elif values["weights"]:
         options["weights"] = os.path.abspath(values["weights"])  # the same file, from wherever the run is resumed
 
     table = Table(show_header=False, title=Text(f"{info.name} on {values['data']} in {values['out']}"))
@@ -61,7 +65,8 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     building |= {name: options[name] for name in names if name in options}
 
     def build():
-        return kerascnn.create_model(info.name, **building)
+        model = kerascnn.create_model(info.name, **building)
+        return model if published is None else with_preprocessing(model, published.preprocessing)
 
     def initialize(model):
         if initializer:

@@ -1,0 +1,71 @@
+"""The network that a command uses: of a run, or one by its name with published or other weights."""
+
+from kerascnn._errors import InputError
+from kerascnn.cli.command import Values
+
+_RULE = "a trained network: --checkpoint RUN, or --model NAME with --weights"
+
+
+def check(command: str, values: Values, *others: str) -> None:
+    """Refuses flags that name no network or several; cheap, before TensorFlow is loaded.
+
+    Args:
+        command: its name.
+        values: its flags.
+        *others: further flags that name one.
+
+    Raises:
+        InputError: they do not fit together.
+    """
+    given = [f"--{name}" for name in ("checkpoint", *others, "model") if values[name] is not None]
+    rule = f"{_RULE}{''.join(f', or --{name}' for name in others)}"
+    if len(given) != 1:
+        raise InputError(f"kerascnn {command} needs {rule}. Received: {' and '.join(given) or 'none'}")
+    if (given == ["--model"]) != (values["weights"] is not None):
+        received = "--model without --weights" if given == ["--model"] else "--weights without --model"
+        raise InputError(f"kerascnn {command} needs {rule}. Received: {received}")
+    if values["image_size"] is not None and given != ["--model"]:
+        raise InputError(f"image_size is given with --model alone. Received: image_size={values['image_size']}")
+
+
+def load(values: Values):
+    """The network in use, as a `Predictor`; needs TensorFlow.
+
+    Args:
+        values: flags of `options.CHECKPOINT` and `options.NETWORK`.
+
+    Returns:
+        The predictor; of a network by name it has no `path`, and its `config` is empty.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    import kerascnn
+    from kerascnn import inference
+    from kerascnn.applications._classes import class_names
+
+    if values["checkpoint"] is not None:
+        return inference.checkpoint.load(values["checkpoint"])
+    info = kerascnn.model_info(values["model"])
+    size = values["image_size"]
+    options = {} if size is None else {"input_shape": (size, size, info.input_shape[2])}
+    model = kerascnn.create_model(info.name, weights=values["weights"], **options)
+    names = class_names(model.output_shape[-1], info.task)
+    return inference.Predictor.from_model(model, names)
+
+
+def title(values: Values, predictor) -> str:
+    """What a network is called in titles and records."""
+    if predictor.path is not None:
+        return str(predictor.path)
+    return f"{values['model']} with {values['weights']}"
+
+
+def same_classes(predictor, class_names) -> bool:
+    """Whether data have the classes of a network; those of ImageNet may be called by their WordNet ids."""
+    from kerascnn.applications._classes import imagenet_classes
+
+    names = tuple(class_names)
+    ids = tuple(wordnet for wordnet, _ in imagenet_classes())
+    of_imagenet = predictor.class_names == tuple(name for _, name in imagenet_classes())
+    return names == predictor.class_names or (of_imagenet and names == ids)
