@@ -8,13 +8,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.applications import _registry
+from kerascnn.applications._classes import imagenet_classes
 from kerascnn.applications._registry import ModelInfo, create_model, list_models, model_info
 from kerascnn.applications._scaling import Scaled, compound_scale
 
 if TYPE_CHECKING:
     from kerascnn.applications._build import feature_strides
 
-__all__ = ["ModelInfo", "Scaled", "compound_scale", "create_model", "feature_strides", "list_models", "model_info"]
+__all__ = [
+    "ModelInfo",
+    "Scaled",
+    "compound_scale",
+    "create_model",
+    "feature_strides",
+    "imagenet_classes",
+    "list_models",
+    "model_info",
+]
 
 
 def __getattr__(name: str) -> Any:
