@@ -12,6 +12,7 @@ size, size], and so is that of the head, `auxiliary`.
 
 import argparse
 import json
+import tempfile
 
 import numpy as np
 import torch
@@ -48,8 +49,19 @@ def randomize(model: torch.nn.Module) -> None:
             torch.nn.init.normal_(parameter, parameter.min().item(), 0.2)
 
 
+def adapted(model: torch.nn.Module, name: str, channels: int) -> torch.nn.Module:
+    """The network for another number of channels, as timm loads a published file into it."""
+    import timm
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/three.pth"
+        torch.save(model.state_dict(), path)
+        options = {"in_chans": channels, "pretrained_cfg_overlay": {"file": path}}
+        return timm.create_model(name, pretrained=True, **options).eval()
+
+
 def forward(
-    library: str, name: str, *, size: int = 224, batch: int = 1, seed: int = 0, options: str = "{}"
+    library: str, name: str, *, size: int = 224, batch: int = 1, seed: int = 0, channels: int = 3, options: str = "{}"
 ) -> dict[str, np.ndarray]:
     """Builds, randomizes and runs a network.
 
@@ -59,6 +71,7 @@ def forward(
         size: height and width of the input.
         batch: number of random images.
         seed: of weights and images.
+        channels: of the images; where they are not 3, timm adapts the weights of the network for 3, which are returned.
         options: of the library's network, as JSON.
 
     Returns:
@@ -67,9 +80,9 @@ def forward(
     torch.manual_seed(seed)
     model = build(library, name, **json.loads(options)).eval()
     randomize(model)
-    images = torch.randn(batch, 3, size, size)
+    images = torch.randn(batch, channels, size, size)
     with torch.no_grad():
-        output = model(images)
+        output = (model if channels == 3 else adapted(model, name, channels))(images)
     state = {f"state/{key}": value.numpy() for key, value in model.state_dict().items()}
     if isinstance(output, dict):
         state["auxiliary"], output = output["aux"].numpy(), output["out"]
@@ -85,6 +98,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224, help="height and width of the input")
     parser.add_argument("--batch", type=int, default=1, help="number of images")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--channels", type=int, default=3, help="of the images; timm adapts the weights")
     parser.add_argument("--options", default="{}", help="of the library's network, as JSON")
     options = vars(parser.parse_args())
     library, name, out = (options.pop(key) for key in ("library", "name", "out"))

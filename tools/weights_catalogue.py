@@ -21,9 +21,6 @@ PEERS = ROOT / "tests" / "golden" / "peers.json"
 MEANS = [123.68, 116.779, 103.939]  # means of red, green, blue in Caffe's networks, of 255
 LEFT_OUT = {  # rows of the CSV that are no row here, and why
     "vgg16 torchvision IMAGENET1K_FEATURES": "its dense layers are not numbers",
-    "seresnet50 timm": "timm's own form: another first pool, and strides in the 3x3",
-    "seresnext50_32x4d timm": "timm's own form: another first pool",
-    "seresnext101_32x4d timm": "timm's own form: another first pool",
 }
 OTHERWISE = {  # what the libraries say differently, and why the CSV's word is kept
     # timm squeezes an image into the square there; here its center is taken.

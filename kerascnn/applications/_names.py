@@ -40,6 +40,13 @@ TIMM_LEGACY_SE = (
     (r"last_linear", "head"),
 )
 
+# Those with gates as timm has them now: its residual networks and what the gates are called.
+TIMM_SE = (
+    *TORCH_RESNET,
+    (r"layer(\d)\.(\d+)\.se\.fc1", "stage{1}_block{2+1}_se_reduce"),
+    (r"layer(\d)\.(\d+)\.se\.fc2", "stage{1}_block{2+1}_se_expand"),
+)
+
 # Networks of torchvision that class pixels by a ResNet: backbone, scores, and the auxiliary FCN head.
 TORCH_SEGMENTATION = (
     *((rf"backbone\.{pattern}", name) for pattern, name in TORCH_RESNET[:4]),

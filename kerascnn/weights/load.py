@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
+from absl import logging
 
 from kerascnn._errors import InputError
 from kerascnn.models.auxiliary import AuxiliaryModel
@@ -16,9 +17,8 @@ from kerascnn.weights.names import Rules
 from kerascnn.weights.origin import warn_of_twins
 
 _HEAD = "head"  # the classifier is called so in every network
-_OF_HEADS = re.compile(
-    r"head(_.*)?|fc|fc?\d(_bn)?|aspp_.*|last_(conv|bn)"
-)  # it, and what stands before it in some heads
+# It, and what stands before it in some heads.
+_OF_HEADS = re.compile(r"head(_.*)?|fc|fc?\d(_bn)?|aspp_.*|last_(conv|bn)")
 _AUXILIARY = "aux"  # layers of auxiliary heads are called aux...
 _PROGRESS = "progress"  # of scheduled drop-path: a network has it as an option, and no other library's file does
 _LISTED = 8  # names per list in an error message
@@ -34,9 +34,10 @@ def load_weights(
     """Reads a file into a model, layer by layer, by name.
 
     A model with another number of classes keeps its own head; a model without a head, or without the auxiliary heads of
-    the file, ignores the file's. Another number of input channels adapts the first convolution: its kernel is spread
-    evenly over the channels, so that a gray image gives what the same image with repeated channels gave. Another size
-    of the image resizes what belongs to places, by the layer's own method `resized(arrays) -> arrays`, as
+    the file, ignores the file's. Another number of input channels adapts the first convolution, for files of PyTorch as
+    timm does it: its kernel for three colors is repeated, and scaled by 3 / channels; else it is spread evenly. For one
+    channel both are the sum, so that a gray image gives what its three equal colors gave. Another size of the image
+    resizes what belongs to places, by the layer's own method `resized(arrays) -> arrays`, as
     `kerascnn.layers.PositionEmbedding` has one. What wraps the names of a state dict (`module.`, `model.`, `backbone.`,
     ...) is left out, which a line in the log says. Everything else must fit; a file that does not fit changes nothing.
     Low-rank adapters of the model start anew.
@@ -73,7 +74,7 @@ def load_weights(
             names_of.pop(_PROGRESS, None)
     first = _first_convolution(model)
     if first in found and first in wanted:
-        found[first] = _adapt(found[first], wanted[first])
+        found[first] = _adapt(found[first], wanted[first], repeats=library not in ("", "keras"), path=path)
     for name in found.keys() & wanted.keys():
         if hasattr(layers[name], "resized") and _shapes(found[name]) != wanted[name]:
             found[name] = layers[name].resized(found[name])
@@ -143,11 +144,17 @@ def _first_convolution(model: keras.Model) -> str | None:
     return next(kernels, None)
 
 
-def _adapt(arrays: list[np.ndarray], wanted: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """Spreads a kernel [kh, kw, c, filters] over another number of channels, if that is all that differs."""
+def _adapt(arrays: list[np.ndarray], wanted: list[tuple[int, ...]], repeats: bool, path) -> list[np.ndarray]:
+    """A kernel [kh, kw, c, filters] for another number of channels, if that is all that differs."""
     kernel, shape = arrays[0], wanted[0]
     fits = kernel.ndim == len(shape) == 4 and kernel.shape[:2] == shape[:2] and kernel.shape[3] == shape[3]
     if not fits or kernel.shape[2] == shape[2]:
         return arrays
-    mean = kernel.mean(axis=2, keepdims=True, dtype="float64") * (kernel.shape[2] / shape[2])
-    return [np.repeat(mean, shape[2], axis=2).astype(kernel.dtype), *arrays[1:]]
+    given, channels = kernel.shape[2], shape[2]
+    if repeats and channels > 1:
+        made = np.take(kernel, np.arange(channels) % given, axis=2) * (given / channels)
+    else:
+        made = np.repeat(kernel.mean(axis=2, keepdims=True, dtype="float64") * (given / channels), channels, axis=2)
+    how = "repeated" if repeats and channels > 1 else "summed" if channels == 1 else "spread evenly"
+    logging.warning("The first kernel of %s, for %d channels, is %s for %d.", path, given, how, channels)
+    return [made.astype(kernel.dtype), *arrays[1:]]

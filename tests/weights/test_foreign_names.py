@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import parity
 import pytest
 from safetensors.numpy import save_file
 
@@ -221,3 +222,23 @@ def test_two_modules_with_one_layer_are_refused(tmp_path):
         assert part in str(refused.value)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("channels, taken", [(2, [0, 1]), (4, [0, 1, 2, 0]), (7, [0, 1, 2, 0, 1, 2, 0])])
+def test_a_kernel_of_pytorch_is_repeated_for_more_channels_as_timm_does(channels, taken, state, tmp_path, caplog):
+    save_file(state, tmp_path / "net.safetensors")
+    kernel = build(tmp_path / "net.safetensors", input_shape=(32, 32, channels)).get_layer("stem_conv").kernel
+    expected = state["conv1.weight"].transpose(2, 3, 1, 0)[:, :, taken] * (3 / channels)
+    np.testing.assert_allclose(kernel, expected, rtol=1e-6)
+    assert sum("is repeated for" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_channels_give_what_timm_gives(channels, tmp_path):
+    """timm loads the file that it wrote itself for another number of channels."""
+    arrays = parity.peer("timm", "resnet18", tmp_path, size=64, channels=channels)
+    path = parity.save_state(arrays, tmp_path / "three.safetensors")
+    ours = kerascnn.create_model("resnet18", weights=path, input_shape=(64, 64, channels), classifier_activation=None)
+    theirs = arrays["output"]
+    assert np.abs(ours(parity.images(arrays)) - theirs).max() < 1e-4 * np.abs(theirs).max()
