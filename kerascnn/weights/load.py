@@ -155,6 +155,7 @@ def _adapt(arrays: list[np.ndarray], wanted: list[tuple[int, ...]], repeats: boo
         made = np.take(kernel, np.arange(channels) % given, axis=2) * (given / channels)
     else:
         made = np.repeat(kernel.mean(axis=2, keepdims=True, dtype="float64") * (given / channels), channels, axis=2)
-    how = "repeated" if repeats and channels > 1 else "summed" if channels == 1 else "spread evenly"
-    logging.warning("The first kernel of %s, for %d channels, is %s for %d.", path, given, how, channels)
+    if channels > 1:  # for one, every library takes the sum
+        how = "repeated" if repeats else "spread evenly"
+        logging.warning("The first kernel of %s, for %d channels, is %s for %d.", path, given, how, channels)
     return [made.astype(kernel.dtype), *arrays[1:]]
