@@ -33,7 +33,7 @@ source, epochs = kerascnn.data.load("digits"), 8  # 1,797 handwritten digits, sh
 preprocessing = kerascnn.model_info("nasnet_a_6_768").preprocessing.for_channels(1)
 settings = {"image_shape": (16, 16, 1), "preprocessing": preprocessing, "batch_size": 64}
 train, steps = kerascnn.data.train_pipeline(source, **settings, epochs=epochs)
-test = kerascnn.data.eval_pipeline(source, "test", **settings)
+test = kerascnn.data.eval_pipeline(source, "test", **settings, keep=True)
 
 keras.utils.set_random_seed(0)
 model = kerascnn.cells.network(mine, cells=1, filters=16, input_shape=(16, 16, 1), classes=10, drop_path_rate=0.1)

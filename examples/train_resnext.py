@@ -15,7 +15,7 @@ info = kerascnn.model_info("resnext50_32x4d")
 shape, epochs = (32, 32, 1), 10
 settings = {"image_shape": shape, "preprocessing": info.preprocessing.for_channels(1), "batch_size": 64}
 train, steps = kerascnn.data.train_pipeline(source, **settings, epochs=epochs)
-test = kerascnn.data.eval_pipeline(source, "test", **settings)
+test = kerascnn.data.eval_pipeline(source, "test", **settings, keep=True)
 
 with tf.distribute.MirroredStrategy().scope():  # every GPU, or the CPU
     model = kerascnn.applications.ResNeXt50(input_shape=shape, classes=10)

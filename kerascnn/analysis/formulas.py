@@ -297,6 +297,7 @@ FORMULAS: dict[type, Formula] = {
     **_table(_spectral, "SpectralNormalization"),
     **_table(_spectrogram, "STFTSpectrogram"),
     layers.Conv2D: _kernel,
+    layers.PlainConv2D: _kernel,
     layers.BilinearUpsampling2D: _transposed,
     layers.DepthwiseConv2D: _kernel,
     layers.ConnectionTableConv2D: _kernel,

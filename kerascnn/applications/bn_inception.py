@@ -104,7 +104,7 @@ def separable_stem(x):
     normal = keras.initializers.TruncatedNormal(stddev=1.0)
     options = {"depth_multiplier": 8, "use_bias": False, "depthwise_initializer": normal, "name": "stem_depthwise"}
     x = layers.DepthwiseConv2D(7, 2, "same", **options)(x)
-    return keras.layers.Conv2D(64, 1, activation="relu", kernel_initializer=normal.clone(), name="stem_conv1")(x)
+    return layers.PlainConv2D(64, 1, activation="relu", kernel_initializer=normal.clone(), name="stem_conv1")(x)
 
 
 def features(x, spec: Spec):

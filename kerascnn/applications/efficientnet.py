@@ -85,7 +85,7 @@ def bn(x, spec, *, swish=True, name):
 
 def conv1x1(x, filters, *, name):
     """1x1 convolution without bias."""
-    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=HE(), name=name)(x)
+    return layers.PlainConv2D(filters, 1, use_bias=False, kernel_initializer=HE(), name=name)(x)
 
 
 def gate(x, hidden, *, name):
@@ -93,7 +93,7 @@ def gate(x, hidden, *, name):
     y = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
     for filters, activation, part in ((hidden, "silu", "reduce"), (x.shape[-1], "sigmoid", "expand")):
         options = {"activation": activation, "kernel_initializer": HE(), "name": f"{name}_{part}"}
-        y = keras.layers.Conv2D(filters, 1, **options)(y)
+        y = layers.PlainConv2D(filters, 1, **options)(y)
     return keras.layers.Multiply(name=f"{name}_scale")([x, y])
 
 

@@ -75,7 +75,7 @@ def bn(x, spec, *, relu=True, name):
 
 def conv1x1(x, filters, *, name):
     """1x1 convolution without bias."""
-    return keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=HE(), name=name)(x)
+    return layers.PlainConv2D(filters, 1, use_bias=False, kernel_initializer=HE(), name=name)(x)
 
 
 def inverted_residual(x, row, stride, dilation, rate, spec, *, name):

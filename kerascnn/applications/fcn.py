@@ -81,7 +81,7 @@ def features(x, spec: Spec):
 def score(x, classes, *, name):
     """1x1 convolution to one map a class, zero at the start, in float32 under mixed precision."""
     dtype = keras.config.dtype_policy().variable_dtype
-    return keras.layers.Conv2D(classes, 1, kernel_initializer="zeros", dtype=dtype, name=name)(x)
+    return layers.PlainConv2D(classes, 1, kernel_initializer="zeros", dtype=dtype, name=name)(x)
 
 
 def enlarged(x, factor, spec, *, name):

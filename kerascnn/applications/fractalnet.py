@@ -34,7 +34,7 @@ VARIANTS = {"fractalnet21": Spec(3, (64, 128, 256, 512, 512))}
 def conv(x, filters, dropout_rate, *, name):
     """3x3, dropout, BN without scale and shift, ReLU."""
     xavier = keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="uniform")
-    x = keras.layers.Conv2D(filters, 3, padding="same", kernel_initializer=xavier, name=name)(x)
+    x = layers.PlainConv2D(filters, 3, padding="same", kernel_initializer=xavier, name=name)(x)
     if dropout_rate:
         x = keras.layers.Dropout(dropout_rate, name=name.replace("conv", "dropout"))(x)
     bn, relu = (name.replace("conv", part) for part in ("bn", "relu"))

@@ -20,6 +20,7 @@ import keras
 from kerascnn._preprocessing import CIFAR
 from kerascnn.applications._build import Family, dense_head, pooled_head
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.layers.plain_conv2d import PlainConv2D
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ def conv(x, filters, size, activation="relu", bias=0.0, *, name):
         "kernel_initializer": keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="uniform"),
         "bias_initializer": keras.initializers.Constant(bias),
     }
-    return keras.layers.Conv2D(filters, size, padding="same", name=name, **options)(x)
+    return PlainConv2D(filters, size, padding="same", name=name, **options)(x)
 
 
 def highway(x, size, *, name):

@@ -82,7 +82,7 @@ def features(x, spec: Spec):
     stages = []
     for i, filters in enumerate(spec.maps):
         name = f"c{2 * i + 1}"
-        x = keras.layers.Conv2D(filters, 5, activation="relu", kernel_initializer="he_normal", name=name)(x)
+        x = layers.PlainConv2D(filters, 5, activation="relu", kernel_initializer="he_normal", name=name)(x)
         if i < 2:
             x = keras.layers.AveragePooling2D(2, name=f"s{2 * i + 2}")(x)
         stages.append(x)
@@ -92,13 +92,13 @@ def features(x, spec: Spec):
 def features_1998(x, spec: Spec):
     """Outputs of S2 [b, 14, 14, 6], S4 [b, 5, 5, 16] and C5 [b, 1, 1, 120] for 32x32."""
     c1, c3, c5 = spec.maps
-    x = keras.layers.Conv2D(c1, 5, kernel_initializer=uniform(25 * x.shape[-1]), name="c1")(x)
+    x = layers.PlainConv2D(c1, 5, kernel_initializer=uniform(25 * x.shape[-1]), name="c1")(x)
     x = layers.Subsampling2D(name="s2")(squash(x, name="c1_squash"))
     s2 = squash(x, name="s2_squash")
     x = layers.ConnectionTableConv2D(spec.table, 5, name="c3")(s2)
     x = layers.Subsampling2D(name="s4")(squash(x, name="c3_squash"))
     s4 = squash(x, name="s4_squash")
-    x = keras.layers.Conv2D(c5, 5, kernel_initializer=uniform(25 * c3), name="c5")(s4)
+    x = layers.PlainConv2D(c5, 5, kernel_initializer=uniform(25 * c3), name="c5")(s4)
     return [s2, s4, squash(x, name="c5_squash")]
 
 

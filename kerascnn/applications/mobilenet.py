@@ -71,7 +71,7 @@ def separable(x, filters, stride, dilation, multiplier, spec, *, name):
     options = {"dilation_rate": dilation, "use_bias": False, "depthwise_initializer": NORMAL()}
     x = layers.DepthwiseConv2D(3, stride, padding, multiplier, name=f"{name}_conv1", **options)(x)
     x = bn_relu6(x, spec, name=f"{name}_bn1")
-    x = keras.layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=NORMAL(), name=f"{name}_conv2")(x)
+    x = layers.PlainConv2D(filters, 1, use_bias=False, kernel_initializer=NORMAL(), name=f"{name}_conv2")(x)
     return bn_relu6(x, spec, name=f"{name}_bn2")
 
 
@@ -96,7 +96,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.001):
     dtype = keras.config.dtype_policy().variable_dtype
     x = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype=dtype, name="head_pool")(x)
     x = keras.layers.Dropout(dropout_rate, dtype=dtype, name="head_dropout")(x)
-    x = keras.layers.Conv2D(classes, 1, kernel_initializer=NORMAL(), dtype=dtype, name="head")(x)
+    x = layers.PlainConv2D(classes, 1, kernel_initializer=NORMAL(), dtype=dtype, name="head")(x)
     x = keras.layers.Flatten(dtype=dtype, name="logits")(x)
     return keras.layers.Activation(activation, dtype=dtype, name="predictions")(x) if activation else x
 

@@ -61,7 +61,7 @@ VARIANTS = {  # figure 7
 def layer(x, kernel_size, filters, *, name):
     """Convolution without bias, BN, ReLU."""
     options = {"use_bias": False, "kernel_initializer": "he_normal", "name": f"{name}_conv"}
-    x = keras.layers.Conv2D(filters, kernel_size, padding="same", **options)(x)
+    x = layers.PlainConv2D(filters, kernel_size, padding="same", **options)(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
     return keras.layers.Activation("relu", name=f"{name}_relu")(x)
 

@@ -22,6 +22,7 @@ from kerascnn.applications._build import Family, dense_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.blocks import linear_rates, transformer
 from kerascnn.layers import ClassToken, DepthwiseConv2D, PositionEmbedding
+from kerascnn.layers.plain_conv2d import PlainConv2D
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     The first two are sums without norm. Distilled networks have a list of two tokens [b, 4c].
     """
     width, stride = spec.heads[0] * spec.head_width, spec.patch // 2
-    x = keras.layers.Conv2D(width, spec.patch, stride, kernel_initializer=UNIFORM(), name="patch_embedding")(x)
+    x = PlainConv2D(width, spec.patch, stride, kernel_initializer=UNIFORM(), name="patch_embedding")(x)
     x = PositionEmbedding(x.shape[1:3], name="position_embedding")(x)
     rates, count, stages, first = linear_rates(drop_path_rate, spec.depths), 1 + spec.distilled, [], None
     for s, (depth, heads) in enumerate(zip(spec.depths, spec.heads, strict=True)):

@@ -50,7 +50,7 @@ REDUCTIONS = {
 def convolution(filters, size, stride=1, padding="same", *, name):
     """A convolution without bias, to be called."""
     options = {"use_bias": False, "kernel_initializer": "he_normal", "name": name}
-    return keras.layers.Conv2D(filters, size, stride, padding, **options)
+    return layers.PlainConv2D(filters, size, stride, padding, **options)
 
 
 def bn(x, *, name):

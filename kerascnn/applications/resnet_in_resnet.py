@@ -74,7 +74,7 @@ def features(x, spec: Spec):
 def head(x, classes, activation):
     """1x1 convolution to the classes, BN, global average pool; float32 under mixed precision."""
     dtype = keras.config.dtype_policy().variable_dtype
-    x = keras.layers.Conv2D(classes, 1, use_bias=False, kernel_initializer="he_normal", dtype=dtype, name="head")(x)
+    x = layers.PlainConv2D(classes, 1, use_bias=False, kernel_initializer="he_normal", dtype=dtype, name="head")(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype, name="head_bn")(x)
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
     return keras.layers.Activation(activation, dtype=dtype, name="head_activation")(x)

@@ -18,6 +18,7 @@ from kerascnn.applications._build import Family, Ordered
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.layers.plain_conv2d import PlainConv2D
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +47,14 @@ def unit(x, width, stride, rate, *, project, name):
     """BN, ReLU, 1x1, BN, ReLU, 3x3/stride, BN, ReLU, 1x1, plus projection, sub-sampled x or x."""
     pre = bn_relu(x, name=f"{name}_bn1")
     if project:
-        x = keras.layers.Conv2D(4 * width, 1, stride, name=f"{name}_shortcut_conv")(pre)
+        x = PlainConv2D(4 * width, 1, stride, name=f"{name}_shortcut_conv")(pre)
     elif stride > 1:
         x = keras.layers.MaxPooling2D(1, stride, name=f"{name}_shortcut_pool")(x)
-    y = keras.layers.Conv2D(width, 1, use_bias=False, name=f"{name}_conv1")(pre)
+    y = PlainConv2D(width, 1, use_bias=False, name=f"{name}_conv1")(pre)
     y = bn_relu(y, name=f"{name}_bn2")
     y = Conv2D(width, 3, stride, padding=1, use_bias=False, name=f"{name}_conv2")(y)
     y = bn_relu(y, name=f"{name}_bn3")
-    y = keras.layers.Conv2D(4 * width, 1, name=f"{name}_conv3")(y)
+    y = PlainConv2D(4 * width, 1, name=f"{name}_conv3")(y)
     return keras.layers.Add(name=f"{name}_add")([x, blocks.drop_path(y, rate, name=f"{name}_drop_path")])
 
 

@@ -73,7 +73,7 @@ def conv(x, width, gaussian, *, name):
     normal = keras.initializers.RandomNormal(stddev=0.01)
     xavier = keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="uniform")
     options = {"padding": "same", "kernel_initializer": normal if gaussian else xavier}
-    return keras.layers.Conv2D(abs(width), 1 if width < 0 else 3, **options, name=f"{name}_conv")(x)
+    return layers.PlainConv2D(abs(width), 1 if width < 0 else 3, **options, name=f"{name}_conv")(x)
 
 
 def bn_relu(x, *, name):

@@ -55,7 +55,7 @@ def conv_bn(x, filters, gaussian, momentum, *, name):
     normal = keras.initializers.RandomNormal(stddev=0.01)
     xavier = keras.initializers.VarianceScaling(1.0, mode="fan_in", distribution="uniform")
     initializer = normal if gaussian else xavier
-    x = keras.layers.Conv2D(filters, 3, padding="same", kernel_initializer=initializer, name=f"{name}_conv")(x)
+    x = layers.PlainConv2D(filters, 3, padding="same", kernel_initializer=initializer, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(momentum=momentum, epsilon=1e-5, name=f"{name}_bn")(x)
     return keras.layers.Activation("relu", name=f"{name}_relu")(x)
 

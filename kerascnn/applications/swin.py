@@ -23,6 +23,7 @@ from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.blocks import transformer
 from kerascnn.layers import CropLike, PadToMultiple, PatchMerging, WindowAttention
+from kerascnn.layers.plain_conv2d import PlainConv2D
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,7 @@ def patch_merging(x, *, name):
 
 def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
     """Stage outputs [b, h/4, w/4, c], [b, h/8, w/8, 2c], [b, h/16, w/16, 4c], [b, h/32, w/32, 8c], the last normed."""
-    x = keras.layers.Conv2D(spec.width, spec.patch, spec.patch, name="stem_conv")(x)
+    x = PlainConv2D(spec.width, spec.patch, spec.patch, name="stem_conv")(x)
     x = norm(x, name="stem_norm")
     rates = blocks.linear_rates(drop_path_rate, spec.depths)
     stages = []

@@ -67,7 +67,7 @@ def initializer(spec):
 
 def unit(x, filters, size, spec, *, name):
     """Convolution with bias, batch norm if any, ReLU, then the gates; `name` contains "conv"."""
-    x = keras.layers.Conv2D(filters, size, padding="same", kernel_initializer=initializer(spec), name=name)(x)
+    x = layers.PlainConv2D(filters, size, padding="same", kernel_initializer=initializer(spec), name=name)(x)
     if spec.batch_norm:
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name.replace("conv", "bn"))(x)
     x = keras.layers.Activation("relu", name=name.replace("conv", "relu"))(x)

@@ -44,14 +44,14 @@ def relu(x, *, name):
 
 def conv_bn(x, filters, size, stride, spec, *, name):
     """Convolution without padding or bias, BN; `name` contains "conv"."""
-    x = keras.layers.Conv2D(filters, size, stride, use_bias=False, name=name)(x)
+    x = layers.PlainConv2D(filters, size, stride, use_bias=False, name=name)(x)
     return bn(x, spec, name=name.replace("conv", "bn"))
 
 
 def separable(x, filters, spec, i, *, name):
     """Depthwise 3x3, 1x1, BN; the layers are number i of the module."""
     x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise{i}")(x)
-    x = keras.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv{i}")(x)
+    x = layers.PlainConv2D(filters, 1, use_bias=False, name=f"{name}_conv{i}")(x)
     return bn(x, spec, name=f"{name}_bn{i}")
 
 

@@ -6,6 +6,7 @@ import keras
 
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
+from kerascnn.layers.plain_conv2d import PlainConv2D
 
 # N(0, sqrt(2 / (k * k * filters))): He et al. 2015, arXiv:1502.01852, in the fan-out form of fb.resnet.torch.
 HE_FAN_OUT = functools.partial(
@@ -27,8 +28,8 @@ def conv(
     """Convolution, symmetrically padded by dilation * (kernel_size - 1) / 2: [b, h, w, c] -> [b, h/s, w/s, filters]."""
     options = {"use_bias": use_bias, "kernel_initializer": HE_FAN_OUT(), "name": name}
     if groups == 1 and dilation == 1 and (strides == 1 or kernel_size == 1):
-        return keras.layers.Conv2D(filters, kernel_size, strides, "same", **options)(x)
-    # Ours: TensorFlow's "same" pads strided windows one-sidedly, and its grouped gradients are slow.
+        return PlainConv2D(filters, kernel_size, strides, "same", **options)(x)
+    # Not plain: TensorFlow's "same" pads strided windows one-sidedly, and its grouped gradients are slow.
     padding = dilation * (kernel_size - 1) // 2
     return Conv2D(filters, kernel_size, strides, padding, dilation_rate=dilation, groups=groups, **options)(x)
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from kerascnn.layers.plain_conv2d import PlainConv2D
+
 
 def conv_head(
     x: keras.KerasTensor,
@@ -22,6 +24,6 @@ def conv_head(
     if dropout_rate:
         x = keras.layers.Dropout(dropout_rate, name="head_dropout")(x)
     options = {"kernel_initializer": kernel_initializer, "dtype": dtype, "name": "head"}
-    x = keras.layers.Conv2D(classes, 1, activation="relu" if relu else None, **options)(x)
+    x = PlainConv2D(classes, 1, activation="relu" if relu else None, **options)(x)
     x = keras.layers.GlobalAveragePooling2D(dtype=dtype, name="head_pool")(x)
     return keras.layers.Activation(activation, dtype=dtype, name="predictions")(x) if activation else x

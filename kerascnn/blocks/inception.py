@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerascnn.layers.batch_normalization import BatchNormalization
+from kerascnn.layers.plain_conv2d import PlainConv2D
 
 # N(0, sqrt(2 / fan-in)), cut off at two standard deviations: the initial values of TF-slim's Inception networks.
 _HE_FAN_IN = functools.partial(keras.initializers.VarianceScaling, 2.0, mode="fan_in", distribution="truncated_normal")
@@ -26,7 +27,7 @@ def conv_step(x: keras.KerasTensor, step: ConvStep, *, scale: bool = True, name:
 
     Batch norm remembers 0.99 of its averages, as in Keras; TF-slim's 0.9997 needs tens of thousands of steps.
     """
-    x = keras.layers.Conv2D(*step, use_bias=False, kernel_initializer=_HE_FAN_IN(), name=name)(x)
+    x = PlainConv2D(*step, use_bias=False, kernel_initializer=_HE_FAN_IN(), name=name)(x)
     bn = BatchNormalization(momentum=0.99, epsilon=1e-3, scale=scale, name=name.replace("conv", "bn"))
     return keras.layers.Activation("relu", name=name.replace("conv", "relu"))(bn(x))
 

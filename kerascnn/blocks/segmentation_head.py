@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kerascnn.blocks.conv_bn import conv_bn
+from kerascnn.layers.plain_conv2d import PlainConv2D
 from kerascnn.layers.resize_like import ResizeLike
 
 
@@ -17,7 +18,7 @@ def pixel_scores(
     """
     dtype = keras.config.dtype_policy().variable_dtype
     uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
-    x = keras.layers.Conv2D(classes, 1, kernel_initializer=uniform, dtype=dtype, name=name)(x)
+    x = PlainConv2D(classes, 1, kernel_initializer=uniform, dtype=dtype, name=name)(x)
     x = ResizeLike(dtype=dtype, name=f"{name}_resize")([x, image])
     return keras.layers.Activation(activation, dtype=dtype, name=f"{name}_predictions")(x) if activation else x
 

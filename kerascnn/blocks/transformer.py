@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from kerascnn.blocks.drop_path import drop_path
+from kerascnn.layers.plain_conv2d import PlainConv2D
 from kerascnn.layers.self_attention import SelfAttention
 
 _GLOROT = keras.initializers.GlorotUniform
@@ -56,7 +57,7 @@ def patch_embedding(
 ) -> keras.KerasTensor:
     """A dense layer on each patch, as a convolution: [b, h, w, c] -> [b, h/patch, w/patch, width]."""
     lecun = keras.initializers.LecunNormal()  # Flax's default, as in the authors' code
-    return keras.layers.Conv2D(width, patch, patch, kernel_initializer=lecun, name=name)(x)
+    return PlainConv2D(width, patch, patch, kernel_initializer=lecun, name=name)(x)
 
 
 def tokens(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:

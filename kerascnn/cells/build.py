@@ -175,7 +175,7 @@ def stem(x: keras.KerasTensor, filters: int, style: Style, *, stride: int = 1) -
         The value that cells read.
     """
     options = {"use_bias": False, "kernel_initializer": style.initializer(), "name": "stem_conv"}
-    x = keras.layers.Conv2D(filters, 3, stride, "same" if stride == 1 else "valid", **options)(x)
+    x = layers.PlainConv2D(filters, 3, stride, "same" if stride == 1 else "valid", **options)(x)
     return Value(operations.batch_norm(x, style, name="stem_bn"), 0, "stem")
 
 
@@ -294,7 +294,7 @@ def auxiliary_head(
     x = operations.conv_bn(x, 128, style, name="aux1")
     x = operations.relu(x, name="aux1_relu")
     options = {"use_bias": False, "kernel_initializer": style.initializer(), "name": "aux2_conv"}
-    x = keras.layers.Conv2D(768, tuple(x.shape[1:3]), padding=padding, **options)(x)
+    x = layers.PlainConv2D(768, tuple(x.shape[1:3]), padding=padding, **options)(x)
     x = operations.batch_norm(x, style, name="aux2_bn") if last_norm else x
     x = operations.relu(x, name="aux2_relu")
     dtype = keras.config.dtype_policy().variable_dtype

@@ -61,7 +61,7 @@ def convolution(
     """Convolution without bias, size and strides (vertical, horizontal): [b, h, w, c] -> [b, h/s, w/s, filters]."""
     options = {"use_bias": False, "kernel_initializer": style.initializer(), "name": name}
     if style.tensorflow or max(strides) == 1 or max(size) == 1:
-        return keras.layers.Conv2D(filters, size, strides, "same", **options)(x)
+        return layers.PlainConv2D(filters, size, strides, "same", **options)(x)
     padding = tuple(((k - 1) // 2, (k - 1) // 2) for k in size)
     return layers.Conv2D(filters, size, strides, padding, **options)(x)
 

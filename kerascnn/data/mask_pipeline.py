@@ -14,7 +14,7 @@ from kerascnn.data import letterbox, masks
 from kerascnn.data.augment import Target, apply, parse
 from kerascnn.data.epochs import Epochs, finished, shuffled_stream
 from kerascnn.data.source import Source, explain
-from kerascnn.data.splits import Packed
+from kerascnn.data.splits import Packed, cpu_constant
 
 
 def train_pipeline(
@@ -66,7 +66,8 @@ def train_pipeline(
 
 
 def eval_pipeline(
-    split: masks.Split,
+    source: Source,
+    name: str,
     image_shape: tuple[int, int, int],
     preprocessing: Preprocessing,
     batch_size: int,
@@ -75,22 +76,31 @@ def eval_pipeline(
     """All examples of a split in their fixed order, fitted and normalized.
 
     Args:
-        split: the examples.
+        source: the examples.
+        name: of the split.
         image_shape: (height, width, channels) of the network's input.
         preprocessing: the network's constants.
         batch_size: images per batch; the last batch may be smaller.
-        keep: bytes up to which what is fitted is kept in memory after the first pass.
+        keep: bytes up to which the fitted images and masks are kept in memory.
 
     Returns:
         A dataset of (float32 [batch, height, width, channels], int32 [batch, height, width]).
+
+    Raises:
+        InputError: a damaged image or mask found while filling the memory.
     """
+    split = source.split(name)
 
     def fit(image, mask):
         return letterbox.fit_pairs(tf.concat([image, mask[..., None]], axis=-1), image_shape, preprocessing)
 
     pairs = split.elements().take(split.size).map(fit, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
     if split.size * math.prod([*image_shape[:2], image_shape[2] + 1]) <= keep:
-        pairs = pairs.cache()
+        try:
+            fitted = cpu_constant(np.concatenate(list(pairs.prefetch(tf.data.AUTOTUNE).as_numpy_iterator())))
+        except tf.errors.OpError as error:
+            raise explain(source, error) from error
+        pairs = tf.data.Dataset.range(split.size).batch(batch_size).map(lambda index: tf.gather(fitted, index))
     return finished(_batches(pairs, preprocessing), -(-split.size // batch_size))
 
 

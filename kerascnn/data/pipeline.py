@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import mask_pipeline
@@ -123,9 +124,9 @@ def eval_pipeline(
     image_shape: tuple[int, int, int],
     preprocessing: Preprocessing,
     batch_size: int,
+    keep: bool = False,
 ) -> tf.data.Dataset:
-    """All examples of a split in their fixed order, fitted and normalized, kept in memory after the first pass where
-    they need at most `CACHE_BYTES`.
+    """All examples of a split in their fixed order, fitted and normalized.
 
     Args:
         source: the examples.
@@ -133,36 +134,40 @@ def eval_pipeline(
         image_shape: (height, width, channels) of the network's input.
         preprocessing: the network's constants.
         batch_size: images per batch; the last batch may be smaller.
+        keep: for passes that repeat, as the validation of a training does: images that need at most `CACHE_BYTES` when
+            they are fitted are read once, when this function is called.
 
     Returns:
         A dataset of (float32 [batch, height, width, channels], int64 [batch]), for segmentation with int32 masks
         [batch, height, width] instead.
 
     Raises:
-        InputError: an argument that cannot be used. A damaged image raises a `tf.errors.OpError` from the iterator;
-            see `explain`.
+        InputError: an argument that cannot be used, or a damaged image that was found while filling the memory. What
+            is found later raises a `tf.errors.OpError` from the iterator; see `explain`.
     """
     image_shape = check_image_shape(image_shape)
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
-    examples = source.split(split)
+    examples, memory = source.split(split), CACHE_BYTES if _check.flag("keep", keep) else 0
     if source.task == "segmentation":
-        return mask_pipeline.eval_pipeline(examples, image_shape, preprocessing, batch_size, keep=CACHE_BYTES)
+        return mask_pipeline.eval_pipeline(source, split, image_shape, preprocessing, batch_size, memory)
+    fitted = examples.size * math.prod(image_shape) <= memory
+    if fitted:
+        try:
+            examples = _read_fitted(examples, image_shape, preprocessing, len(source.class_names))
+        except tf.errors.OpError as error:
+            raise explain(source, error) from error
 
-    def fit(image, label):
-        return fit_image(image, image_shape, preprocessing), label
+    def finish(image, label):
+        image = image if fitted else fit_image(image, image_shape, preprocessing)
+        return normalize_image(image, preprocessing), label
 
     if isinstance(examples, Arrays):
         indices = tf.data.Dataset.range(examples.size).batch(batch_size)
         batches = indices.map(lambda index: (examples.images(index), tf.gather(examples.labels, index)))
-        batches = batches.map(fit, tf.data.AUTOTUNE, deterministic=True)
+        batches = batches.map(finish, tf.data.AUTOTUNE, deterministic=True)
     else:
-        batches = examples.elements().map(fit, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-    if examples.size * math.prod(image_shape) <= CACHE_BYTES:
-        batches = batches.cache()
-    batches = batches.map(
-        lambda image, label: (normalize_image(image, preprocessing), label), tf.data.AUTOTUNE, deterministic=True
-    )
+        batches = examples.elements().map(finish, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
     return finished(batches, -(-examples.size // batch_size))
 
 

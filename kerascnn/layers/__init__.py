@@ -18,6 +18,7 @@ from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.pad_to_multiple import PadToMultiple
 from kerascnn.layers.patch_merging import PatchMerging
 from kerascnn.layers.performer_attention import PerformerAttention
+from kerascnn.layers.plain_conv2d import PlainConv2D
 from kerascnn.layers.position_embedding import PositionEmbedding
 from kerascnn.layers.preprocessing import ImageInput, StageOutput, model_preprocessing
 from kerascnn.layers.rbf_codes import RBFCodes
@@ -58,6 +59,7 @@ __all__ = [
     "PadToMultiple",
     "PatchMerging",
     "PerformerAttention",
+    "PlainConv2D",
     "PositionEmbedding",
     "Progress",
     "RBFCodes",

@@ -15,13 +15,16 @@ import numpy as np
 from kerascnn.layers.batch_normalization import BatchNormalization
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
+from kerascnn.layers.plain_conv2d import PlainConv2D
 from kerascnn.surgery.adapters import merged_weights, refuse_quantized, without_adapters
 from kerascnn.surgery.graph import Call, walk
 from kerascnn.surgery.replace import check, copied, rebuild
 
 # Exactly these classes: a subclass may compute something that is not linear.
 _NORMS = (keras.layers.BatchNormalization, BatchNormalization)
-_LINEAR = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, Conv2D, DepthwiseConv2D)
+_LINEAR = (
+    keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, Conv2D, PlainConv2D, DepthwiseConv2D,
+)  # fmt: skip
 _NARROW = ("float16", "bfloat16", "float64")
 
 

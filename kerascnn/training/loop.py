@@ -159,7 +159,7 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
     size = source.sizes[VALIDATION]
     measured = strategies.even_batch(size, config.batch_size, strategy.num_replicas_in_sync)
     validation = data.eval_pipeline(
-        source, VALIDATION, image_shape=shape, preprocessing=preprocessing, batch_size=measured
+        source, VALIDATION, image_shape=shape, preprocessing=preprocessing, batch_size=measured, keep=True
     )
 
     hooks: list[keras.callbacks.Callback] = [

@@ -49,6 +49,7 @@ CASES = {
     "separable 1d": (L.SeparableConv1D(5, 3), [(9, 4)], 7 * (3 * 4 + 4 * 5)),
     "separable 2d": (L.SeparableConv2D(5, 3, depth_multiplier=2), [(9, 9, 4)], 49 * (9 * 8 + 8 * 5)),
     "own conv": (layers.Conv2D(4, 3, 2, 1, groups=2), [(8, 8, 6)], 16 * 9 * 3 * 4),
+    "plain conv": (layers.PlainConv2D(4, 3, padding="same"), [(8, 8, 6)], 64 * 9 * 6 * 4),
     "own depthwise": (layers.DepthwiseConv2D(3, 2, 1), [(8, 8, 6)], 16 * 9 * 6),
     "deformable": (layers.DeformableConv2D(4, 3, padding="same"), [(8, 8, 6)], 64 * 9 * 6 * (4 + 27)),
     "deformable, version 1": (

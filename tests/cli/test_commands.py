@@ -126,10 +126,21 @@ def test_evaluate(run, tmp_path, capsys):
     assert cli.main(["evaluate", "--checkpoint", str(run), "--out", str(tmp_path), "--limit", "50"]) == 0
     record = json.loads((tmp_path / "evaluation.json").read_text())
     assert f"{record['top1']:.2%}" in capsys.readouterr().out
-    assert record["examples"] == 50 and sum(map(sum, record["confusion"])) == 50
+    assert record["examples"] == 50 and sum(map(sum, record["confusion"])) == 50 and record["changes"] == []
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
     error = refused(capsys, "evaluate", "--checkpoint", str(run), "--data", "synthetic:8x8x1,classes=3")
     assert "must have the classes of the checkpoint" in error
+
+
+def test_evaluate_says_and_records_that_the_data_set_has_changed(run, tmp_path, capsys):
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["sizes"]["test"] += 1
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "best.keras").write_bytes((run / "best.keras").read_bytes())
+    limit = str(config["training"]["limit"])
+    assert cli.main(["evaluate", "--checkpoint", str(tmp_path), "--limit", limit]) == 0
+    (change,) = json.loads((tmp_path / "evaluation.json").read_text())["changes"]
+    assert change.startswith("test had 65 examples") and change in capsys.readouterr().out
 
 
 def test_predict_and_export(run, tmp_path, capsys):

@@ -64,8 +64,8 @@ def test_a_restart_sees_what_an_uninterrupted_run_sees(tmp_path, monkeypatch, ki
     assert later_masks.tobytes() == masks[2 * per_epoch :].tobytes()
     other, _ = data.train_pipeline(source, **{**settings, "seed": 4})
     assert collect(other)[0].tobytes() != images.tobytes()
-    tested = data.eval_pipeline(source, image_shape=(12, 14, 3), preprocessing=CIFAR, batch_size=2)
-    for _ in range(2):  # the second pass comes from memory
+    tested = data.eval_pipeline(source, image_shape=(12, 14, 3), preprocessing=CIFAR, batch_size=2, keep=True)
+    for _ in range(2):
         images, masks = collect(tested)
         assert images.shape == (source.sizes["test"], 12, 14, 3) and masks.shape == images.shape[:3]
         assert masks.dtype == np.int32 and np.isfinite(images).all()

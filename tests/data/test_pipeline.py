@@ -116,20 +116,22 @@ def test_augmentation_differs_between_epochs():
 def test_kept_and_reread_images_are_the_same(tmp_path, monkeypatch):
     source = write_folder(tmp_path)
     settings = dict(image_shape=(8, 8, 3), preprocessing=IMAGENET, batch_size=3)
-    kept = [collect(data.train_pipeline(source, **settings)[0]), collect(data.eval_pipeline(source, **settings))]
+    both = [data.train_pipeline(source, **settings)[0], data.eval_pipeline(source, **settings, keep=True)]
+    kept = [collect(dataset) for dataset in both]
     monkeypatch.setattr(pipeline, "CACHE_BYTES", 0)
-    reread = [collect(data.train_pipeline(source, **settings)[0]), collect(data.eval_pipeline(source, **settings))]
+    both = [data.train_pipeline(source, **settings)[0], data.eval_pipeline(source, **settings, keep=True)]
+    reread = [collect(dataset) for dataset in both]
     for (images, labels), (again, numbers) in zip(kept, reread, strict=True):
         np.testing.assert_array_equal(images, again)
         np.testing.assert_array_equal(labels, numbers)
 
 
 def test_evaluation_holds_all_examples_in_order(tmp_path):
-    for source in (data.load("digits", limit=7), write_folder(tmp_path, 14)):
+    for source, keep in ((data.load("digits", limit=7), False), (write_folder(tmp_path, 14), True)):
         shape = (16, 16, source.image_shape[2])
-        dataset = data.eval_pipeline(source, image_shape=shape, preprocessing=CIFAR, batch_size=3)
+        dataset = data.eval_pipeline(source, image_shape=shape, preprocessing=CIFAR, batch_size=3, keep=keep)
         assert dataset.cardinality() == -(-source.sizes["test"] // 3)
-        for _ in range(2):  # the second pass comes from memory
+        for _ in range(2):
             images, labels = collect(dataset)
             assert [len(label) for _, label in dataset][-1] == source.sizes["test"] % 3
             for image, label, (raw, number) in zip(images, labels, source.dataset("test"), strict=True):
@@ -137,6 +139,20 @@ def test_evaluation_holds_all_examples_in_order(tmp_path):
                 assert label == number
     train = data.eval_pipeline(source, "train", image_shape=shape, preprocessing=CIFAR, batch_size=100)
     assert len(next(iter(train))[1]) == source.sizes["train"]
+
+
+def test_iterators_that_are_given_up_leave_the_next_ones_whole():
+    """Keras looks at a first batch before a validation; Dataset.cache() took what it had read for the whole set."""
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    settings = dict(image_shape=(8, 8, 1), preprocessing=PLAIN, batch_size=1)
+    for keep in (True, False):
+        dataset = data.eval_pipeline(flat_images(), **settings, keep=keep)
+        graph = dataset._as_serialized_graph()  # what is in it at all; the fault itself is rare
+        assert b"CacheDataset" not in graph.numpy()
+        for _ in range(5):
+            shared = strategy.experimental_distribute_dataset(dataset)
+            next(iter(shared))
+            assert len(list(shared)) == dataset.cardinality()
 
 
 def test_training_and_evaluation_see_the_same_image():

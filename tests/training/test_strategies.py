@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
+import kerascnn
 from kerascnn._errors import InputError
 from kerascnn.training import TrainConfig, strategies
 from kerascnn.training.callbacks import record
@@ -25,6 +27,22 @@ def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source):
     for one, two in zip(rows["one"], rows["mirrored"], strict=True):
         for name in ("loss", "accuracy", "top5", "val_loss", "val_accuracy", "lr"):
             assert two[name] == pytest.approx(one[name], abs=1e-5), name
+
+
+DEARER = ("resnet20", "squeezenet1_1", "vit_tiny_patch16_224")
+
+
+@pytest.mark.parametrize("name", ["lenet5", *(pytest.param(name, marks=pytest.mark.after) for name in DEARER)])
+def test_fit_by_keras_itself_where_a_device_gets_no_image(name):
+    """17 images in batches of 16: in the last one, the second device has nothing to convolve."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = kerascnn.create_model(name, classes=10, input_shape=(32, 32, 3))
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    images = np.random.default_rng(0).normal(size=(17, 32, 32, 3)).astype("float32")
+    history = model.fit(images, np.arange(17) % 10, batch_size=16, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert np.isfinite(model.predict(images, batch_size=16, verbose=0)).all()
 
 
 @pytest.mark.parametrize("examples", [2, 3, 5, 17, 33, 64, 1000])

@@ -31,9 +31,10 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
             f"{len(loaded.class_names)}). Received: {', '.join(source.class_names[:3])}, ... "
             f"({len(source.class_names)}) in {name}"
         )
-    if not values["data"] and values["limit"] == loaded.config["training"].get("limit", 0):
-        for change in source.changes(recorded):
-            console.print(f"The data set is no longer that of the run: {change}.", markup=False, soft_wrap=True)
+    same = not values["data"] and values["limit"] == loaded.config["training"].get("limit", 0)
+    changes = source.changes(recorded) if same else []
+    for change in changes:
+        console.print(f"The data set is no longer that of the run: {change}.", markup=False, soft_wrap=True)
     out = ensure_folder(values["out"] or loaded.path.parent)
     dataset = data.eval_pipeline(
         source, values["split"], image_shape=loaded.input_shape, preprocessing=loaded.preprocessing,
@@ -44,7 +45,8 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         report = evaluation.evaluate(loaded, dataset, advance=lambda count: bar.advance(task, count), keep=24)
     title = networks.title(values, loaded)
     with atomic_write(out / "evaluation.json") as file:
-        record = {"checkpoint": title, "data": name, "split": values["split"], **report.to_dict()}
+        header = {"checkpoint": title, "data": name, "split": values["split"], "changes": changes}
+        record = {**header, **report.to_dict()}  # changes: of the data set since the training
         json.dump(record, file, indent=1)
         file.write("\n")
     model = loaded.config.get("model", {}).get("name", loaded.model.name)
