@@ -13,6 +13,7 @@ from kerascnn.weights.keras_files import ENDINGS as KERAS
 from kerascnn.weights.keras_files import read_keras_file
 from kerascnn.weights.pth import ENDINGS, read_pth
 from kerascnn.weights.safetensors_files import read_safetensors
+from kerascnn.weights.shards import LAYER_ENDINGS, STATE_ENDINGS, read_keras_shards, read_shards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,8 @@ FORMATS = (
     Format(KERAS, "layers", read_keras_file),
     Format((".safetensors",), "state", read_safetensors),
     Format(ENDINGS, "state", read_pth),
+    Format(STATE_ENDINGS, "state", read_shards),
+    Format(LAYER_ENDINGS, "layers", read_keras_shards),
 )
 
 
@@ -62,7 +65,7 @@ def endings() -> str:
 
 
 def read(path: str | os.PathLike) -> tuple[Format, dict]:
-    """Reads a weights file of any format. Nothing in it is executed, and no other file is opened.
+    """Reads a weights file of any format. Nothing in it is executed, and no other file is opened but an index's.
 
     Args:
         path: the file.

@@ -1,6 +1,7 @@
 """What readers of foreign files share: regular files alone, memory in proportion to them, one line for any damage."""
 
 import contextlib
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -66,6 +67,29 @@ def sound_name(name: str) -> str:
     if not name or len(name) > _NAME or not name.isprintable():
         raise Unsafe(f"a name that is empty, longer than {_NAME} characters or does not print: {name[:40]!a}")
     return name
+
+
+def json_object(text: bytes) -> dict:
+    """An object of JSON, in which every name stands once.
+
+    Raises:
+        Unsafe: a name stands twice, or it is nested without end.
+        ValueError: it is no JSON, or no object.
+    """
+    try:
+        found = json.loads(text.decode("utf-8"), object_pairs_hook=_once)
+    except RecursionError as error:
+        raise Unsafe("JSON that is nested without end") from error
+    if not isinstance(found, dict):
+        raise ValueError("the header is no object")
+    return found
+
+
+def _once(pairs: list) -> dict:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise Unsafe("a name that occurs twice")
+    return made
 
 
 @contextlib.contextmanager

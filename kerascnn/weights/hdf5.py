@@ -44,6 +44,10 @@ class Reader:
         self.promised = 0
         self._entered: set[int] = set()  # addresses of groups, which hard links may put into themselves
 
+    def again(self) -> "Reader":
+        """A reader of the same file that has entered and counted nothing."""
+        return Reader(self.file, self.content, self.limit)
+
     def check(self, group: h5py.Group, depth: int = 0) -> None:
         """Looks at every object; reads none."""
         self.enter(group, depth)

@@ -55,31 +55,47 @@ def check_keras_file(path: str | os.PathLike) -> None:
         reader.check(reader.file)
 
 
-def layers(reader: Reader) -> dict[str, list[np.ndarray]]:
-    """The variables of each layer in an open file."""
-    root = reader.children(reader.file).get("layers")
-    if not isinstance(root, h5py.Group):
-        raise ValueError("no group 'layers' and no list layer_names")
-    found: dict[str, list[np.ndarray]] = {}
-    for group in reader.children(root).values():
-        children = reader.children(group)
-        own = children.get("vars")
-        name = None if not isinstance(own, h5py.Group) else own.attrs.get("name")
-        if not isinstance(name, str):
-            raise ValueError("layer names are missing: written by a Keras older than 3.7")
-        sound_name(name)
-        variables = reader.children(own)
-        arrays = [reader.array(variables[key]) for key in sorted(variables, key=int)]
-        if name in found and arrays:
-            raise Unsafe(f"two layers of one name: {name}")
-        if arrays:
-            found[name] = arrays
-        for key, child in children.items():
-            if key not in ("vars", "seed_generator"):  # the state of a random layer is not a weight
-                inside = _inside(reader, child, 0)
-                if inside:
-                    found[f"{name}/{sound_name(key)}"] = inside
+def layers(*readers: Reader) -> dict[str, list[np.ndarray]]:
+    """The variables of each layer in an open file, or in several that hold parts of one."""
+    names: dict[str, str] = {}  # group of a layer -> its name
+    own: dict[str, dict[int, np.ndarray]] = {}  # group -> place -> variable
+    inside: dict[str, list[np.ndarray]] = {}
+    for reader in readers:
+        root = reader.children(reader.file).get("layers")
+        if not isinstance(root, h5py.Group):
+            raise ValueError("no group 'layers' and no list layer_names")
+        for key, group in reader.children(root).items():
+            children = reader.children(group)
+            variables = children.get("vars")
+            if not isinstance(variables, h5py.Group):
+                raise ValueError(f"a layer without variables: {key[:40]!a}")
+            if "name" in variables.attrs:  # of several files, the first alone tells the name
+                name = _name(variables.attrs["name"])
+                if names.setdefault(key, name) != name:
+                    raise Unsafe(f"a layer of two names: {name}")
+            for place, item in reader.children(variables).items():
+                if int(place) in own.setdefault(key, {}):
+                    raise Unsafe(f"a variable that is there twice: {key[:40]!a} {place[:9]!a}")
+                own[key][int(place)] = reader.array(item)
+            for inner, child in children.items():
+                if inner not in ("vars", "seed_generator"):  # the state of a random layer is not a weight
+                    inside.setdefault(f"{key}/{sound_name(inner)}", []).extend(_inside(reader, child, 0))
+    if own.keys() - names.keys():
+        raise ValueError("layer names are missing: written by a Keras older than 3.7")
+    found = {
+        f"{names[key.partition('/')[0]]}/{key.partition('/')[2]}": arrays for key, arrays in inside.items() if arrays
+    }
+    for key, arrays in own.items():
+        if names[key] in found:
+            raise Unsafe(f"two layers of one name: {names[key]}")
+        found[names[key]] = [arrays[place] for place in sorted(arrays)]
     return found
+
+
+def _name(attribute) -> str:
+    if not isinstance(attribute, str):
+        raise ValueError("layer names are missing: written by a Keras older than 3.7")
+    return sound_name(attribute)
 
 
 def _inside(reader: Reader, item, depth: int) -> list[np.ndarray]:

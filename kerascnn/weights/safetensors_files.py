@@ -5,20 +5,20 @@ The format: 8 bytes with the length of the header (little-endian), the header as
 gaps or overlaps.
 """
 
-import json
 import math
+import mmap
 import os
 
 import numpy as np
-from safetensors import safe_open
 
 from kerascnn._errors import InputError
-from kerascnn.weights.guard import Unsafe, one_line, regular_file, shown, sound_name
+from kerascnn.weights.guard import json_object, one_line, regular_file, shown, sound_name
 
-_BYTES = {  # of one element; the types that weights have
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2,
-    "U8": 1, "BOOL": 1,
+_TYPES = {  # those that weights have; bfloat16, the upper half of a float32, is no type of NumPy's own
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "u1",
 }  # fmt: skip
+_BYTES = {kind: np.dtype(own).itemsize for kind, own in _TYPES.items()}  # of one element
 _LONGEST_HEADER = 100_000_000  # bytes, as the format's own library has it
 _LISTED = 6
 
@@ -30,7 +30,8 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         path: a `.safetensors` file.
 
     Returns:
-        Name -> array; bfloat16 as float32.
+        Name -> array; bfloat16 as float32. The arrays may be views of the file, which must stay as it is while they are
+        used.
 
     Raises:
         InputError: no such file, truncated or damaged, or it has arrays of other types (float8, complex).
@@ -44,30 +45,25 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
         rows = {name: _row(name, entry, size - start) for name, entry in header.items() if name != "__metadata__"}
         _check_types(rows, path)
         _check_places(rows, size - start)
-        with safe_open(path, framework="np") as arrays:
-            found = {name: arrays.get_tensor(name) for name in rows}
-    # bfloat16 is no type of NumPy's own; what TensorFlow registers for it converts to float32.
-    return {name: array.astype("float32") if array.dtype == "bfloat16" else array for name, array in found.items()}
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))[start:]
+        return {name: _array(content, *row) for name, row in rows.items()}
+
+
+def _array(content: memoryview, kind: str, shape: tuple[int, ...], first: int, last: int) -> np.ndarray:
+    """A view of the file, where NumPy has the type."""
+    array = np.frombuffer(content, _TYPES[kind], math.prod(shape), first).reshape(shape) if last > first else None
+    if array is None:
+        array = np.zeros(shape, _TYPES[kind])
+    if kind == "BF16":
+        return (array.astype("<u4") << 16).view("<f4")
+    return array != 0 if kind == "BOOL" else array
 
 
 def _header(file, size: int) -> tuple[dict, int]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or not 2 <= length <= min(size - 8, _LONGEST_HEADER):
         raise ValueError("the header does not fit into the file")
-    try:
-        header = json.loads(file.read(length).decode("utf-8"), object_pairs_hook=_once)
-    except RecursionError as error:
-        raise Unsafe("a header that is nested without end") from error
-    if not isinstance(header, dict):
-        raise ValueError("the header is no object")
-    return header, 8 + length
-
-
-def _once(pairs: list) -> dict:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise Unsafe("a name that occurs twice")
-    return made
+    return json_object(file.read(length)), 8 + length
 
 
 def _row(name: str, entry, room: int) -> tuple[str, tuple[int, ...], int, int]:
