@@ -54,9 +54,9 @@ def draw(
     for index, (left, right) in enumerate(figure.subplots(count, 2, squeeze=False)):
         image = _stretched(images[index])
         left.imshow(image)
-        left.set_title(_plain(titles[index]) if titles else "", fontsize=9)
+        left.set_title(_short(titles[index]) if titles else "", fontsize=9)
         target = int(explanation.target[index])
-        name = _plain(class_names[target]) if class_names else f"class {target}"
+        name = _short(class_names[target]) if class_names else f"class {target}"
         right.imshow(0.5 + 0.5 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
         lowest, highest = float(maps[index].min()), float(np.abs(maps[index]).max())
         signed = lowest < 0
@@ -78,6 +78,6 @@ def _stretched(image: np.ndarray) -> np.ndarray:
     return ((image - low) / spread).repeat(3 // image.shape[-1], axis=-1)
 
 
-def _plain(text: str) -> str:
-    """A name as it is: matplotlib would read mathematics between dollars."""
-    return str(text).replace("$", r"\$")[:40]
+def _short(text: str) -> str:
+    """A name, not longer than a title."""
+    return str(text)[:40]

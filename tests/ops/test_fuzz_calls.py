@@ -1,4 +1,4 @@
-"""tools/fuzz_ops.py on a few calls of every op: nothing crashes, hangs, or ends in another error than the contract's."""
+"""tools/fuzz_ops.py on a few calls of every op: no crash, no hang, no error outside the contract."""
 
 import subprocess
 import sys
