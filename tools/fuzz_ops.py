@@ -327,10 +327,9 @@ def work(name: str, seed: int, start: int, first_call: int, functions: int, stat
             file.flush()
 
         for index in range(start, functions):
-            given, refused, wrong = run_function(name, seed, index, first_call if index == start else 0, note)
-            record["given"] += given
-            record["refused"] += refused
-            record["wrong"] += wrong
+            found = run_function(name, seed, index, first_call if index == start else 0, note)
+            for key, more in zip(("given", "refused", "wrong"), found, strict=True):
+                record[key] += more
         note(functions, 0, "")
 
 
