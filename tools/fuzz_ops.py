@@ -334,11 +334,7 @@ def work(name: str, seed: int, start: int, first_call: int, functions: int, stat
 
 
 def fuzz(name: str, cases: int, seed: int) -> dict:
-    """Runs all cases of an op in processes of their own.
-
-    Returns:
-        {"given": calls with a result, "refused": calls refused, "wrong": [what was wrong]}.
-    """
+    """Runs all cases of an op in processes of their own; how many gave a result, were refused, and what was wrong."""
     total, start, first_call = {"given": 0, "refused": 0, "wrong": []}, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         state, log = Path(folder) / "state", Path(folder) / "log"
