@@ -20,7 +20,7 @@ ALLOWED = {
     "surgery": {"keras", "numpy", "models", "layers"},
     "blocks": {"keras", "layers"},
     "cells": {"keras", "numpy", "rich", "matplotlib", "models", "layers", "blocks"},
-    "weights": {"numpy", "keras", "h5py", "safetensors", "absl", "rich", "models", "layers", "surgery"},
+    "weights": {"numpy", "keras", "tensorflow", "h5py", "safetensors", "absl", "rich", "models", "layers", "surgery"},
     "applications": {"keras", "absl", "models", "blocks", "cells", "layers", "surgery", "weights"},
     "data": {"tensorflow", "tensorflow_datasets", "numpy", "absl", "PIL"},
     "tasks": {"keras", "tensorflow", "numpy", "data"},

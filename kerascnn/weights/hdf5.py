@@ -16,6 +16,7 @@ from kerascnn.weights.guard import Unsafe, budget
 
 _DEPTH = 32  # groups inside groups
 _MEMBER = "model.weights.h5"  # of a .keras archive
+_PIECE = 2**21  # bytes
 _LOCAL = b"PK\x03\x04"  # begins the header before each member of an archive
 
 
@@ -42,6 +43,7 @@ class Reader:
     def __init__(self, file: h5py.File, content: memoryview, limit: int):
         self.file, self.content, self.limit = file, content, limit
         self.promised = 0
+        self._last: tuple = (None, None, None)  # group, path and end of the last search
         self._entered: set[int] = set()  # addresses of groups, which hard links may put into themselves
 
     def again(self) -> "Reader":
@@ -72,19 +74,24 @@ class Reader:
 
     def find(self, group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
         """What lies below a group under a path such as "conv1/kernel:0"; the path leads nowhere else."""
-        parts = path.split("/")
+        *parents, last = parts = path.split("/")
         if len(parts) > _DEPTH or not all(parts) or {".", ".."} & set(parts):
             raise Unsafe(f"a name that leads out of its group: {path[:40]!a}")
-        for part in parts:
-            if not isinstance(group, h5py.Group):
-                raise ValueError("an array where a group must be")
-            if part not in group:
-                raise ValueError(f"{path[:80]} is named and not there")
-            group = self._child(group, part)
-        return group
+        if self._last[:2] != (group, parents):  # the arrays of a layer mostly lie in one group
+            inner = group
+            for part in parents:
+                inner = self._child(inner, part)
+            self._last = (group, parents, inner)
+        return self._child(self._last[2], last)
 
     def _child(self, group: h5py.Group, key: str):
-        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        if not isinstance(group, h5py.Group):
+            raise ValueError("an array where a group must be")
+        try:
+            kind = group.id.links.get_info(key.encode()).type
+        except (KeyError, OSError, RuntimeError) as error:
+            raise ValueError(f"{key[:80]} is named and not there") from error
+        if kind != h5py.h5l.TYPE_HARD:
             raise Unsafe(f"a soft or external link: {key[:40]!a}")
         return group[key]
 
@@ -158,9 +165,18 @@ def _stored(path: Path, member: zipfile.ZipInfo) -> memoryview:
     content = whole[start : start + member.file_size]
     if len(content) < member.file_size or member.compress_size != member.file_size:
         raise ValueError("the archive ends before its member")
-    if zlib.crc32(content) != member.CRC:
+    if _checksum(content, whole.obj) != member.CRC:
         raise ValueError(f"the checksum of {_MEMBER} differs")
     return content
+
+
+def _checksum(content: memoryview, mapped: mmap.mmap) -> int:
+    """CRC-32 of a part of a mapped file, whose pages are let go as it goes on."""
+    checksum = 0
+    for start in range(0, len(content), _PIECE):
+        checksum = zlib.crc32(content[start : start + _PIECE], checksum)
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return checksum
 
 
 class _Stream(io.RawIOBase):

@@ -13,6 +13,7 @@ from kerascnn.models.auxiliary import AuxiliaryModel
 from kerascnn.surgery.adapters import own_variables, refuse_quantized, reset_adapters
 from kerascnn.weights.foreign import read_layers
 from kerascnn.weights.guard import shown
+from kerascnn.weights.memory import assign, is_finite
 from kerascnn.weights.names import Rules
 from kerascnn.weights.origin import warn_of_twins
 
@@ -90,12 +91,12 @@ def load_weights(
         lists = (("missing", missing), ("unexpected", unexpected), ("mis-shaped", misshaped))
         details = "; ".join(f"{title}: {_listed(names)}" for title, names in lists if names)
         raise InputError(f"The weights do not fit {model.name}: {details}. Received: {shown(path)}")
-    strange = next((name for name in wanted if not all(map(_is_finite, found[name]))), None)
+    strange = next((name for name in wanted if not all(map(is_finite, found[name]))), None)
     if strange:
         raise InputError(f"Weights must be finite; {strange} has NaN or infinity. Received: {shown(path)}")
     for name in wanted:
         for variable, value in zip(own_variables(layers[name]), found.pop(name), strict=True):
-            variable.assign(np.array(value, order="C"))  # a copy: TensorFlow keeps what it is given, here the file
+            assign(variable, value)
         reset_adapters(layers[name])
     warn_of_twins(path, (alike or {}).get(library, ()))
 
@@ -103,10 +104,6 @@ def load_weights(
 def _head(found) -> list[str]:
     """The classifier and what belongs to it in some networks: `head_bn`, `fc6`, `aspp_conv1`."""
     return [name for name in found if _OF_HEADS.fullmatch(name)]
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _shapes(arrays) -> list[tuple[int, ...]]:

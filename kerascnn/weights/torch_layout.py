@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from kerascnn.weights.memory import own
+
 _ENTRIES = {  # variable of a Keras layer -> entry of a module's state dict
     "kernel": "weight",
     "gamma": "weight",
@@ -51,7 +53,7 @@ def _kernel(layer, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
             flattened = _flattened(layer)
             if flattened and value.shape[1] == np.prod(flattened):
                 height, width, channels = flattened
-                value = value.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(value), -1)
+                return own(value.reshape(-1, channels, height, width).transpose(2, 3, 1, 0)).reshape(-1, len(value))
             return value.T
         return value
     if value.ndim == 2 and len(shape) == 4:  # a 1x1 convolution written as a dense layer
