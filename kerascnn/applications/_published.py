@@ -64,8 +64,9 @@ def twin(published: catalogue.Weights, own: Any, spec: Any) -> Callable:
             f"The weights {published.tag} are those of {published.network}; change its spec instead. Received: {spec!r}"
         )
     logging.warning(
-        "The weights %s are those of %s, which pads as TensorFlow does; it is built.", published.tag, published.network
-    )
+        "The weights %s are for another form of the network, %s, which is built; docs/weights.md tells them apart.",
+        published.tag, published.network,
+    )  # fmt: skip
     return _registry.builder(published.network)
 
 

@@ -104,7 +104,8 @@ def verify(row: Weights, path: Path, *, thoroughly: bool = False) -> str:
     if not thoroughly and note.get("state") == state and isinstance(note.get("sha256"), str):
         return note["sha256"]
     digest = sha256_of(path)
-    _record(row, path, digest, check(row, path, digest, note.get("sha256") if note.get("against") else None))
+    _check_recorded(row, path, digest)
+    _record(row, path, digest, check(row, path, digest, note.get("sha256")))
     return digest
 
 
@@ -115,7 +116,7 @@ def check(row: Weights, path: Path, digest: str, stated: str | None = None) -> s
         row: of the catalogue.
         path: the file.
         digest: its SHA-256.
-        stated: the SHA-256 that the server stated, or that was recorded at the first use; None: nobody did.
+        stated: the SHA-256 that came with it: that the server stated, or that was recorded before; None: nobody did.
 
     Returns:
         Against what it was compared, in words.
@@ -143,6 +144,16 @@ def check(row: Weights, path: Path, digest: str, stated: str | None = None) -> s
     return "nothing: the first use"
 
 
+def _check_recorded(row, path, digest) -> None:
+    """Refuses another file than the one that was used before, also where a publisher has put it into its place."""
+    recorded = _note(path).get("sha256")
+    if isinstance(recorded, str) and recorded != digest:
+        raise InputError(
+            f"The file of {row.tag} for {row.network} is not the one that was used before, which has sha256:{recorded};"
+            f" delete it, and to take another from now on {_note_of(path).name} too. Received: {digest} in {path}"
+        )
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     return _hash(path, "sha256")
@@ -166,7 +177,8 @@ def _take(row, place, path, part, tried) -> bool:
         stated = _copied(place, part) if isinstance(place, Path) else _downloaded(row, place, part)
         _check_kind(part, row.format)
         digest = sha256_of(part)
-        against = check(row, part, digest, stated or _note(path).get("sha256"))
+        against = check(row, part, digest, stated)
+        _check_recorded(row, path, digest)
         with replace_with(path) as temporary:
             os.rename(part, temporary)
         forget(part)
@@ -229,6 +241,9 @@ def _locked(path: Path) -> Iterator[Path]:
         while True:
             file = open(part, "ab")  # noqa: SIM115 - closed below, which releases the lock
             _lock(file, part)
+            if fcntl is None:  # and where files that are open cannot be renamed
+                file.close()
+                break
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(file.fileno()), os.stat(part)):
                     break
@@ -238,8 +253,8 @@ def _locked(path: Path) -> Iterator[Path]:
     try:
         yield part
     finally:
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(part)) and not part.stat().st_size:
+        with contextlib.suppress(OSError, ValueError):
+            if not part.stat().st_size and os.path.samestat(os.fstat(file.fileno()), os.stat(part)):
                 part.unlink()
         file.close()
 

@@ -18,14 +18,19 @@ def check(name: str, peer_name: str, ours, theirs, limit: float = 1e-4) -> None:
 
     Where KERASCNN_PARITY_OUT names a file, a row of results/parity.md is appended to it.
     """
+    found = difference(ours, theirs)
+    if out := os.environ.get("KERASCNN_PARITY_OUT"):
+        with open(out, "a", encoding="utf-8") as file:
+            file.write(f"| `{name}` | {peer_name} | {found:.1e} |\n")
+    assert found <= limit
+
+
+def difference(ours, theirs) -> float:
+    """The largest absolute difference over the largest value."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     assert ours.shape == theirs.shape
     assert np.isfinite(theirs).all() and theirs.std() > 0
-    difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-    if out := os.environ.get("KERASCNN_PARITY_OUT"):
-        with open(out, "a", encoding="utf-8") as file:
-            file.write(f"| `{name}` | {peer_name} | {difference:.1e} |\n")
-    assert difference <= limit
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
 def randomize(model: keras.Model, seed: int = 0) -> None:

@@ -62,4 +62,17 @@ def test_equals_torch(name, library, tmp_path):
     versions = str(arrays["versions"])
     label = versions if row["peer"] == name else f"{versions} `{row['peer']}`"
     theirs = arrays["output"] if arrays["output"].ndim == 2 else arrays["output"].transpose(0, 2, 3, 1)
-    parity.check(name, label, ours(parity.images(arrays)), theirs)
+    maps, logits = with_features(ours)(parity.images(arrays))
+    parity.check(name, label, logits, theirs)
+    if maps is not None and "features" in arrays:
+        features = arrays["features"]
+        features = features if features.shape == maps.shape else features.transpose(0, 2, 3, 1)
+        assert parity.difference(maps, features) <= 1e-4
+
+
+def with_features(model):
+    """images -> (what the global pool before the head sees, None where there is no such pool; outputs)."""
+    pools = [layer for layer in model.layers if layer.name == "head_pool" and len(layer.input.shape) == 4]
+    if not pools:
+        return lambda images: (None, model(images))
+    return keras.Model(model.inputs[0], [pools[0].input, model.output])

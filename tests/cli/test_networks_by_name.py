@@ -135,7 +135,7 @@ def test_weights_lists_and_verifies(home, capsys):
     try:
         path.write_bytes(kept[:-1] + b"?")
         assert main(["weights", "--verify"]) == 1
-        assert "not the published one" in capsys.readouterr().err
+        assert "not the one that was used before" in capsys.readouterr().err
     finally:
         path.write_bytes(kept)
 

@@ -142,9 +142,27 @@ def test_without_any_hash_the_first_use_is_trusted_and_counts_from_then_on(serve
     assert len(said) == 1 and "No hash is published" in said[0] and SHA256 in said[0]
     path.unlink()
     server.contents = CONTENTS[:-1] + b"?"
-    with pytest.raises(InputError, match=f"sha256:{SHA256}"):
+    with pytest.raises(InputError, match=f"not the one that was used before, which has sha256:{SHA256}"):
         cache.obtain(wanted)
     assert not path.exists()
+    path.with_name("weights.h5.json").unlink()
+    assert cache.obtain(wanted).read_bytes() == server.contents
+
+
+def test_what_the_hub_changes_meanwhile_is_refused(server, home, said):
+    wanted = row(f"{server.url}/to_good/weights.h5", hash=None)
+    path = cache.obtain(wanted)
+    path.unlink()
+    server.contents = CONTENTS[:-1] + b"?"
+    with pytest.raises(InputError, match="not the one that was used before"):
+        cache.obtain(wanted)
+
+
+@pytest.mark.parametrize("lock", ["none", "flock"])
+def test_where_there_are_no_locks(server, monkeypatch, lock):
+    if lock == "none":
+        monkeypatch.setattr(cache, "fcntl", None)
+    assert cache.obtain(row(f"{server.url}/good/weights.h5")).read_bytes() == CONTENTS
 
 
 def test_what_was_broken_off_is_resumed(server, home, monkeypatch):
@@ -263,7 +281,7 @@ def test_a_file_placed_by_hand(home):
     assert cache.obtain(wanted) == path
     assert json.loads(path.with_name("weights.h5.json").read_bytes())["from"] == "placed by hand"
     path.write_bytes(CONTENTS[:-1] + b"?")
-    with pytest.raises(InputError, match="not the published one.*delete it"):
+    with pytest.raises(InputError, match="not the one that was used before.*delete it"):
         cache.obtain(wanted)
 
 
@@ -277,7 +295,7 @@ def test_verify_reads_what_did_not_change(home):
     path.write_bytes(CONTENTS[:-1] + b"?")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # a disk that rots
     assert cache.obtain(wanted) == path
-    with pytest.raises(InputError, match="not the published one"):
+    with pytest.raises(InputError, match="not the one that was used before"):
         cache.verify(wanted, path, thoroughly=True)
 
 
