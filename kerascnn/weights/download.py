@@ -218,7 +218,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         etag = (headers.get("X-Linked-ETag") or "").strip('"')
         digest = etag if len(etag) == 64 and set(etag) <= set("0123456789abcdef") else None
         self.told = Told(digest or self.told.digest, _number(headers.get("X-Linked-Size")) or self.told.size)
-        return urllib.request.Request(newurl, headers=dict(req.header_items()), method="GET")
+        return urllib.request.Request(newurl, headers=dict(req.headers), method="GET")  # without the former Host
 
     def http_error_302(self, req, fp, code, msg, headers):
         """Refuses before urllib's own rules do, which say less."""

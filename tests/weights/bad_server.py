@@ -18,7 +18,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, contents: bytes):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.contents, self.asked, self.etag = contents, [], '"1"'
+        self.contents, self.asked, self.hosts, self.etag = contents, [], [], '"1"'
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request, client_address):
@@ -30,6 +30,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):  # noqa: N802 - the name is http.server's
         self.server.asked.append((self.path, self.headers.get("Range")))
+        self.server.hosts.append(self.headers.get("Host"))
         self.close_connection = True
         getattr(self, self.path.split("/")[1])()
 
@@ -124,6 +125,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         digest = hashlib.sha256(self.server.contents).hexdigest()
         self.answer(302, {"Location": self.server.url + "/good/file", "X-Linked-ETag": f'"{digest}"',
                           "X-Linked-Size": str(len(self.server.contents)), "Content-Length": "0"})  # fmt: skip
+
+    def to_localhost(self):
+        """The same server by another name."""
+        self.answer(302, {"Location": self.server.url.replace("127.0.0.1", "localhost") + "/good/file",
+                          "Content-Length": "0"})  # fmt: skip
+
+    def chunked(self):
+        """Ends within a piece."""
+        self.answer(200, {"Transfer-Encoding": "chunked"}, b"4e28\r\n" + self.server.contents[:4000])
 
     def to_other(self):
         digest = hashlib.sha256(self.server.contents).hexdigest()

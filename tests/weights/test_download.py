@@ -84,6 +84,7 @@ BAD = {
     "nothing": "ended after 0 of 20,008 bytes",
     "early": "without response",
     "missing": "HTTP status 404",
+    "chunked": "ended before the file did|ended after",
     "part_of_another": "status 206|another part",
     "zipped": "encoding",
     "loop": "redirects without end",
@@ -126,6 +127,12 @@ def test_from_https_only_to_https():
         redirects.redirect_request(request, io.BytesIO(), 302, "", {}, "https://other.org/x").full_url
         == "https://other.org/x"
     )
+
+
+def test_a_redirect_asks_the_other_host(server):
+    cache.obtain(row(f"{server.url}/to_localhost/weights.h5"))
+    first, second = server.hosts
+    assert first == server.url.removeprefix("http://") and second == first.replace("127.0.0.1", "localhost")
 
 
 def test_what_the_hub_states_counts_where_no_hash_is_published(server, home, said):
