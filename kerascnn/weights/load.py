@@ -98,7 +98,7 @@ def load_weights(
         for variable, value in zip(own_variables(layers[name]), found.pop(name), strict=True):
             assign(variable, value)
         reset_adapters(layers[name])
-    warn_of_twins(path, (alike or {}).get(library, ()))
+    warn_of_twins(path, (alike or {}).get(library, ()), library)
 
 
 def _head(found) -> list[str]:

@@ -8,22 +8,29 @@ from collections.abc import Sequence
 
 from absl import logging
 
+from kerascnn.weights import catalogue
+
 _LARGEST = 2**24  # bytes of a config that are read
 
 
-def warn_of_twins(path: str | os.PathLike, alike: Sequence[str]) -> None:
+def warn_of_twins(path: str | os.PathLike, alike: Sequence[str], library: str = "") -> None:
     """Says in the log that a file may be another network's: once a file, never as an error.
 
     Networks with TensorFlow's padding and batch-norm constants have the names and shapes of those with PyTorch's, and
-    give other numbers. A `.keras` file names its model, and names of files often do; nothing else tells.
+    give other numbers. A `.keras` file names its model, and names of files often do. Of Keras' files the catalogue
+    tells, since Keras has one network of each kind, under names of its own.
 
     Args:
         path: the file that was loaded.
         alike: the name of the network it was loaded into, then all others that it fits.
+        library: whose names the file has, "" for this package.
     """
     if len(alike) < 2:
         return
-    told = _model_name(path) or _in_name(path, alike)
+    if library == "keras":
+        told = next((name for name in alike if library in catalogue.tags(name)), None)
+    else:
+        told = _model_name(path) or _in_name(path, alike)
     if told == alike[0]:
         return
     if told in alike:

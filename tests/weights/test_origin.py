@@ -37,6 +37,19 @@ def test_names_of_files(file, expected, said, tmp_path):
     assert (expected is None and not said) or (len(said) == 1 and expected in said[0])
 
 
+@pytest.mark.parametrize(
+    "network, expected",
+    [("resnet50_v1", None), ("resnet50", "resnet50_v1"), ("xception", None), ("legacy_xception", "xception")],
+)
+def test_of_files_of_keras_the_catalogue_tells(network, expected, said):
+    """Keras' ResNet50 is resnet50_v1 here, whatever its file is called."""
+    others = [name for name in ("resnet50", "resnet50_v1") if name != network]
+    if "xception" in network:
+        others = [name for name in ("xception", "legacy_xception") if name != network]
+    warn_of_twins("resnet50_weights.h5", (network, *others), "keras")
+    assert (expected is None and not said) or (len(said) == 1 and f"is for {expected}, " in said[0])
+
+
 def test_a_keras_file_says_what_it_is(said, tmp_path):
     kerascnn.create_model("resnet20", input_shape=(8, 8, 3)).save(tmp_path / "model.keras")
     kerascnn.create_model("resnet20", input_shape=(8, 8, 3), weights=tmp_path / "model.keras")
