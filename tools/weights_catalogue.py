@@ -1,4 +1,4 @@
-"""Writes kerascnn/weights/catalogue.json, the rows of published weights, from tests/golden/weights.csv.
+"""Writes kerascnn/weights/catalogue.json, the rows of published weights, from tests/golden/weights.csv and our own.
 
     python tools/weights_catalogue.py            # writes it anew: a second
     python tools/weights_catalogue.py --check    # says whether it is what the CSV gives
@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = ROOT / "kerascnn" / "weights" / "catalogue.json"
 CSV = ROOT / "tests" / "golden" / "weights.csv"
+TRAINED = ROOT / "kerascnn" / "weights" / "trained" / "rows.json"  # written by tools/ship_weights.py
 PEERS = ROOT / "tests" / "golden" / "peers.json"
 MEANS = [123.68, 116.779, 103.939]  # means of red, green, blue in Caffe's networks, of 255
 LEFT_OUT = {  # rows of the CSV that are no row here, and why
@@ -59,13 +60,14 @@ SWAG = "CC-BY-NC-4.0"  # of the weights of SWAG, which torchvision's own licence
 SOURCES = ("torchvision", "timm", "keras")  # which is taken where two are as good
 
 
-def catalogue(rows: list[dict], networks: dict, peers: dict) -> dict[str, dict[str, dict]]:
+def catalogue(rows: list[dict], networks: dict, peers: dict, trained: dict) -> dict[str, dict[str, dict]]:
     """The rows of the catalogue: network -> tag -> facts.
 
     Args:
         rows: of the CSV.
         networks: kerascnn/applications/rows.json.
         peers: tests/golden/peers.json, which says under which name a library has a network.
+        trained: rows of the networks that are trained here, network -> tag -> facts.
     """
     found: dict[str, dict[str, dict]] = {}
     for row in rows:
@@ -90,7 +92,8 @@ def catalogue(rows: list[dict], networks: dict, peers: dict) -> dict[str, dict[s
         found[name] = {"pypi/in1k": {**base, "network": twin}, **found.get(name, {})}
     for name, twin in TWINS.items():
         found[name] = {tag: {**row, "network": twin} for tag, row in found[twin].items()}
-    return {name: marked(name, found[name], networks[name]) for name in sorted(found)}
+    published = {name: marked(name, found[name], networks[name]) for name in found}
+    return {name: {**published.get(name, {}), **trained.get(name, {})} for name in sorted({*published, *trained})}
 
 
 def network_of(row: dict, peers: dict) -> str:
@@ -191,7 +194,8 @@ def read(path: Path) -> list[dict]:
 def made(path: Path = CSV) -> str:
     """What the catalogue must be."""
     networks = json.loads((ROOT / "kerascnn" / "applications" / "rows.json").read_text(encoding="utf-8"))
-    return text(catalogue(read(path), networks, json.loads(PEERS.read_text(encoding="utf-8"))))
+    peers, trained = (json.loads(file.read_text(encoding="utf-8")) for file in (PEERS, TRAINED))
+    return text(catalogue(read(path), networks, peers, trained))
 
 
 def peers() -> dict[str, dict]:

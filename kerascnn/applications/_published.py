@@ -71,9 +71,9 @@ def twin(published: catalogue.Weights, own: Any, spec: Any) -> Callable:
 
 
 def as_published(info: _registry.ModelInfo, published: catalogue.Weights) -> _registry.ModelInfo:
-    """A network with the facts of a row in place of its own: preprocessing and usual size."""
+    """A network with the facts of a row in place of its own: preprocessing, usual size and channels."""
     size = published.input_size or info.input_shape[:2]
-    return dataclasses.replace(info, preprocessing=published.preprocessing, input_shape=(*size, info.input_shape[2]))
+    return dataclasses.replace(info, preprocessing=published.preprocessing, input_shape=(*size, published.channels))
 
 
 def load_published(model: keras.Model, published: catalogue.Weights, path: Path, names: Mapping[str, Any]) -> None:

@@ -43,14 +43,17 @@ def load(values: Values):
     import kerascnn
     from kerascnn import inference
     from kerascnn.applications._classes import class_names
+    from kerascnn.applications._published import published_row
 
     if values["checkpoint"] is not None:
         return inference.checkpoint.load(values["checkpoint"])
     info = kerascnn.model_info(values["model"])
-    size = values["image_size"]
-    options = {} if size is None else {"input_shape": (size, size, info.input_shape[2])}
+    row, size = published_row(info, values["weights"]), values["image_size"]
+    channels = info.input_shape[2] if row is None else row.channels
+    options = {} if size is None else {"input_shape": (size, size, channels)}
     model = kerascnn.create_model(info.name, weights=values["weights"], **options)
-    names = class_names(model.output_shape[-1], info.task)
+    known = row is not None and len(row.class_names) == model.output_shape[-1]
+    names = row.class_names if known else class_names(model.output_shape[-1], info.task)
     return inference.Predictor.from_model(model, names)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kerascnn.weights.keras_files import check_keras_file, read_keras_file
     from kerascnn.weights.load import load_weights
     from kerascnn.weights.names import translate
+    from kerascnn.weights.own_files import save_safetensors
     from kerascnn.weights.pth import read_pth
     from kerascnn.weights.safetensors_files import read_safetensors
     from kerascnn.weights.transfer import copy_weights
@@ -36,6 +37,7 @@ __all__ = [
     "read_keras_file",
     "read_pth",
     "read_safetensors",
+    "save_safetensors",
     "translate",
 ]
 
@@ -49,6 +51,7 @@ __getattr__, __dir__ = _lazy.attach(
         "keras_files": ["check_keras_file", "read_keras_file"],
         "load": ["load_weights"],
         "names": ["translate"],
+        "own_files": ["save_safetensors"],
         "pth": ["read_pth"],
         "safetensors_files": ["read_safetensors"],
         "transfer": ["copy_weights"],

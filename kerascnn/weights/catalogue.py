@@ -40,6 +40,8 @@ class Weights:
     inside: bool = False  # the library's own model has the preprocessing as layers; here it stands before the network
     bgr: bool = False  # the file's first convolution takes blue, green, red; it is turned when the file is loaded
     also: tuple[str, ...] = ()  # further locations of the same file
+    channels: int = 3  # of the images
+    class_names: tuple[str, ...] = ()  # where they are not those of ImageNet or Pascal VOC
 
     @property
     def file(self) -> str:
@@ -133,5 +135,6 @@ def _row(network: str, tag: str) -> Weights:
     size = {key: tuple(row[key]) if row.get(key) else None for key in ("input_size", "test_size")}
     constants = Preprocessing.from_dict(row["preprocessing"])
     fixed = {"preprocessing": constants, "also": tuple(row.get("also", ())), **size}
+    fixed["class_names"] = tuple(row.get("class_names", ()))
     optional = {"hash": None, "bytes": None, "reported": {}, "licence": ""}
     return Weights(**{"network": network, "tag": tag, **optional, **row, **fixed})

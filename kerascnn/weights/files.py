@@ -11,6 +11,7 @@ from kerascnn._errors import InputError
 from kerascnn.weights.guard import as_path, shown
 from kerascnn.weights.keras_files import ENDINGS as KERAS
 from kerascnn.weights.keras_files import read_keras_file
+from kerascnn.weights.own_files import as_layers
 from kerascnn.weights.pth import ENDINGS, read_pth
 from kerascnn.weights.safetensors_files import read_safetensors
 from kerascnn.weights.shards import LAYER_ENDINGS, STATE_ENDINGS, read_keras_shards, read_shards
@@ -77,7 +78,10 @@ def read(path: str | os.PathLike) -> tuple[Format, dict]:
         InputError: no such format or file, or it is truncated, damaged or unsafe to read.
     """
     kind = format_of(path)
-    return kind, kind.read(Path(path))
+    content = kind.read(Path(path))
+    if kind.holds == "state" and (layers := as_layers(content)) is not None:
+        return dataclasses.replace(kind, holds="layers"), layers
+    return kind, content
 
 
 Arrays = dict[str, list[np.ndarray]]

@@ -1,0 +1,109 @@
+"""Puts a finished run's network into the package, as weights="DATA": `python tools/ship_weights.py RUN [RUN ...]`.
+
+Of each run folder, best.keras (the epoch that the validation part chose) is rounded to float16 and written to
+kerascnn/weights/trained; read back through `create_model`, it is measured on the test part, which has chosen nothing.
+Curves, history, configuration and the measurement go to results/trained, the row into rows.json and the catalogue.
+The command of a run is made from its config.json.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAINED = ROOT / "kerascnn" / "weights" / "trained"
+LIMIT = 4 * 2**20  # bytes of all files
+LICENCES = {"fashion_mnist": "MIT", "digits": "CC-BY-4.0", "shapes": "Apache-2.0"}  # of what they were trained on
+KEPT = ("config.json", "history.csv", "curves.png")
+
+
+def command(config: dict) -> str:
+    """The command line that makes the run: what was asked for, and nothing that follows from it."""
+    training, model, data = config["training"], config["model"], config["data"]
+    words = ["kerascnn train", f"--model {model['name']}", f"--data {data['name']}"]
+    for name in config["asked"]:
+        value = training[name]
+        words.append(f"--{name.replace('_', '-')} {json.dumps(value) if isinstance(value, str) else value}")
+    return " ".join([*words, f"--out runs/{model['name']}"])
+
+
+def measure(name: str, weights: Path, config: dict, predictor) -> dict:
+    """The report of the test part, by the network as a user builds it."""
+    import kerascnn
+    from kerascnn import data, evaluation, inference
+
+    shape = tuple(config["model"]["input_shape"])
+    model = kerascnn.create_model(name, weights=weights, classes=len(predictor.class_names), input_shape=shape)
+    again = inference.Predictor.from_model(model, predictor.class_names, preprocessing=predictor.preprocessing)
+    source = data.load(config["data"]["name"])
+    if changed := source.changes(config["data"]):
+        raise SystemExit(f"{name}: the data set is not that of the run: {changed[0]}")
+    test = data.eval_pipeline(
+        source, "test", image_shape=shape, preprocessing=predictor.preprocessing, batch_size=250
+    )  # fmt: skip
+    return evaluation.evaluate(again, test).to_dict()
+
+
+def ship(run: Path) -> tuple[str, str, dict]:
+    """Writes the files of one run; returns its network, tag and row."""
+    from kerascnn import inference, weights
+
+    predictor = inference.checkpoint.load(run)
+    config = predictor.config
+    name, tag = config["model"]["name"], config["data"]["name"].partition(":")[0]
+    if config["model"].get("options"):
+        raise SystemExit(f"{name}: the network must be the registered one. Received: {config['model']['options']}")
+    if len((run / "history.csv").read_text().splitlines()) - 1 < config["training"]["epochs"]:
+        raise SystemExit(f"{name}: the run is not finished. Received: {run}")
+    TRAINED.mkdir(exist_ok=True)
+    file = TRAINED / f"{name}-{tag}.safetensors"
+    weights.save_safetensors(predictor.model, file, dtype="float16")
+    report = measure(name, file, config, predictor)
+    folder = ROOT / "results" / "trained" / f"{name}-{tag}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for kept in KEPT:
+        shutil.copy(run / kept, folder / kept)
+    line = command(config)
+    (folder / "evaluation.json").write_text(json.dumps({"command": line, **report}, indent=1) + "\n")
+    segments = config["task"] == "segmentation"
+    numbers = {"miou": "mean_iou"} if segments else {"top1": "top1", "top5": "top5"}
+    height, width, channels = config["model"]["input_shape"]
+    return name, tag, {
+        "location": f"shipped:{file.name}",
+        "hash": f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}",
+        "bytes": file.stat().st_size,
+        "format": ".safetensors",
+        "library": "",
+        "classes": len(predictor.class_names),
+        "input_size": [height, width],
+        "channels": channels,
+        "class_names": list(predictor.class_names),
+        "preprocessing": config["preprocessing"],
+        "reported": {**{key: round(100 * report[its], 2) for key, its in numbers.items()}, "size": height},
+        "licence": LICENCES[tag],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Ships what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    table = TRAINED / "rows.json"
+    rows = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
+    for run in parser.parse_args().runs:
+        name, tag, row = ship(run)
+        rows.setdefault(name, {})[tag] = row
+        print(name, tag, row["reported"], f"{row['bytes']:,} bytes", flush=True)
+    total = sum(file.stat().st_size for file in TRAINED.glob("*.safetensors"))
+    if total > LIMIT:
+        raise SystemExit(f"All files together may have {LIMIT:,} bytes. Received: {total:,}")
+    table.write_text(json.dumps(dict(sorted(rows.items())), indent=1) + "\n", encoding="utf-8")
+    subprocess.run([sys.executable, ROOT / "tools" / "weights_catalogue.py"], check=True)
+
+
+if __name__ == "__main__":
+    main()
