@@ -22,6 +22,7 @@ SECONDS = 120  # for one call, after which it counts as hanging
 FUNCTIONS = 50  # of a process, which keeps what it has traced
 MEMORY = 16 << 30  # addresses of a process: what asks for more is told so at once
 ODD = (0, -1, 2**15, 2**20, 2**30, 2**31 - 1, 2**31, 2**33, 2**62, 2**63 - 1, 2**64)
+PADS = tuple(number for number in ODD if number != 2**15)  # which fits into memory and takes minutes
 
 
 class Draw:
@@ -55,8 +56,8 @@ class Draw:
         if way < 2:
             return ("same", "valid")[way]
         if way == 2:
-            return self.pick(ODD) if self.chance(0.1) else self.whole(0, 3)
-        pads = [self.pick(ODD) if self.chance(0.05) else self.whole(0, 2) for _ in range(4)]
+            return self.pick(PADS) if self.chance(0.1) else self.whole(0, 3)
+        pads = [self.pick(PADS) if self.chance(0.05) else self.whole(0, 2) for _ in range(4)]
         return (tuple(pads[:2]), tuple(pads[2:]))
 
     def size(self) -> int:

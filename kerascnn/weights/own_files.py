@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn._files import replace_with
+from kerascnn._files import atomic_write
 from kerascnn.surgery.adapters import merged_weights, own_variables, refuse_quantized
 from kerascnn.weights.guard import shown
 
@@ -53,8 +53,8 @@ def save_safetensors(model: keras.Model, path: str | os.PathLike, dtype: str = "
             if name in arrays:
                 raise InputError(f"Layers must differ in name. Received: {layer.name} twice in {model.name}")
             arrays[name] = _rounded(name, np.asarray(value), dtype)
-    with replace_with(path) as temporary:
-        save_file(arrays, temporary, metadata={"format": "kerascnn", "network": model.name})
+    with atomic_write(path, "wb") as file:  # the library's own writing leaves files that only their owner may read
+        file.write(save(arrays, metadata={"format": "kerascnn", "network": model.name}))
 
 
 def as_layers(arrays: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]] | None:

@@ -39,7 +39,7 @@ def test_pretrained_splits_the_list():
     with_weights, without = kerascnn.list_models(pretrained=True), kerascnn.list_models(pretrained=False)
     assert sorted(with_weights + without) == kerascnn.list_models()
     assert all(kerascnn.model_info(name).weights for name in with_weights)
-    assert "resnet50" in with_weights and "lenet5" in without
+    assert "resnet50" in with_weights and "lenet5_1998" in without
 
 
 @pytest.mark.parametrize("call", [kerascnn.create_model, kerascnn.model_info])

@@ -44,8 +44,9 @@ def test_rows_are_sound_for_their_networks():
     for row in published():
         info = kerascnn.model_info(row.network)
         assert row.format in (".safetensors", ".pth", ".h5") and row.file.endswith(row.format)
-        assert row.library in ("timm", "torchvision", "keras", "efficientnet_lite_pytorch") and row.classes >= 0
-        assert row.location.partition(":")[0] in ("hf", "https", "package")
+        assert row.library in ("timm", "torchvision", "keras", "efficientnet_lite_pytorch", "") and row.classes >= 0
+        assert row.location.partition(":")[0] in ("hf", "https", "package", "shipped")
+        assert (row.library == "") == row.location.startswith("shipped:")
         for size in filter(None, (row.input_size, row.test_size)):
             assert min(size) >= info.min_size and not any(side % info.size_multiple for side in size)
         assert row.hash is None or row.hash.startswith(("sha256:", "md5:"))
@@ -81,7 +82,7 @@ def test_packages_are_found_by_their_own_list():
 
 
 def test_wrong_questions_are_refused():
-    assert published("lenet5") == published("no_such_network") == ()
+    assert published("lenet5_1998") == published("no_such_network") == ()
     with pytest.raises(InputError, match="network must be the name"):
         published(50)
     with pytest.raises(InputError, match="tags: imagenet, torchvision/IMAGENET1K_V2.* more. Received: 'x'"):

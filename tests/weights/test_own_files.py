@@ -28,6 +28,8 @@ def test_a_round_trip(tmp_path, dtype):
         rounded = mine.numpy().astype(dtype) if mine.ndim > 1 else mine.numpy()
         np.testing.assert_array_equal(kept.numpy(), rounded, err_msg=mine.path)
     assert {array.dtype.name for array in load_file(path).values()} == {dtype, "float32"}
+    (tmp_path / "other").write_bytes(b"")
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode  # others may read it, where the umask lets them
     other = kerascnn.create_model("lenet5", classes=7, weights=path)  # a new head
     np.testing.assert_array_equal(other.get_layer("c1").bias, model.get_layer("c1").bias)
 

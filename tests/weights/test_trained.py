@@ -1,0 +1,46 @@
+"""The networks that come trained in the package: they load by name, offline, and know what they were taught."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kerascnn
+from kerascnn import inference
+from kerascnn.weights import cache, published
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = [row for row in published() if row.location.startswith("shipped:")]
+FEW = np.load(ROOT / "tests/golden/fashion_mnist_40.npz")  # the first test images, MIT license
+
+
+def test_their_files():
+    folder = ROOT / "kerascnn/weights/trained"
+    files = {path.name: path.stat().st_size for path in folder.glob("*.safetensors")}
+    assert files == {row.location.removeprefix("shipped:"): row.bytes for row in SHIPPED}
+    assert sum(files.values()) <= 4 * 2**20
+    assert all(cache.at_hand(row) and row.hash and row.licence and row.class_names for row in SHIPPED)
+
+
+@pytest.mark.parametrize("row", SHIPPED, ids=lambda row: f"{row.network}-{row.tag}")
+def test_they_know_what_they_were_taught(row, monkeypatch):
+    monkeypatch.setenv("KERASCNN_OFFLINE", "1")
+    model = kerascnn.create_model(row.network, weights=row.tag)
+    assert model.input_shape[1:] == (*row.input_size, row.channels)
+    assert model.output_shape == (None, row.classes) and len(row.class_names) == row.classes
+    constants = kerascnn.model_preprocessing(model)
+    assert constants == row.preprocessing
+    if row.tag == "fashion_mnist":
+        predictor = inference.Predictor.from_model(model, row.class_names)
+        images = np.stack([predictor.prepare(image) for image in FEW["images"]])
+        right = np.mean(predictor.predict(images).argmax(axis=-1) == FEW["labels"])
+        assert right >= 0.85  # of 40 images
+    assert row.tag in kerascnn.model_info(row.network).weights
+    assert row.network in kerascnn.list_models(pretrained=True)
+
+
+def test_another_size_and_other_classes():
+    model = kerascnn.create_model("lenet5", weights="fashion_mnist", classes=3)
+    assert model.output_shape == (None, 3)
+    trained = kerascnn.create_model("lenet5", weights="fashion_mnist")
+    np.testing.assert_array_equal(model.get_layer("c1").kernel, trained.get_layer("c1").kernel)
