@@ -83,7 +83,7 @@ def published(rows: Sequence, at_hand: Sequence[bool]) -> Table:
     """Published weights, one row a file.
 
     Args:
-        rows: `kerascnn.weights.published()`.
+        rows: pairs of a network's name and a row of `kerascnn.weights.published(name)`.
         at_hand: of each, whether it is on this machine.
 
     Returns:
@@ -97,12 +97,13 @@ def published(rows: Sequence, at_hand: Sequence[bool]) -> Table:
     for heading in ("license", "here"):
         table.add_column(heading, no_wrap=True)
     chosen = set()
-    for row, here in zip(rows, at_hand, strict=True):
-        star = bool(row.default) and (here or row.default == "always") and row.network not in chosen
-        chosen |= {row.network} if star else set()
+    for (name, row), here in zip(rows, at_hand, strict=True):
+        star = bool(row.default) and (here or row.default == "always") and name not in chosen
+        chosen |= {name} if star else set()
         told = [row.reported.get("top1"), row.reported.get("top5"), row.reported.get("size")]
         numbers = ["" if value is None else f"{value:g}" for value in told]
-        cells = [row.network, row.tag + " *" * star, *numbers, str(row.classes or "no head"), row.licence, "yes" * here]
+        twin = "" if row.network == name else f", builds {row.network}"
+        cells = [name, row.tag + " *" * star + twin, *numbers, str(row.classes or "no head"), row.licence, "yes" * here]
         table.add_row(*map(Text, cells))
     return table
 

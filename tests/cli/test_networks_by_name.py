@@ -127,6 +127,9 @@ def test_weights_lists_and_verifies(home, capsys):
     assert main(["weights"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 300
     assert main(["weights", "efficientnet_lite0"]) == 0
+    assert "builds tf_efficientnet_lite0" in capsys.readouterr().out
+    assert main(["list", "mobilenetv2_*", "--pretrained"]) == 0
+    assert capsys.readouterr().out.split() == ["mobilenetv2_050", "mobilenetv2_100", "mobilenetv2_140"]
     assert main(["weights", NAME, "--download"]) == 0
     path = cache.path_of(catalogue.find(NAME, TAG))
     assert capsys.readouterr().out.splitlines()[-1] == str(path)

@@ -12,7 +12,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     import kerascnn
 
     pattern = arguments[0] if arguments else "*"
-    names = kerascnn.list_models(pattern, family=values["family"])
+    names = kerascnn.list_models(pattern, family=values["family"], pretrained=values["pretrained"] or None)
     if not names:
         raise InputError(f"No network fits. Received: pattern {pattern!r}, family {values['family']}")
     if not (values["table"] or values["wide"]):
@@ -29,6 +29,7 @@ COMMAND = Command(
     'kerascnn list "resnet*" --table',
     (
         Flag("family", "only this family, such as resnext"),
+        Flag("pretrained", "only those with published weights, see kerascnn weights", bool, False),
         Flag("table", "with parameters, multiply-adds, input, receptive field and published error", bool, False),
         Flag("wide", "the table with the paper too", bool, False),
     ),

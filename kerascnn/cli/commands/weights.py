@@ -19,11 +19,12 @@ def run(values: Values, arguments: list[str], console: Console) -> int:
     name, tag = (*arguments, None, None)[:2]
     if name is not None:
         kerascnn.model_info(name)  # refuses an unknown name with the nearest ones
-    rows = list(catalogue.published(name))
+    names = sorted(catalogue.networks()) if name is None else [name]
+    rows = [(asked, row) for asked in names for row in catalogue.published(asked)]
     if tag is not None:
-        rows = [catalogue.find(name, tag)]
+        rows = [(name, catalogue.find(name, tag))]
     if values["verify"]:
-        return _verify([row for row in rows if cache.path_of(row).exists()], console)
+        return _verify([row for _, row in rows if cache.path_of(row).exists()], console)
     if values["download"]:
         if name is None:
             raise InputError("kerascnn weights --download needs the name of a network. Received: none")
@@ -34,7 +35,7 @@ def run(values: Values, arguments: list[str], console: Console) -> int:
         raise InputError(
             f"No weights are published for {name}; kerascnn weights lists those that are. Received: {name}"
         )
-    console.print(tables.published(rows, [cache.at_hand(row) for row in rows]))
+    console.print(tables.published(rows, [cache.at_hand(row) for _, row in rows]))
     return 0
 
 
