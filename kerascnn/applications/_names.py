@@ -163,3 +163,21 @@ PYTORCH_BLOCKS = (
         *(("_se_(reduce|expand)", "se_{2}"), ("_project_conv", "conv3"), ("_bn2", "bn3")),
     ),
 )
+
+# The same of the authors' release for TensorFlow, where scopes count the blocks of all rows.
+_TENSORFLOW = r"efficientnet-[\w-]+/"
+_NORM = "(?:tpu_)?batch_normalization"
+_GATE = (("se/conv2d", "se_reduce"), ("se/conv2d_1", "se_expand"))
+TENSORFLOW_ENDS = (
+    *((rf"{_TENSORFLOW}stem/conv2d", "stem_conv"), (rf"{_TENSORFLOW}stem/{_NORM}", "stem_bn")),
+    *((rf"{_TENSORFLOW}head/conv2d", "final_conv"), (rf"{_TENSORFLOW}head/{_NORM}", "final_bn")),
+    (rf"{_TENSORFLOW}head/dense", "head"),
+)
+TENSORFLOW_BLOCKS = (
+    _TENSORFLOW + "blocks_{block}/",
+    (
+        *(("conv2d", "conv1"), (_NORM, "bn1"), ("depthwise_conv2d", "conv2"), (f"{_NORM}_1", "bn2"), *_GATE),
+        *(("conv2d_1", "conv3"), (f"{_NORM}_2", "bn3")),
+    ),
+    (("depthwise_conv2d", "conv2"), (_NORM, "bn2"), *_GATE, ("conv2d", "conv3"), (f"{_NORM}_1", "bn3")),
+)

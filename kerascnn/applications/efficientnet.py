@@ -23,9 +23,9 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import IMAGENET
+from kerascnn.applications import _names as theirs
 from kerascnn.applications._build import Family, Ordered
 from kerascnn.applications._images import pixels_and_labels
-from kerascnn.applications._names import PYTORCH_BLOCKS, PYTORCH_ENDS, TIMM_BLOCKS, TIMM_ENDS, rows_of_blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.2):
 
 
 def _names(ends, place, *parts):
-    return lambda spec: (*ends, *rows_of_blocks(_counts(spec), place, *parts))
+    return lambda spec: (*ends, *theirs.rows_of_blocks(_counts(spec), place, *parts))
 
 
 _TORCHVISION = (
@@ -185,8 +185,9 @@ _family = Family(
     weight_decay=1e-5,
     names={
         "torchvision": _names(_TORCHVISION_ENDS, r"features\.{next}\.(\d+)\.block\.", _TORCHVISION, _TORCHVISION_FIRST),
-        "timm": _names(TIMM_ENDS, *TIMM_BLOCKS),
-        "efficientnet_pytorch": _names(PYTORCH_ENDS, *PYTORCH_BLOCKS),
+        "timm": _names(theirs.TIMM_ENDS, *theirs.TIMM_BLOCKS),
+        "efficientnet_pytorch": _names(theirs.PYTORCH_ENDS, *theirs.PYTORCH_BLOCKS),
+        "tensorflow": _names(theirs.TENSORFLOW_ENDS, *theirs.TENSORFLOW_BLOCKS),
         "keras": lambda spec: Ordered(_names(_KERAS_ENDS, "block{next}([a-z])_", _KERAS)(spec)),
     },
 )

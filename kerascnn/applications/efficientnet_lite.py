@@ -19,9 +19,9 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import IMAGENET, Preprocessing
+from kerascnn.applications import _names as theirs
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
-from kerascnn.applications._names import PYTORCH_BLOCKS, PYTORCH_ENDS, TIMM_BLOCKS, TIMM_ENDS, rows_of_blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.2):
 
 
 def _names(ends, place, *parts):
-    return lambda spec: (*ends, *rows_of_blocks(_counts(spec), place, *parts))
+    return lambda spec: (*ends, *theirs.rows_of_blocks(_counts(spec), place, *parts))
 
 
 # Pixels less 127, over 128: after quantization these are whole numbers.
@@ -147,8 +147,9 @@ _shared = {
     "arXiv:1905.11946; Lite: the authors' release, 2020",
     "weight_decay": 1e-5,
     "names": {
-        "timm": _names(TIMM_ENDS, *TIMM_BLOCKS),
-        "efficientnet_lite_pytorch": _names(PYTORCH_ENDS, *PYTORCH_BLOCKS),
+        "timm": _names(theirs.TIMM_ENDS, *theirs.TIMM_BLOCKS),
+        "tensorflow": _names(theirs.TENSORFLOW_ENDS, *theirs.TENSORFLOW_BLOCKS),
+        "efficientnet_lite_pytorch": _names(theirs.PYTORCH_ENDS, *theirs.PYTORCH_BLOCKS),
     },
 }
 _family = Family(

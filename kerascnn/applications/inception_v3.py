@@ -135,6 +135,44 @@ def _keras_names(spec):
     return Ordered((("predictions", "head"), *numbered(convs)))
 
 
+_SLIM = {  # scopes of the authors' release, branch by branch as above
+    "5": ("0a_1x1", "0a_1x1 0b_5x5", "0a_1x1 0b_3x3 0c_3x3", "0b_1x1"),
+    "6a": ("1a_1x1", "0a_1x1 0b_3x3 1a_1x1"),
+    "6": ("0a_1x1", "0a_1x1 0b_1x7 0c_7x1", "0a_1x1 0b_7x1 0c_1x7 0d_7x1 0e_1x7", "0b_1x1"),
+    "7a": ("0a_1x1 1a_3x3", "0a_1x1 0b_1x7 0c_7x1 1a_3x3"),
+    "7b": ("0a_1x1", "0a_1x1 0b_1x3 0b_3x1", "0a_1x1 0b_3x3 0c_1x3 0d_3x1", "0b_1x1"),
+    "7c": ("0a_1x1", "0a_1x1 0b_1x3 0c_3x1", "0a_1x1 0b_3x3 0c_1x3 0d_3x1", "0b_1x1"),
+}
+
+
+def _slim_names(spec):
+    """Rules for scopes such as InceptionV3/Mixed_5b/Branch_1/Conv2d_0b_5x5; two of Mixed_5c are called otherwise."""
+    scopes = {"stem": ("1a_3x3", "2a_3x3", "2b_3x3"), "stem2": ("3b_1x1", "4a_3x3")}
+    pairs = [
+        (f"Conv2d_{scope}", conv)
+        for steps, (name, parts) in zip(STEM, scopes.items(), strict=True)
+        for scope, conv in zip(parts, blocks.step_names(steps, name=name), strict=True)
+    ]
+    for modules in STAGES:
+        for name, branches in modules.items():
+            parts, number = _SLIM.get(name[5:], _SLIM.get(name[5])), 0
+            for key, steps in branches.items():
+                for scope, conv in zip(
+                    parts[number].split() if steps else (), blocks.step_names(steps, name=f"{name}_{key}"), strict=True
+                ):
+                    pairs.append((f"Mixed_{name[5:]}/Branch_{number}/Conv2d_{scope}", conv))
+                number += 1
+    pairs += [
+        ("Mixed_5c/Branch_1/Conv2d_0b_1x1", "mixed5c_branch5x5_conv1"),
+        ("Mixed_5c/Branch_1/Conv_1_0c_5x5", "mixed5c_branch5x5_conv2"),
+        *(("AuxLogits/Conv2d_1b_1x1", "aux_conv1"), ("AuxLogits/Conv2d_2a_5x5", "aux_conv2")),
+    ]
+    rules = [("InceptionV3/Logits/Conv2d_1c_1x1", "head"), ("InceptionV3/AuxLogits/Conv2d_2b_1x1", "aux_head")]
+    for scope, conv in pairs:
+        rules += [(f"InceptionV3/{scope}", conv), (f"InceptionV3/{scope}/BatchNorm", conv.replace("conv", "bn"))]
+    return tuple(rules)
+
+
 _torch = (
     (r"Conv2d_1a_3x3\.(conv|bn)", "stem_{1}1"),
     (r"Conv2d_2a_3x3\.(conv|bn)", "stem_{1}2"),
@@ -165,7 +203,9 @@ _family = Family(
     names={"torchvision": _torch, "timm": _torch},
     **_shared,
 )
-_family_keras = Family(__name__, auxiliary=auxiliary_heads, names={"keras": _keras_names}, **_shared)
+_family_keras = Family(
+    __name__, auxiliary=auxiliary_heads, names={"keras": _keras_names, "tensorflow": _slim_names}, **_shared
+)
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 InceptionV3 = _family(

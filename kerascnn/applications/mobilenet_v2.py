@@ -21,6 +21,7 @@ from kerascnn import blocks, layers
 from kerascnn._preprocessing import IMAGENET, INCEPTION
 from kerascnn.applications._build import Family, Ordered, pooled_head
 from kerascnn.applications._images import pixels_and_labels
+from kerascnn.applications._slim import MOBILENET_V2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +168,7 @@ _KERAS = _rules(
     ],
 )
 
+_NAMES = {"torchvision": _ENDS + _TORCHVISION, "timm": _ENDS + _TIMM, "keras": Ordered(_ENDS + _KERAS)}
 _TIMM_PIXELS = dataclasses.replace(IMAGENET, interpolation="bicubic")  # of its weights
 _family = Family(
     __name__,
@@ -176,7 +178,7 @@ _family = Family(
     paper="Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: Inverted Residuals and Linear Bottlenecks, 2018, "
     "arXiv:1801.04381",
     weight_decay=4e-5,
-    names={"torchvision": _ENDS + _TORCHVISION, "timm": _ENDS + _TIMM, "keras": Ordered(_ENDS + _KERAS)},
+    names={**_NAMES, "tensorflow": MOBILENET_V2},
     preprocessing=lambda spec: INCEPTION if spec.tensorflow else _TIMM_PIXELS,
     input_shape=lambda spec: (spec.resolution, spec.resolution, 3),
 )

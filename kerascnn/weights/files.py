@@ -15,6 +15,7 @@ from kerascnn.weights.own_files import as_layers
 from kerascnn.weights.pth import ENDINGS, read_pth
 from kerascnn.weights.safetensors_files import read_safetensors
 from kerascnn.weights.shards import LAYER_ENDINGS, STATE_ENDINGS, read_keras_shards, read_shards
+from kerascnn.weights.tensorflow_checkpoints import ENDING, is_checkpoint, read_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Format:
     """A kind of file that holds weights."""
 
     endings: tuple[str, ...]
-    holds: str  # "layers": arrays by the names of Keras layers; "state": by the names of PyTorch's parameters
+    # Arrays by the names of: "layers" of Keras; "state" dicts of PyTorch; "variables" of TensorFlow.
+    holds: str
     read: Callable[[Path], Mapping]
 
 
@@ -32,11 +34,12 @@ FORMATS = (
     Format(ENDINGS, "state", read_pth),
     Format(STATE_ENDINGS, "state", read_shards),
     Format(LAYER_ENDINGS, "layers", read_keras_shards),
+    Format((ENDING,), "variables", read_checkpoint),
 )
 
 
 def format_of(path: str | os.PathLike) -> Format:
-    """The format of a file, by the ending of its name.
+    """The format of a file, by the ending of its name; of TensorFlow's, that name parts of files, by what is there.
 
     Args:
         path: the file, which need not exist.
@@ -49,8 +52,10 @@ def format_of(path: str | os.PathLike) -> Format:
     """
     name = str(as_path(path))
     for kind in FORMATS:
-        if name.endswith(kind.endings):
+        if name.endswith(kind.endings) and not (name.endswith(".ckpt") and is_checkpoint(path)):
             return kind
+    if is_checkpoint(path):
+        return FORMATS[-1]
     raise InputError(f"Weights are read from {endings()} files. Received: {shown(name)}")
 
 

@@ -11,6 +11,7 @@ from kerascnn.weights.files import read
 from kerascnn.weights.guard import shown
 from kerascnn.weights.keras_names import from_keras, translated
 from kerascnn.weights.names import Rules, translate
+from kerascnn.weights.tensorflow_names import from_tensorflow
 from kerascnn.weights.torch_layout import MODULE_ENTRIES, to_keras
 
 _DERIVED = ("relative_position_index", "attn_mask")  # of PyTorch's modules, which follow from the size of the windows
@@ -29,7 +30,8 @@ def read_layers(
     Args:
         path: the file, of any format of `kerascnn.weights.files`.
         layers: the model's layers by name.
-        names: library -> rules that translate its names; "keras" is for Keras files, every other for PyTorch's.
+        names: library -> rules that translate its names; "keras" is for Keras files, "tensorflow" for checkpoints,
+            every other for PyTorch's.
         model_name: for messages.
 
     Returns:
@@ -42,6 +44,10 @@ def read_layers(
     kind, content = read(path)
     if kind.holds == "state":
         return _from_torch(path, content, layers, names, model_name)
+    if kind.holds == "variables":
+        if "tensorflow" not in names:
+            raise InputError(f"No names of TensorFlow's variables are known for {model_name}. Received: {shown(path)}")
+        return "tensorflow", from_tensorflow(content, layers, names["tensorflow"])
     if "keras" in names:
         found = from_keras(path, content, layers, names["keras"])
         if found is not None:
@@ -51,7 +57,7 @@ def read_layers(
 
 
 def _from_torch(path, state, layers, names, model_name) -> tuple[str, dict[str, list[np.ndarray]]]:
-    libraries = {library: rules for library, rules in names.items() if library != "keras"}
+    libraries = {library: rules for library, rules in names.items() if library not in ("keras", "tensorflow")}
     if not libraries:
         raise InputError(f"No names of PyTorch's modules are known for {model_name}. Received: {shown(path)}")
     # The most modules that find a layer, with the shortest prefix.

@@ -16,6 +16,7 @@ from kerascnn.weights.guard import shown
 from kerascnn.weights.memory import assign, is_finite
 from kerascnn.weights.names import Rules
 from kerascnn.weights.origin import warn_of_twins
+from kerascnn.weights.tensorflow_names import leave_background_out
 
 _HEAD = "head"  # the classifier is called so in every network
 # It, and what stands before it in some heads.
@@ -46,8 +47,9 @@ def load_weights(
     Args:
         model: built by a builder of this package.
         path: a `.weights.h5`, `.keras` or `.h5` file of this package or of `keras.applications` (whose biases before a
-            batch norm go into its mean); or a `.safetensors` file with the state dict of a PyTorch network.
-        names: library -> rules that translate its names; "keras" is for Keras files, every other for PyTorch's.
+            batch norm go into its mean); a file with the state dict of a PyTorch network; a checkpoint of TensorFlow.
+        names: library -> rules that translate its names; "keras" is for Keras files, "tensorflow" for checkpoints,
+            every other for PyTorch's.
         alike: library, "" for this package, -> the registry name of the model, then those of other networks that such
             a file fits as well; a warning in the log names them where the file does not tell which one it is for.
 
@@ -64,6 +66,8 @@ def load_weights(
     wanted = {name: shapes for name, shapes in wanted.items() if shapes}
     if not isinstance(model, AuxiliaryModel):
         found = {name: arrays for name, arrays in found.items() if not name.startswith(_AUXILIARY)}
+    if library == "tensorflow":
+        leave_background_out(found, wanted, path)
     for name in _head(found):
         if name not in wanted:
             if _HEAD not in wanted:
@@ -75,7 +79,9 @@ def load_weights(
             names_of.pop(_PROGRESS, None)
     first = _first_convolution(model)
     if first in found and first in wanted:
-        found[first] = _adapt(found[first], wanted[first], repeats=library not in ("", "keras"), path=path)
+        found[first] = _adapt(
+            found[first], wanted[first], repeats=library not in ("", "keras", "tensorflow"), path=path
+        )
     for name in found.keys() & wanted.keys():
         if hasattr(layers[name], "resized") and _shapes(found[name]) != wanted[name]:
             found[name] = layers[name].resized(found[name])

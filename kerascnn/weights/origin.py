@@ -29,6 +29,8 @@ def warn_of_twins(path: str | os.PathLike, alike: Sequence[str], library: str = 
         return
     if library == "keras":
         told = next((name for name in alike if library in catalogue.tags(name)), None)
+    elif library == "tensorflow":
+        told = next((name for name in alike if name.startswith("tf_")), None)
     else:
         told = _model_name(path) or _in_name(path, alike)
     if told == alike[0]:

@@ -315,4 +315,5 @@ def test_other_formats(name, match):
 
 def test_every_reader_is_in_the_table():
     kinds = [ending for kind in weights.FORMATS for ending in kind.endings]
-    assert len(kinds) == len(set(kinds)) and {kind.holds for kind in weights.FORMATS} == {"layers", "state"}
+    assert len(kinds) == len(set(kinds))
+    assert {kind.holds for kind in weights.FORMATS} == {"layers", "state", "variables"}
