@@ -106,7 +106,7 @@ def test_train_from_published_weights(tmp_path):
         ("predict x.png --model resnet18 --weights none.pth", "no such weights file"),
         ("predict x.png --model resnet18 --weights imagnet", "tags of resnet18: imagenet, "),
         ("predict x.png --model resnet18 --weights imagenet", "not asked, as KERASCNN_OFFLINE is set"),
-        ("weights lenet5", "No weights are published for lenet5"),
+        ("weights zfnet", "No weights are published for zfnet"),
         ("weights resnet5", "no network of that name; nearest: "),
         ("weights resnet50 x", "no such weights of resnet50"),
         ("weights --download", "needs the name of a network"),

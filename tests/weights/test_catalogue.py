@@ -82,7 +82,7 @@ def test_packages_are_found_by_their_own_list():
 
 
 def test_wrong_questions_are_refused():
-    assert published("lenet5_1998") == published("no_such_network") == ()
+    assert published("zfnet") == published("no_such_network") == ()
     with pytest.raises(InputError, match="network must be the name"):
         published(50)
     with pytest.raises(InputError, match="tags: imagenet, torchvision/IMAGENET1K_V2.* more. Received: 'x'"):
