@@ -62,7 +62,15 @@ def adapted(model: torch.nn.Module, name: str, channels: int) -> torch.nn.Module
 
 
 def forward(
-    library: str, name: str, *, size: int = 224, batch: int = 1, seed: int = 0, channels: int = 3, options: str = "{}"
+    library: str,
+    name: str,
+    *,
+    size: int = 224,
+    batch: int = 1,
+    seed: int = 0,
+    channels: int = 3,
+    options: str = "{}",
+    state: str = "",
 ) -> dict[str, np.ndarray]:
     """Builds, randomizes and runs a network.
 
@@ -74,21 +82,27 @@ def forward(
         seed: of weights and images.
         channels: of the images; where they are not 3, timm adapts the weights of the network for 3, which are returned.
         options: of the library's network, as JSON.
+        state: a `.safetensors` file whose entries it must have, all of them and no others, instead of random ones.
 
     Returns:
-        The arrays that the module's docstring lists.
+        The arrays that the module's docstring lists; without the state dict where `state` is given.
     """
     torch.manual_seed(seed)
     model = build(library, name, **json.loads(options)).eval()
-    randomize(model)
+    if state:
+        import safetensors.torch
+
+        model.load_state_dict(safetensors.torch.load_file(state), strict=True)
+    else:
+        randomize(model)
     images = torch.randn(batch, channels, size, size)
     with torch.no_grad():
         output = (model if channels == 3 else adapted(model, name, channels))(images)
-    state = {f"state/{key}": value.numpy() for key, value in model.state_dict().items()}
+    arrays = {} if state else {f"state/{key}": value.numpy() for key, value in model.state_dict().items()}
     if isinstance(output, dict):
-        state["auxiliary"], output = output["aux"].numpy(), output["out"]
+        arrays["auxiliary"], output = output["aux"].numpy(), output["out"]
     versions = f"torch {torch.__version__}, {library} {__import__(library).__version__}"
-    return {**state, "input": images.numpy(), "output": output.numpy(), "versions": np.array(versions)}
+    return {**arrays, "input": images.numpy(), "output": output.numpy(), "versions": np.array(versions)}
 
 
 def main() -> None:
@@ -101,6 +115,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=3, help="of the images; timm adapts the weights")
     parser.add_argument("--options", default="{}", help="of the library's network, as JSON")
+    parser.add_argument("--state", default="", help="a .safetensors file to load instead of random weights")
     options = vars(parser.parse_args())
     library, name, out = (options.pop(key) for key in ("library", "name", "out"))
     np.savez(out, **forward(library, name, **options))

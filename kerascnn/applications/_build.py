@@ -21,6 +21,7 @@ from kerascnn.layers.preprocessing import ImageInput, StageOutput
 from kerascnn.models import AuxiliaryModel, DeepModel, deep_recursion
 from kerascnn.weights import cache, catalogue, load_weights
 from kerascnn.weights.names import Ordered as Ordered
+from kerascnn.weights.names import Ranked as Ranked
 
 _KERAS_ARGUMENTS = {  # the signature of keras.applications, except that weights=None is the default
     "include_top": True,

@@ -57,12 +57,13 @@ TORCH_SEGMENTATION = (
 )
 
 
-def timm_cell(theirs: str, ours: str) -> Rules:
+def timm_cell(theirs: str, ours: str, paths: str | None = None) -> Rules:
     """Rules for one cell of timm's NASNet and PNASNet.
 
     Args:
         theirs: the cell's module there.
         ours: how the names of its layers begin here.
+        paths: pattern of the module in the cell that halves the input before the last by two paths; None: none does.
 
     Returns:
         The rules.
@@ -70,9 +71,12 @@ def timm_cell(theirs: str, ours: str) -> Rules:
     rules = [
         (rf"{theirs}\.conv_1x1\.(conv|bn)", f"{ours}_c1_{{1}}"),
         (rf"{theirs}\.conv_prev_1x1\.(conv|bn)", f"{ours}_c2_{{1}}"),
-        (rf"{theirs}\.(?:conv_prev_1x1\.)?path_([12])\.conv", f"{ours}_c2_conv{{1}}"),
-        (rf"{theirs}\.(?:conv_prev_1x1\.)?final_path_bn", f"{ours}_c2_bn"),
     ]
+    if paths is not None:
+        rules[1:] = [
+            (rf"{theirs}\.{paths}path_([12])\.conv", f"{ours}_c2_conv{{1}}"),
+            (rf"{theirs}\.{paths}final_path_bn", f"{ours}_c2_bn"),
+        ]
     for side, letter in (("left", "a"), ("right", "b")):
         branch, path = rf"{theirs}\.comb_iter_(\d)_{side}\.", f"{ours}_n{{1+1}}{letter}"
         rules += [
@@ -123,15 +127,15 @@ def rows_of_blocks(counts: Any, place: str, parts: Rules, first: Rules | None = 
     Returns:
         Rules for every layer of every block.
     """
-    rules, row, before = [], 0, 0
+    rules, row, before = [], 0, 0  # of later rows first: what their blocks may be called, no block of an earlier one is
     for stage, rows in enumerate(counts, 1):
         inside = 0
         for count in rows:
             numbers = "|".join(str(before + i) for i in range(count))
             shift = inside + 1 - (before if "{block}" in place else 0)
             prefix = place.format(row=row, next=row + 1, block=f"({numbers})")
-            for theirs, ours in (first or parts) if row == 0 else parts:
-                rules.append((prefix + theirs, f"stage{stage}_block{{1{shift:+d}}}_{ours}"))
+            layers = (first or parts) if row == 0 else parts
+            rules = [(prefix + theirs, f"stage{stage}_block{{1{shift:+d}}}_{ours}") for theirs, ours in layers] + rules
             row, before, inside = row + 1, before + count, inside + count
     return tuple(rules)
 

@@ -158,6 +158,16 @@ def builder(name: str) -> Callable:
     return _registered(name)[1]
 
 
+def library_names(name: str) -> dict[str, Any]:
+    """What other libraries call the layers of a network: library -> rules of `kerascnn.weights.names`.
+
+    Raises:
+        InputError: unknown name.
+    """
+    info, build = _registered(name)
+    return {library: _rules(rules, info) for library, rules in build.names.items()}
+
+
 @functools.cache
 def _read(file: str) -> dict[str, dict]:
     path = Path(__file__).with_name(file)
@@ -212,7 +222,7 @@ def alike(info: ModelInfo) -> dict[str, tuple[str, ...]]:
         libraries = [
             key
             for key in names
-            if key in builder.names and _rules(names[key], info) == _rules(builder.names[key], other)
+            if key in builder.names and set(_rules(names[key], info)) == set(_rules(builder.names[key], other))
         ]
         for library in libraries or ([] if names or builder.names else [""]):
             found.setdefault(library, [info.name]).append(other.name)

@@ -15,7 +15,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import INCEPTION
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, Ranked
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.blocks.conv_bn import HE_FAN_OUT
 from kerascnn.layers import WeightStandardizedConv2D
@@ -102,7 +102,7 @@ _family = Family(
     paper="Kolesnikov, Beyer, Zhai, Puigcerver, Yung, Gelly, Houlsby: Big Transfer (BiT), 2019, arXiv:1912.11370",
     preprocessing=_PREPROCESSING,
     weight_decay=1e-4,
-    names={"timm": _TIMM},
+    names={"timm": Ranked(_TIMM)},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

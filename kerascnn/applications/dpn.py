@@ -13,7 +13,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, Ranked
 from kerascnn.applications._images import pixels_and_labels
 
 
@@ -114,7 +114,8 @@ def features(x, spec: Spec):
 # timm counts the stages from 2.
 _TIMM = (
     (r"features\.conv1_1\.(conv|bn)", "stem_{1}"),
-    (r"features\.conv(\d)_(\d+)\.c1x1_w_s[12]\.(conv|bn)", "stage{1-1}_block{2}_shortcut_{3}"),
+    (r"features\.conv(2)_(\d+)\.c1x1_w_s1\.(conv|bn)", "stage1_block{2}_shortcut_{3}"),
+    (r"features\.conv([345])_(\d+)\.c1x1_w_s2\.(conv|bn)", "stage{1-1}_block{2}_shortcut_{3}"),
     (r"features\.conv(\d)_(\d+)\.c1x1_a\.(conv|bn)", "stage{1-1}_block{2}_{3}1"),
     (r"features\.conv(\d)_(\d+)\.c3x3_b\.(conv|bn)", "stage{1-1}_block{2}_{3}2"),
     (r"features\.conv(\d)_(\d+)\.c1x1_c\.(conv|bn)", "stage{1-1}_block{2}_{3}3"),
@@ -132,7 +133,7 @@ _family = Family(
     variants=VARIANTS,
     paper="Chen, Li, Xiao, Jin, Yan, Feng: Dual Path Networks, 2017, arXiv:1707.01629",
     preprocessing=_PIXELS,
-    names={"timm": _TIMM},
+    names={"timm": Ranked(_TIMM)},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

@@ -154,19 +154,19 @@ _timm = (
     (r"conv2d_4a\.(conv|bn)", "stem2_{1}2"),
     (r"conv2d_7b\.(conv|bn)", "final_{1}"),
     (r"mixed_5b\.branch3\.1\.(conv|bn)", "mixed5b_pool_{1}1"),
-    (r"mixed_(\w\w)\.branch(\d)\.(conv|bn)", "mixed{1}_branch{2}_{3}1"),
+    (r"mixed_(5b|6a)\.branch(0)\.(conv|bn)", "mixed{1}_branch{2}_{3}1"),
     (r"mixed_(\w\w)\.branch(\d)\.(\d)\.(conv|bn)", "mixed{1}_branch{2}_{4}{3+1}"),
     *(
         rule
         for module, name in (
+            (r"(block8)", "{1}_10"),
             (r"repeat\.(\d+)", "block35_{1+1}"),
             (r"repeat_1\.(\d+)", "block17_{1+1}"),
             (r"repeat_2\.(\d+)", "block8_{1+1}"),
-            (r"(block8)", "{1}_10"),
         )
         for rule in (
             (rf"{module}\.conv2d", f"{name}_up"),
-            (rf"{module}\.branch(\d)\.(conv|bn)", f"{name}_branch{{2}}_{{3}}1"),
+            (rf"{module}\.branch(0)\.(conv|bn)", f"{name}_branch{{2}}_{{3}}1"),
             (rf"{module}\.branch(\d)\.(\d)\.(conv|bn)", f"{name}_branch{{2}}_{{4}}{{3+1}}"),
         )
     ),

@@ -92,19 +92,21 @@ def features(x, spec: Spec):
 
 def _timm_names(spec):
     """timm numbers stem, reductions and modules in one row."""
-    modules = ["stem_conv1", "stem_conv2", "stem_conv3", "mixed3a", "mixed4a"]
-    modules += [name for stage, depth in enumerate(spec.depths) for name in names(depth, stage)]
+    modules = [("mixed3a", MIXED3A), ("mixed4a", MIXED4A)]
+    for stage, (reduce, repeat) in enumerate(((MIXED5A, A), (REDUCE_A, B), (REDUCE_B, C))):
+        first, *others = names(spec.depths[stage], stage)
+        modules += [(first, reduce), *((name, repeat) for name in others)]
     rules = [("last_linear", "head")]
-    for i, name in enumerate(modules):
+    rules += [(rf"features\.{i}\.(conv|bn)", f"stem_{{1}}{i + 1}") for i in range(3)]
+    for i, (name, branches) in enumerate(modules, 3):
         module = rf"features\.{i}"
-        if name.startswith("stem"):
-            rules.append((rf"{module}\.(conv|bn)", name.replace("conv", "{1}")))
-            continue
+        if len(branches["branch0"]) == 1:
+            lone = "branch0" if "branch1" in branches else "conv"
+            rules.append((rf"{module}\.{lone}\.(conv|bn)", f"{name}_branch0_{{1}}1"))
+        between = "_" if branches is C else r"\."
         rules += [
-            (rf"{module}\.conv\.(conv|bn)", f"{name}_branch0_{{1}}1"),
             (rf"{module}\.branch3\.1\.(conv|bn)", f"{name}_pool_{{1}}1"),
-            (rf"{module}\.branch(\d)\.(conv|bn)", f"{name}_branch{{1}}_{{2}}1"),
-            (rf"{module}\.branch(\d)[._](\d)\.(conv|bn)", f"{name}_branch{{1}}_{{3}}{{2+1}}"),
+            (rf"{module}\.branch(\d){between}(\d)\.(conv|bn)", f"{name}_branch{{1}}_{{3}}{{2+1}}"),
             (rf"{module}\.branch(\d)_(\d)([ab])\.(conv|bn)", f"{name}_branch{{1}}_{{4}}{{2+1}}{{3}}"),
         ]
     return tuple(rules)

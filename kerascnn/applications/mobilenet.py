@@ -22,7 +22,7 @@ import keras
 from kerascnn import blocks, layers
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import INCEPTION
-from kerascnn.applications._build import Family, Ordered
+from kerascnn.applications._build import Family, Ordered, Ranked
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._slim import MOBILENET_V1
 
@@ -141,7 +141,7 @@ _family = Family(
     preprocessing=lambda spec: INCEPTION if spec.tensorflow else _TIMM_PIXELS,
     input_shape=lambda spec: (spec.resolution, spec.resolution, 3),
     weight_decay=4e-5,
-    names={"timm": _TIMM, "keras": Ordered(_KERAS), "tensorflow": MOBILENET_V1},
+    names={"timm": Ranked(_TIMM), "keras": Ordered(_KERAS), "tensorflow": MOBILENET_V1},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

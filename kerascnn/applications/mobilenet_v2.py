@@ -128,14 +128,13 @@ def _rules(places, parts):
     return tuple((place + part, f"{block}_{ours}") for place, block in places for part, ours in parts)
 
 
-_ENDS = (  # of torchvision, timm and keras.applications
-    (r"features\.0\.0|conv_stem|Conv1", "stem_conv"),
-    (r"features\.0\.1|bn1|bn_Conv1", "stem_bn"),
-    (r"features\.18\.0|conv_head|Conv_1", "final_conv"),
-    (r"features\.18\.1|bn2|Conv_1_bn", "final_bn"),
-    (r"classifier\.1|classifier|predictions|Logits", "head"),
-)
+def _ends(*theirs):
+    """Name rules for the layers before and after the blocks."""
+    return tuple(zip(theirs, ("stem_conv", "stem_bn", "final_conv", "final_bn", "head"), strict=True))
+
+
 _TORCHVISION = (
+    *_ends(r"features\.0\.0", r"features\.0\.1", r"features\.18\.0", r"features\.18\.1", r"classifier\.1"),
     *_rules(
         [(r"features\.1\.conv\.", "stage1_block1")],
         [(r"0\.0", "conv2"), (r"0\.1", "bn2"), ("1", "conv3"), ("2", "bn3")],
@@ -146,21 +145,22 @@ _TORCHVISION = (
     ),
 )
 _TIMM = (
+    *_ends("conv_stem", "bn1", "conv_head", "bn2", "classifier"),
     *_rules(
         [(r"blocks\.0\.0\.", "stage1_block1")],
         [("conv_dw", "conv2"), ("bn1", "bn2"), ("conv_pw", "conv3"), ("bn2", "bn3")],
     ),
     *_rules(
         [
-            (r"blocks\.([123])\.(\d)\.", "stage{1+1}_block{2+1}"),
-            (r"blocks\.(4)\.(\d)\.", "stage4_block{2+5}"),
-            (r"blocks\.(5)\.(\d)\.", "stage5_block{2+1}"),
             (r"blocks\.(6)\.(\d)\.", "stage5_block{2+4}"),
+            (r"blocks\.(5)\.(\d)\.", "stage5_block{2+1}"),
+            (r"blocks\.(4)\.(\d)\.", "stage4_block{2+5}"),
+            (r"blocks\.([123])\.(\d)\.", "stage{1+1}_block{2+1}"),
         ],
         [("conv_pw", "conv1"), (r"bn(\d)", "bn{3}"), ("conv_dw", "conv2"), ("conv_pwl", "conv3")],
     ),
 )
-_KERAS = _rules(
+_KERAS = _ends("Conv1", "bn_Conv1", "Conv_1", "Conv_1_bn", "predictions|Logits") + _rules(
     [("expanded_conv_", "stage1_block1"), *_sequence("block_", 1, "_")],
     [
         *(("expand", "conv1"), ("depthwise", "conv2"), ("project", "conv3")),
@@ -168,7 +168,7 @@ _KERAS = _rules(
     ],
 )
 
-_NAMES = {"torchvision": _ENDS + _TORCHVISION, "timm": _ENDS + _TIMM, "keras": Ordered(_ENDS + _KERAS)}
+_NAMES = {"torchvision": _TORCHVISION, "timm": _TIMM, "keras": Ordered(_KERAS)}
 _TIMM_PIXELS = dataclasses.replace(IMAGENET, interpolation="bicubic")  # of its weights
 _family = Family(
     __name__,

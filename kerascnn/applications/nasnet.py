@@ -110,10 +110,10 @@ def _cells(n):
 def _timm_names(spec: Spec):
     rules = [(r"conv0\.(conv|bn)", "stem_{1}"), ("last_linear", "head")]
     for i in (0, 1):
-        rules += timm_cell(f"cell_stem_{i}", f"stage{i + 1}_cell1")
+        rules += timm_cell(f"cell_stem_{i}", f"stage{i + 1}_cell1", "" if i else None)
         rules += timm_cell(f"reduction_cell_{i}", f"stage{i + 3}_cell1")
     for number, _, name in _cells(spec.repeats):
-        rules += timm_cell(f"cell_{number}", name)
+        rules += timm_cell(f"cell_{number}", name, None if number % spec.repeats else "")
     return rules
 
 

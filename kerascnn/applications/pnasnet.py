@@ -79,10 +79,13 @@ def head(x, classes, activation, *, dropout_rate: float = 0.5):
 def _timm_names(spec: Spec):
     """timm counts the cells after the stem; the second of the stem is the first of stage 2 here."""
     rules = [(r"conv_0\.(conv|bn)", "stem_{1}"), ("last_linear", "head")]
-    rules += timm_cell("cell_stem_0", "stage1_cell1") + timm_cell("cell_stem_1", "stage2_cell1")
+    paths = r"conv_prev_1x1\."
+    rules += timm_cell("cell_stem_0", "stage1_cell1") + timm_cell("cell_stem_1", "stage2_cell1", paths)
     for number in range(3 * spec.repeats):
         group, cell = divmod(number, spec.repeats)
-        rules += timm_cell(f"cell_{number}", f"stage{group + 2}_cell{cell + 1 + (group == 0)}")
+        halves = number == 0 or (group > 0 and cell == 1)  # the cell after one that strides
+        name = f"stage{group + 2}_cell{cell + 1 + (group == 0)}"
+        rules += timm_cell(f"cell_{number}", name, paths if halves else None)
     return rules
 
 

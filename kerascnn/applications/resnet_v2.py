@@ -15,7 +15,7 @@ import keras
 
 from kerascnn import blocks
 from kerascnn._preprocessing import INCEPTION
-from kerascnn.applications._build import Family
+from kerascnn.applications._build import Family, Ranked
 from kerascnn.applications._images import pixels_and_labels
 
 _WIDTHS = (64, 128, 256, 512)
@@ -99,7 +99,7 @@ _family = Family(
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",
     preprocessing=_TIMM_PIXELS,
-    names={"timm": _timm},
+    names={"timm": Ranked(_timm)},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

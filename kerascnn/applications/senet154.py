@@ -72,19 +72,30 @@ def head(x, classes, activation, *, dropout_rate: float = 0.2):
     return pooled_head(x, classes, activation, dropout_rate=dropout_rate)
 
 
+_RELEASE = (
+    (r"layer0\.(conv|bn)(\d)", "stem_{1}{2}"),
+    (r"layer(\d)\.(\d+)\.se_module\.fc1", "stage{1}_block{2+1}_se_reduce"),
+    (r"layer(\d)\.(\d+)\.se_module\.fc2", "stage{1}_block{2+1}_se_expand"),
+    (r"last_linear", "head"),
+)
 _TIMM = (
-    (r"layer0\.(conv|bn)(\d)", "stem_{1}{2}"),  # legacy_senet154
-    (r"conv1\.0", "stem_conv1"),  # senet154
+    (r"conv1\.0", "stem_conv1"),
     (r"conv1\.1", "stem_bn1"),
     (r"conv1\.3", "stem_conv2"),
     (r"conv1\.4", "stem_bn2"),
     (r"conv1\.6", "stem_conv3"),
     (r"bn1", "stem_bn3"),
-    *TORCH_RESNET[1:4],
-    (r"layer(\d)\.(\d+)\.(?:se|se_module)\.fc1", "stage{1}_block{2+1}_se_reduce"),
-    (r"layer(\d)\.(\d+)\.(?:se|se_module)\.fc2", "stage{1}_block{2+1}_se_expand"),
-    (r"last_linear|fc", "head"),
+    (r"layer(\d)\.(\d+)\.se\.fc1", "stage{1}_block{2+1}_se_reduce"),
+    (r"layer(\d)\.(\d+)\.se\.fc2", "stage{1}_block{2+1}_se_expand"),
+    *TORCH_RESNET[1:],
 )
+
+
+def _timm_names(spec):
+    """A file of either network fits the other; the first names are the network's own."""
+    own, other = (_TIMM, _RELEASE) if spec.pool_padding == 1 else (_RELEASE, _TIMM)
+    return own + other
+
 
 _family = Family(
     __name__,
@@ -94,7 +105,7 @@ _family = Family(
     paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507",
     preprocessing=IMAGENET,
     weight_decay=1e-4,
-    names={"timm": _TIMM},
+    names={"timm": _timm_names},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

@@ -128,19 +128,20 @@ def _merging(place, number):
     return ((rf"{place}\.norm", f"stage{number}_merge_norm"), (rf"{place}\.reduction", f"stage{number}_merge_dense"))
 
 
-_ENDS = ((r"norm", "final_norm"), (r"head|head\.fc", "head"))
 _NUMBERED = (
     (r"patch_embed\.proj", "stem_conv"),
     (r"patch_embed\.norm", "stem_norm"),
     *_blocks(r"layers\.(\d)\.blocks", "{1+1}", (r"mlp\.fc1", r"mlp\.fc2")),
-    *_ENDS,
+    (r"norm", "final_norm"),
+    (r"head\.fc|head", "head"),
 )
 _TORCHVISION = (
     (r"features\.0\.0", "stem_conv"),
     (r"features\.0\.2", "stem_norm"),
     *(rule for s in (1, 2, 3, 4) for rule in _blocks(rf"features\.({2 * s - 1})", s, (r"mlp\.0", r"mlp\.3"))),
     *(rule for s in (2, 3, 4) for rule in _merging(rf"features\.{2 * s - 2}", s)),
-    *_ENDS,
+    (r"norm", "final_norm"),
+    (r"head", "head"),
 )
 _PREPROCESSING = dataclasses.replace(IMAGENET, crop_fraction=0.9, interpolation="bicubic")  # of timm's weights
 _family = Family(

@@ -21,7 +21,7 @@ import keras
 
 from kerascnn import blocks, layers
 from kerascnn._preprocessing import CIFAR, IMAGENET
-from kerascnn.applications._build import Family, Ordered
+from kerascnn.applications._build import Family, Ordered, Ranked
 from kerascnn.applications._images import pixels_and_labels
 
 
@@ -111,8 +111,8 @@ def _head(side, initializer):
     return head
 
 
-def _torch_names(spec):
-    """torchvision and timm number convolutions, batch norms, ReLUs and pools alike."""
+def _torch_names(spec, *, dense, convolutions=()):
+    """torchvision and timm number the layers of the features alike; `dense` are the last three."""
     rules, index = [], 0
     for s, depth in enumerate(spec.depths, 1):
         for i in range(1, depth + 1):
@@ -121,12 +121,15 @@ def _torch_names(spec):
                 rules.append((rf"features\.{index + 1}", f"stage{s}_bn{i}"))
             index += 3 if spec.batch_norm else 2
         index += 1
-    dense = (
-        (r"classifier\.0|pre_logits\.fc1", "fc6"),
-        (r"classifier\.3|pre_logits\.fc2", "fc7"),
-        (r"classifier\.6|head\.fc", "head"),
-    )
-    return (*rules, *dense)
+    return Ranked((*rules, *zip(dense, ("fc6", "fc7", "head"), strict=True)), convolutions)
+
+
+_torchvision = functools.partial(_torch_names, dense=(r"classifier\.0", r"classifier\.3", r"classifier\.6"))
+_timm = functools.partial(  # whose files may also have torchvision's names, which timm renames
+    _torch_names,
+    dense=(r"pre_logits\.fc1|classifier\.0", r"pre_logits\.fc2|classifier\.3", r"head\.fc|classifier\.6"),
+    convolutions=("fc6", "fc7"),
+)
 
 
 _keras_names = (
@@ -149,8 +152,8 @@ _imagenet = {
     **_shared,
     "preprocessing": IMAGENET,
     "names": {
-        "torchvision": _torch_names,
-        "timm": _torch_names,
+        "torchvision": _torchvision,
+        "timm": _timm,
         "keras": Ordered(_keras_names, head=("fc6", "fc7", "head")),
     },
 }

@@ -31,6 +31,10 @@ class ClassToken(keras.layers.Layer):
         shape = (keras.ops.shape(x)[0], *self.token.shape[1:])
         return keras.ops.concatenate([keras.ops.broadcast_to(keras.ops.cast(self.token, x.dtype), shape), x], axis=1)
 
+    def to_torch(self, arrays: list) -> dict:
+        """The tokens as PyTorch has them: a parameter with the name of the module."""
+        return {"": arrays[0]}
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """See `call`; unknown sizes stay unknown."""
         batch, tokens, width = input_shape

@@ -93,6 +93,21 @@ class PositionEmbedding(keras.layers.Layer):
         positions = positions.reshape(*grid, -1)
         return [first, positions] if self.prefix else [positions]
 
+    def to_torch(self, arrays: list) -> dict:
+        """PyTorch's form of the variables, the inverse of `from_torch`.
+
+        Args:
+            arrays: of NumPy, in the order of the variables.
+
+        Returns:
+            {"": array}: the parameter has the name of the module.
+        """
+        *first, positions = arrays
+        if len(self.input.shape) == 4:
+            return {"": positions.transpose(2, 0, 1)[None]}
+        rows = [*first, positions.reshape(-1, positions.shape[-1])]
+        return {"": keras.ops.convert_to_numpy(keras.ops.concatenate(rows))[None]}
+
     def resized(self, arrays: list) -> list:
         """Variables that were made for another grid, interpolated to this one; those of other tokens as they are.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kerascnn.weights.own_files import save_safetensors
     from kerascnn.weights.pth import read_pth
     from kerascnn.weights.safetensors_files import read_safetensors
+    from kerascnn.weights.to_torch import save_torch
     from kerascnn.weights.transfer import copy_weights
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "read_pth",
     "read_safetensors",
     "save_safetensors",
+    "save_torch",
     "translate",
 ]
 
@@ -54,6 +56,7 @@ __getattr__, __dir__ = _lazy.attach(
         "own_files": ["save_safetensors"],
         "pth": ["read_pth"],
         "safetensors_files": ["read_safetensors"],
+        "to_torch": ["save_torch"],
         "transfer": ["copy_weights"],
     },
 )

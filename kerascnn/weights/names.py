@@ -8,8 +8,10 @@ from kerascnn._errors import InputError
 # (regular expression, template): the first that matches the whole name gives the layer's name here, in which {1} stands
 # for a group and {2+1} for a group that is a number, plus or minus another: libraries count blocks from 0, we from 1;
 # a single letter is a number too, a = 0. An empty template leaves the layer out, as preprocessing within a network.
+# Where several names give one layer, the first is the one that `save_torch` writes: what the library calls it today.
 # From a Keras file, "a+b" are two layers with one variable each that the other library has as one layer.
 Rules = Sequence[tuple[str, str]]
+FIELD = re.compile(r"\{(\d+)([+-]\d+)?\}")  # of a template
 
 
 class Ordered(tuple):
@@ -30,6 +32,24 @@ class Ordered(tuple):
     def __new__(cls, rules: Rules, order: Callable[[list[str]], list[str]] = list, head: tuple[str, ...] = ("head",)):
         self = super().__new__(cls, rules)
         self.order, self.head = order, head
+        return self
+
+
+class Ranked(tuple):
+    """Rules of a library that has some of our dense layers as 1x1 convolutions, or the reverse.
+
+    Files are read in either form; `save_torch` writes the library's.
+
+    Args:
+        rules: as for all libraries.
+        layers: those layers, as they are called here.
+    """
+
+    layers: tuple[str, ...]
+
+    def __new__(cls, rules: Rules, layers: tuple[str, ...] = ("head",)):
+        self = super().__new__(cls, rules)
+        self.layers = layers
         return self
 
 
@@ -67,4 +87,4 @@ def _filled(template: str, match: re.Match) -> str:
             raise InputError(f"{template!r} adds to a group that must be a number. Received: {value!r} in {match[0]!r}")
         return str(int(value) + int(field[2]))
 
-    return re.sub(r"\{(\d+)([+-]\d+)?\}", fill, template)
+    return FIELD.sub(fill, template)

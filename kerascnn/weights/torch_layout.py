@@ -1,10 +1,11 @@
-"""PyTorch's layouts into those of Keras: kernels [out, in, h, w], matrices [out, in], maps flattened channels first."""
+"""PyTorch's layouts into those of Keras and back: kernels [out, in, h, w], matrices [out, in], maps channels first."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 
+from kerascnn.layers.window_attention import WindowAttention
 from kerascnn.weights.memory import own
 
 _ENTRIES = {  # variable of a Keras layer -> entry of a module's state dict
@@ -16,6 +17,7 @@ _ENTRIES = {  # variable of a Keras layer -> entry of a module's state dict
 }
 # Those of nearly every module, which no rule names by themselves.
 MODULE_ENTRIES = frozenset(("weight", "bias", "running_mean", "running_var", "num_batches_tracked"))
+_FUSED = ("self_attention",)  # torch.nn.MultiheadAttention, whose entries are `in_proj_weight` and `in_proj_bias`
 _SHAPE_KEEPING = (keras.layers.Dropout, keras.layers.Activation, keras.layers.Identity)
 
 
@@ -74,3 +76,63 @@ def _flattened(layer: keras.layers.Layer) -> tuple[int, int, int] | None:
     if not isinstance(producer, keras.layers.Flatten) or len(producer.input.shape) != 4:
         return None
     return producer.input.shape[1:]
+
+
+def to_torch(
+    layer: keras.layers.Layer, values: Mapping[str, np.ndarray], module: str, library: str, other_rank: bool = False
+) -> Iterator[tuple[str, np.ndarray]]:
+    """A module's entries from the variables of a layer.
+
+    A layer with a method `to_torch(arrays) -> entries` converts them by itself; an entry "" is a parameter that has the
+    name of the module. Batch norm has a counter of batches there, and torchvision's windows the index of their biases.
+
+    Args:
+        layer: of a functional model.
+        values: of its variables, by their names.
+        module: the name of the module.
+        library: whose module it is.
+        other_rank: a dense layer here is a convolution there, or a 1x1 convolution here a linear layer.
+
+    Yields:
+        Names of entries, such as "layer1.0.conv1.weight", and their arrays; floating-point numbers as float32.
+    """
+    for entry, array in _entries(layer, values, module, other_rank):
+        array = np.asarray(array)
+        if array.dtype.kind not in "iub":  # bfloat16 is of no kind of NumPy's
+            array = array.astype("float32")
+        yield f"{module}.{entry}" if entry else module, array
+    if isinstance(layer, keras.layers.BatchNormalization):
+        yield f"{module}.num_batches_tracked", np.array(0, "int64")
+    if library == "torchvision" and isinstance(layer, WindowAttention):
+        yield f"{module}.relative_position_index", _position_index(layer.window)
+
+
+def _entries(layer, values, module: str, other_rank: bool) -> Iterator[tuple[str, np.ndarray]]:
+    if hasattr(layer, "to_torch"):
+        yield from layer.to_torch(list(values.values())).items()
+        return
+    fused = "in_proj_" if module.rpartition(".")[2] in _FUSED else ""
+    for name, value in values.items():
+        yield fused + _ENTRIES.get(name, name), _torch_kernel(layer, value, other_rank) if name == "kernel" else value
+
+
+def _torch_kernel(layer, value: np.ndarray, other_rank: bool) -> np.ndarray:
+    if value.ndim == 2:
+        flattened = _flattened(layer) or (1, 1, len(value))
+        convolution = value.reshape(*flattened, -1).transpose(3, 2, 0, 1)  # over the whole map
+        return convolution if other_rank else convolution.reshape(len(convolution), -1)
+    if value.ndim != 4:
+        return value
+    if other_rank:
+        return value[0, 0].T
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        height, width, channels, multiplier = value.shape
+        return value.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
+    return value.transpose(3, 2, 0, 1)
+
+
+def _position_index(side: int) -> np.ndarray:
+    """Which row of the table of biases belongs to each pair of places in a window of side x side places."""
+    row, column = np.divmod(np.arange(side * side), side)
+    down, right = (axis[:, None] - axis[None, :] + side - 1 for axis in (row, column))
+    return ((2 * side - 1) * down + right).reshape(-1).astype("int64")

@@ -270,7 +270,7 @@ def test_old_names_of_residual_networks_and_slashes():
         "stem_conv", "stem_bn", "head"
     ]  # fmt: skip
     assert (
-        weights.translate(mobilenet_v2._ENDS, "Logits") == weights.translate(resnet_v2_keras._keras, "probs") == "head"
+        weights.translate(mobilenet_v2._KERAS, "Logits") == weights.translate(resnet_v2_keras._keras, "probs") == "head"
     )
 
 
