@@ -348,6 +348,16 @@ def test_the_hub_and_its_own_cache(server, tmp_path, monkeypatch):
         cache.obtain(wanted)
 
 
+def test_progress_is_shown_on_a_terminal_alone(server, monkeypatch, capsys):
+    cache.obtain(row(f"{server.url}/slow/weights.h5"))
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    monkeypatch.setenv("COLUMNS", "120")
+    cache.obtain(row(f"{server.url}/slow/other.h5"))
+    out, shown = capsys.readouterr()
+    assert out == "" and "keras for resnet50" in shown and "kB" in shown
+
+
 def test_where_files_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     assert places.home() == tmp_path / "home"
