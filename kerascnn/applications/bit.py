@@ -93,6 +93,16 @@ _TIMM = (
     (r"norm", "final_norm"),
     (r"head\.fc", "head"),
 )
+_AUTHORS = (  # scopes of the authors' `.npz` files
+    (r"resnet/root_block/standardized_conv2d", "stem_conv"),
+    *((rf"resnet/block(\d)/unit0?(\d+)/{letter}/standardized_conv2d", f"stage{{1}}_block{{2}}_conv{i}")
+      for i, letter in enumerate("abc", 1)),
+    *((rf"resnet/block(\d)/unit0?(\d+)/{letter}/group_norm", f"stage{{1}}_block{{2}}_norm{i}")
+      for i, letter in enumerate("abc", 1)),
+    (r"resnet/block(\d)/unit0?(\d+)/a/proj/standardized_conv2d", "stage{1}_block{2}_shortcut_conv"),
+    (r"resnet/group_norm", "final_norm"),
+    (r"resnet/head/conv2d", "head"),
+)  # fmt: skip
 _PREPROCESSING = dataclasses.replace(INCEPTION, crop_fraction=1.0)  # the whole image, as in the authors' evaluation
 _family = Family(
     __name__,
@@ -102,7 +112,7 @@ _family = Family(
     paper="Kolesnikov, Beyer, Zhai, Puigcerver, Yung, Gelly, Houlsby: Big Transfer (BiT), 2019, arXiv:1912.11370",
     preprocessing=_PREPROCESSING,
     weight_decay=1e-4,
-    names={"timm": Ranked(_TIMM)},
+    names={"timm": Ranked(_TIMM), "tensorflow": _AUTHORS},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

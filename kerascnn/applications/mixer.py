@@ -86,6 +86,14 @@ _TIMM = (
     (r"norm", "final_norm"),
     (r"head", "head"),
 )
+_AUTHORS = (  # scopes of the authors' `.npz` files
+    (r"stem", "patch_embedding"),
+    (r"MixerBlock_(\d+)/LayerNorm_(\d)", "block{1+1}_norm{2+1}"),
+    (r"MixerBlock_(\d+)/token_mixing/Dense_(\d)", "block{1+1}_tokens{2+1}"),
+    (r"MixerBlock_(\d+)/channel_mixing/Dense_(\d)", "block{1+1}_channels{2+1}"),
+    (r"pre_head_layer_norm", "final_norm"),
+    (r"head", "head"),
+)
 _PREPROCESSING = dataclasses.replace(INCEPTION, interpolation="bicubic")  # of timm's copy of the authors' weights
 _family = Family(
     __name__,
@@ -98,7 +106,7 @@ _family = Family(
     recipe="vit",
     known_size=True,
     size_multiple=lambda spec: spec.patch,
-    names={"timm": _TIMM},
+    names={"timm": _TIMM, "tensorflow": _AUTHORS},
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 

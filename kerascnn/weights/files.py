@@ -11,6 +11,8 @@ from kerascnn._errors import InputError
 from kerascnn.weights.guard import as_path, shown
 from kerascnn.weights.keras_files import ENDINGS as KERAS
 from kerascnn.weights.keras_files import read_keras_file
+from kerascnn.weights.npz_files import ENDING as NPZ
+from kerascnn.weights.npz_files import read_npz
 from kerascnn.weights.own_files import as_layers
 from kerascnn.weights.pth import ENDINGS, read_pth
 from kerascnn.weights.safetensors_files import read_safetensors
@@ -34,6 +36,7 @@ FORMATS = (
     Format(ENDINGS, "state", read_pth),
     Format(STATE_ENDINGS, "state", read_shards),
     Format(LAYER_ENDINGS, "layers", read_keras_shards),
+    Format((NPZ,), "variables", read_npz),
     Format((ENDING,), "variables", read_checkpoint),
 )
 

@@ -1,4 +1,4 @@
-"""Variables of a TensorFlow checkpoint under the names of our layers; the layouts are nearly those of Keras."""
+"""Variables of TensorFlow and JAX under the names of our layers; the layouts are nearly those of Keras."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,8 @@ from absl import logging
 from kerascnn.weights.keras_names import translated
 from kerascnn.weights.names import Rules
 
-_ENTRIES = {"weights": "kernel", "depthwise_weights": "kernel", "depthwise_kernel": "kernel", "biases": "bias"}
+_KERNELS = ("weights", "depthwise_weights", "depthwise_kernel")
+_ENTRIES = {**dict.fromkeys(_KERNELS, "kernel"), "biases": "bias", "scale": "gamma"}
 
 
 def from_tensorflow(content: Mapping[str, np.ndarray], layers: Mapping, rules: Rules) -> dict[str, list[np.ndarray]]:
@@ -33,6 +34,8 @@ def from_tensorflow(content: Mapping[str, np.ndarray], layers: Mapping, rules: R
 
 def _in_order(layer, own: dict[str, np.ndarray]) -> list[np.ndarray]:
     arrays = []
+    if "gamma" in own and "bias" in own:  # JAX calls the shift of a norm so
+        own["beta"] = own.pop("bias")
     for variable in layer.weights:
         if variable.name in own:
             arrays.append(_shaped(own.pop(variable.name), tuple(variable.shape)))
