@@ -1,4 +1,4 @@
-"""What the MobileNets' layers are called in the authors' releases for TensorFlow (TF-slim); see `kerascnn.weights`."""
+"""What layers are called in the authors' releases for TensorFlow (TF-slim); see `kerascnn.weights`."""
 
 from collections.abc import Iterator, Sequence
 
@@ -33,3 +33,27 @@ MOBILENET_V2 = (
     *_with_norm("MobilenetV2/Conv_1", "final_conv"),
     ("MobilenetV2/Logits/Conv2d_1c_1x1", "head"),
 )  # fmt: skip
+
+
+def _inception_resnet_v2():
+    """Steps of a branch have letters, but the first of some, and the last of those with a stride."""
+    top, rules = "InceptionResnetV2", []
+    stem = {"1a_3x3": "stem_conv1", "2a_3x3": "stem_conv2", "2b_3x3": "stem_conv3", "3b_1x1": "stem2_conv1"}
+    for scope, conv in {**stem, "4a_3x3": "stem2_conv2", "7b_1x1": "final_conv"}.items():
+        rules += _with_norm(f"{top}/Conv2d_{scope}", conv)
+    ends = {"6a/Branch_0": 1, "6a/Branch_1": 3, "7a/Branch_0": 2, "7a/Branch_1": 2, "7a/Branch_2": 3}
+    for scope, step in ends.items():
+        module, _, branch = scope.partition("/Branch_")
+        rules += _with_norm(f"{top}/Mixed_{scope}/Conv2d_1a_3x3", f"mixed{module}_branch{branch}_conv{step}")
+    rules += _with_norm(f"{top}/Mixed_5b/Branch_3/Conv2d_0b_1x1", "mixed5b_pool_conv1")
+    for scope, ours in (
+        *((r"Repeat/(block35_\d+)", "{1}"), (r"Repeat_1/(block17_\d+)", "{1}"), (r"Repeat_2/(block8_\d+)", "{1}")),
+        *(("(Block8)", "block8_10"), (r"Mixed_(\d\w)", "mixed{1}")),
+    ):
+        rules += [(f"{top}/{scope}/Conv2d_1x1", f"{ours}_up")]
+        rules += _with_norm(f"{top}/{scope}/Branch_0/Conv2d_1x1", f"{ours}_branch0_conv1")
+        rules += _with_norm(rf"{top}/{scope}/Branch_(\d)/Conv2d_0([a-c])_\dx\d", f"{ours}_branch{{2}}_conv{{3+1}}")
+    return (*rules, (f"{top}/Logits/Logits", "head"), (f"{top}/AuxLogits/(.*)", "aux_{1}"))
+
+
+INCEPTION_RESNET_V2 = _inception_resnet_v2()

@@ -25,6 +25,7 @@ from kerascnn._preprocessing import INCEPTION
 from kerascnn.applications._build import Family, Ordered, dense_head
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.applications._names import numbered
+from kerascnn.applications._slim import INCEPTION_RESNET_V2
 from kerascnn.blocks import ConvStep as Conv
 
 
@@ -187,7 +188,8 @@ _paper = (
 _family = Family(__name__, paper=_paper, **_shared)
 _facenet = Family(__name__, head=facenet_head, paper=_paper, **_shared)
 _TIMM_PIXELS = dataclasses.replace(INCEPTION, crop_fraction=0.8975, interpolation="bicubic")  # of its weights
-_v2 = Family(__name__, paper=_paper, names={"timm": _timm, "keras": _keras_names}, **_shared)
+_names = {"timm": _timm, "keras": _keras_names, "tensorflow": INCEPTION_RESNET_V2}
+_v2 = Family(__name__, paper=_paper, names=_names, **_shared)
 _se = Family(
     __name__, paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507", **_shared
 )

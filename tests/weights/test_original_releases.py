@@ -94,6 +94,33 @@ def inception_v3():
     return [*found, ("InceptionV3/Logits/Conv2d_1c_1x1", "head")]
 
 
+def inception_resnet_v2():
+    top, found = "InceptionResnetV2", []
+    stem = {"1a_3x3": "stem_conv1", "2a_3x3": "stem_conv2", "2b_3x3": "stem_conv3", "3b_1x1": "stem2_conv1"}
+    for scope, ours in {**stem, "4a_3x3": "stem2_conv2", "7b_1x1": "final_conv"}.items():
+        found += norm(f"{top}/Conv2d_{scope}", ours)
+    row = ["Conv2d_0a_1x1", "Conv2d_0b_1x7", "Conv2d_0c_7x1"]
+    square = ["Conv2d_0a_1x1", "Conv2d_0b_3x3", "Conv2d_0c_3x3"]
+    first, last, short = ["Conv2d_1x1"], "Conv2d_1a_3x3", ["Conv2d_0a_1x1", "Conv2d_0b_1x3", "Conv2d_0c_3x1"]
+    modules = {
+        "Mixed_5b": ("mixed5b", [first, ["Conv2d_0a_1x1", "Conv2d_0b_5x5"], square, ["Conv2d_0b_1x1"]]),
+        "Mixed_6a": ("mixed6a", [["Conv2d_1a_3x3"], [*square[:2], "Conv2d_1a_3x3"]]),
+        "Mixed_7a": ("mixed7a", [[square[0], last], [square[0], last], [*square[:2], last]]),
+        **{f"Repeat/block35_{i}": (f"block35_{i}", [first, square[:2], square]) for i in range(1, 11)},
+        **{f"Repeat_1/block17_{i}": (f"block17_{i}", [first, row]) for i in range(1, 21)},
+        **{f"Repeat_2/block8_{i}": (f"block8_{i}", [first, short]) for i in range(1, 10)},
+        "Block8": ("block8_10", [first, short]),
+    }
+    for scope, (ours, branches) in modules.items():
+        for number, steps in enumerate(branches):
+            branch = "pool" if number == 3 else f"branch{number}"
+            for i, step in enumerate(steps, 1):
+                found += norm(f"{top}/{scope}/Branch_{number}/{step}", f"{ours}_{branch}_conv{i}")
+        if "lock" in scope:
+            found += [(f"{top}/{scope}/Conv2d_1x1", f"{ours}_up")]
+    return [*found, (f"{top}/Logits/Logits", "head")]
+
+
 def big_transfer():
     found = [("resnet/root_block/standardized_conv2d", "stem_conv"), ("resnet/group_norm", "final_norm")]
     found += [("resnet/head/conv2d", "head")]
@@ -126,6 +153,7 @@ RELEASES = {
         "efficientnet-lite0", B0, gates=False, normalization="batch_normalization"
     ),
     "inception_v3_keras": inception_v3,
+    "inception_resnet_v2_keras": inception_resnet_v2,
     "mixer_s32_224": mixer,
     "resnetv2_50x1_bit": big_transfer,
 }
@@ -151,7 +179,7 @@ def released(model, scopes, slim=True, background=True):
                 entry = "depthwise_weights" if slim else "depthwise_kernel"
             if ours == "head" and background:
                 value = np.concatenate([np.zeros((*value.shape[:-1], 1), "f4"), value], -1)
-                value = value[None, None] if value.ndim == 2 else value
+                value = value[None, None] if value.ndim == 2 and scope != "InceptionResnetV2/Logits/Logits" else value
             values[f"{scope}/{entry}"] = value
     return values
 
@@ -169,6 +197,8 @@ def test_names_of_the_original_releases(name, tmp_path, caplog):
     scopes, slim = RELEASES[name](), "mobilenet" in name or "inception" in name
     assert sorted(ours for _, ours in scopes) == sorted(layer.name for layer in model.layers if layer.weights)
     values = released(model, scopes, slim, slim)
+    if name == "inception_resnet_v2_keras":
+        values["InceptionResnetV2/AuxLogits/Conv2d_1b_1x1/BatchNorm/beta"] = np.zeros(128, "f4")
     if name in ARCHIVES:
         path = tmp_path / "model.npz"
         np.savez(path, **values)
