@@ -11,6 +11,7 @@ from absl import logging
 from kerascnn.weights import catalogue
 
 _LARGEST = 2**24  # bytes of a config that are read
+_TENSORFLOW = ("tensorflow", "efficientnet_pytorch", "efficientnet_lite_pytorch")  # whose networks all pad as it does
 
 
 def warn_of_twins(path: str | os.PathLike, alike: Sequence[str], library: str = "") -> None:
@@ -18,7 +19,8 @@ def warn_of_twins(path: str | os.PathLike, alike: Sequence[str], library: str = 
 
     Networks with TensorFlow's padding and batch-norm constants have the names and shapes of those with PyTorch's, and
     give other numbers. A `.keras` file names its model, and names of files often do. Of Keras' files the catalogue
-    tells, since Keras has one network of each kind, under names of its own.
+    tells, since Keras has one network of each kind, under names of its own; the packages efficientnet_pytorch and
+    efficientnet_lite_pytorch have TensorFlow's networks alone.
 
     Args:
         path: the file that was loaded.
@@ -29,7 +31,7 @@ def warn_of_twins(path: str | os.PathLike, alike: Sequence[str], library: str = 
         return
     if library == "keras":
         told = next((name for name in alike if library in catalogue.tags(name)), None)
-    elif library == "tensorflow":
+    elif library in _TENSORFLOW:
         told = next((name for name in alike if name.startswith("tf_")), None)
     else:
         told = _model_name(path) or _in_name(path, alike)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from kerascnn._errors import InputError
-from kerascnn._files import replace_with
+from kerascnn._files import atomic_write
 from kerascnn.surgery.adapters import merged_weights, own_variables, refuse_quantized
 from kerascnn.weights.guard import as_path, shown
 from kerascnn.weights.inverse_names import inverse
@@ -64,11 +63,10 @@ def save_torch(
         )
     state = state_dict(model, known[library], library)
     try:
-        with replace_with(path) as temporary:
-            save_file(state, temporary, metadata={"format": "pt"})
-    except (OSError, SafetensorError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
-        raise InputError(f"The file cannot be written ({reason}). Received: {shown(path)}") from error
+        with atomic_write(path, "wb") as file:  # the library's own writing leaves files that only their owner may read
+            file.write(save(state, metadata={"format": "pt"}))
+    except OSError as error:
+        raise InputError(f"The file cannot be written ({error.strerror or error}). Received: {shown(path)}") from error
 
 
 def state_dict(model: keras.Model, rules: Rules, library: str) -> dict[str, np.ndarray]:

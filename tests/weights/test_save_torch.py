@@ -1,6 +1,7 @@
 """From a network here to the state dict of its peer: names back, layouts back, and what is refused."""
 
 import json
+import os
 
 import keras
 import numpy as np
@@ -17,6 +18,8 @@ from kerascnn.weights.inverse_names import inverse
 from kerascnn.weights.torch_layout import MODULE_ENTRIES, to_keras, to_torch
 
 STATES = recorded.read()
+UMASK = os.umask(0)
+os.umask(UMASK)
 RULES = (
     (r"conv(\d)", "stem{1}_conv"),
     (r"layer(\d)\.(\d+)\.(?:se|se_module)\.fc1", "stage{1+1}_block{2+1}_reduce"),
@@ -82,6 +85,7 @@ def test_names_and_shapes_are_those_of_the_library(key, tmp_path):
     weights.save_torch(model, path, library)
     with safe_open(path, "np") as file:
         assert file.metadata() == {"format": "pt"}
+    assert path.stat().st_mode & 0o777 == 0o666 & ~UMASK
     state = load_file(path)
     floats = {entry: list(value.shape) for entry, value in state.items() if value.dtype == "float32"}
     assert floats == STATES[key]["shapes"]
