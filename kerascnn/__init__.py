@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names below
         weights,
     )
     from kerascnn.applications import create_model, list_models, model_info
+    from kerascnn.inference import features
     from kerascnn.layers import model_preprocessing
     from kerascnn.surgery import fully_convolutional
 
@@ -47,6 +48,7 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "applications": ("create_model", "list_models", "model_info"),
+    "inference": ("features",),
     "layers": ("model_preprocessing",),
     "surgery": ("fully_convolutional",),
 }
@@ -62,6 +64,7 @@ __all__ = [
     "data",
     "evaluation",
     "explain",
+    "features",
     "fully_convolutional",
     "inference",
     "layers",

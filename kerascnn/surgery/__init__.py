@@ -3,6 +3,7 @@
 from kerascnn.surgery.cut import final_activation, logits_of, probabilities_of, up_to
 from kerascnn.surgery.fields import ReceptiveField, receptive_field
 from kerascnn.surgery.folding import fold_batch_norm
+from kerascnn.surgery.freeze import freeze
 from kerascnn.surgery.graph import Call, Graph, walk
 from kerascnn.surgery.heads import replace_head
 from kerascnn.surgery.replace import rebuild
@@ -14,6 +15,7 @@ __all__ = [
     "ReceptiveField",
     "final_activation",
     "fold_batch_norm",
+    "freeze",
     "fully_convolutional",
     "logits_of",
     "probabilities_of",

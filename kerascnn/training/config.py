@@ -86,6 +86,10 @@ class TrainConfig:
         "joined by +, such as 'flip + mixup(0.2)': crop, flip, pad_crop, pca_noise, resized_crop, and last those that "
         "mix images, cutmix, mixup; for masks crop, flip, pca_noise, scale_crop, scale_crop_flip", _text,
     )  # fmt: skip
+    freeze: str = _field(
+        "none", "what is not trained: all up to this layer, or to the last that begins so, such as stage3; head: all "
+        "but the head", _text,
+    )  # fmt: skip
     mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
     strategy: str = _field("one", "one device, or a mirror on each GPU or virtual device", choices=STRATEGIES)
     virtual_devices: int = _field(

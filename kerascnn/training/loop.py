@@ -205,6 +205,8 @@ def _build(build_model, config: TrainConfig, shape: tuple[int, ...], outputs: tu
         raise InputError(
             f"The model's outputs must be float32, in mixed precision too. Received: {model.outputs[0].dtype}"
         )
+    if config.freeze != "none":
+        surgery.freeze(model, config.freeze)
     return model
 
 

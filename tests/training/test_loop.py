@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kerascnn
 from kerascnn._errors import InputError
 from kerascnn.data.splits import Arrays
 from kerascnn.inference import checkpoint
@@ -22,6 +23,7 @@ from kerascnn.training import callbacks, history, schedules
 from kerascnn.training.run_folder import RunFolder
 
 SHAPE = (8, 8, 1)  # of the tiny network in conftest.py
+LENET = (32, 32, 1)
 
 
 @pytest.fixture(scope="module")
@@ -279,3 +281,24 @@ def test_a_run_that_diverged_is_not_resumed(whole, tmp_path, train):
     history.write(out / "history.csv", rows, list(rows[0]))
     with pytest.raises(InputError, match="The run has diverged: history.csv is not finite in epoch 2"):
         train(out, epochs=5)
+
+
+def test_a_frozen_part_stays_and_a_run_resumes_with_it(tmp_path, train):
+    def build():
+        return kerascnn.create_model("lenet5", input_shape=LENET, classes=10, classifier_activation=None)
+
+    first = build()
+
+    def initialize(model):
+        model.set_weights(first.get_weights())
+
+    fields = {"epochs": 1, "freeze": "c3", "shape": LENET, "initialize": initialize}
+    train(tmp_path / "run", build=build, **fields)
+    train(tmp_path / "run", build=build, **{**fields, "epochs": 2})
+    model = keras.models.load_model(tmp_path / "run/checkpoints/epoch_0002.keras", compile=False)
+    for layer in first.layers:
+        if layer.weights:
+            same = np.array_equal(layer.kernel, model.get_layer(layer.name).kernel)
+            assert same == (layer.name in ("c1", "c3")) == (not model.get_layer(layer.name).trainable), layer.name
+    with pytest.raises(InputError, match='freeze was "c3", now "head"'):
+        train(tmp_path / "run", build=build, **{**fields, "freeze": "head"})
