@@ -8,14 +8,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from safetensors.numpy import save
 
 from kerascnn import _check, data
 from kerascnn._errors import InputError
-from kerascnn._files import atomic_write, ensure_folder
+from kerascnn._files import ensure_folder
 from kerascnn.layers import model_preprocessing
 from kerascnn.surgery.cut import input_in, up_to
 from kerascnn.surgery.replace import over
+from kerascnn.weights.own_files import write_safetensors
 from kerascnn.weights.safetensors_files import read_safetensors
 
 _HEAD = "head"  # the classifier is called so in every network
@@ -106,8 +106,7 @@ def features(
     if not np.isfinite(found.values).all():
         raise InputError(f"The network must give finite features. Received: {model.name}, layer {what['layer']}")
     if file is not None:
-        with atomic_write(file, "wb") as opened:
-            opened.write(save({"values": found.values, "labels": found.labels}))
+        write_safetensors(file, {"values": found.values, "labels": found.labels})
     return found
 
 

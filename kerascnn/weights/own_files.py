@@ -53,8 +53,24 @@ def save_safetensors(model: keras.Model, path: str | os.PathLike, dtype: str = "
             if name in arrays:
                 raise InputError(f"Layers must differ in name. Received: {layer.name} twice in {model.name}")
             arrays[name] = _rounded(name, np.asarray(value), dtype)
+    write_safetensors(path, arrays, {"format": "kerascnn", "network": model.name})
+
+
+def write_safetensors(
+    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes arrays under their names.
+
+    Args:
+        path: the file, which appears when it is complete.
+        arrays: name -> array.
+        metadata: texts for its header.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     with atomic_write(path, "wb") as file:  # the library's own writing leaves files that only their owner may read
-        file.write(save(arrays, metadata={"format": "kerascnn", "network": model.name}))
+        file.write(save(dict(arrays), metadata=dict(metadata or {})))
 
 
 def as_layers(arrays: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]] | None:
