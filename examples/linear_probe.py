@@ -2,9 +2,9 @@
 
     pip install 'kerascnn[pretrained]' && python examples/linear_probe.py
 
-Small set, different from ImageNet: the case in which the course freezes the network and trains a linear head.
-Both learn from the same 1,000 images of Fashion-MNIST; 1,000 others choose the head's penalty and LeNet-5's epoch; the
-10,000 test images are seen once, at the end. Seed 0. Time and result: results/transfer/README.md.
+Time: 10 minutes on two cores, most of it for the features, which are kept. Result: RESULT
+Both learn from 1,000 images of Fashion-MNIST; 1,000 others choose the head's penalty and LeNet-5's epoch; the 10,000
+test images are seen once, at the end. Seed 0. A small set unlike ImageNet, so the network is frozen.
 """
 
 import dataclasses

@@ -12,6 +12,7 @@ import numpy as np
 from kerascnn import _check, data
 from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder
+from kerascnn.inference.predictor import as_function
 from kerascnn.layers import model_preprocessing
 from kerascnn.surgery.cut import input_in, up_to
 from kerascnn.surgery.replace import over
@@ -98,9 +99,9 @@ def features(
         if file.exists():
             return _read(file, what, split_of.size, source.class_names)
     batches = data.eval_pipeline(source, split, image_shape=shape, preprocessing=constants, batch_size=batch_size)
-    values, labels = [], []
+    values, labels, run = [], [], as_function(part, shape)
     for images, numbers in batches:
-        values.append(np.asarray(part(images, training=False), "float32"))
+        values.append(np.asarray(run(images), "float32"))
         labels.append(numbers.numpy())
     found = Features(np.concatenate(values), np.concatenate(labels), tuple(source.class_names), what["layer"])
     if not np.isfinite(found.values).all():
