@@ -9,7 +9,7 @@ from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.inference.features import Features
 
-PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _STEPS = 1000
 _STILL = 1e-5  # of the gradient's largest entry: the optimum, to the digits that count
 
