@@ -9,6 +9,7 @@ import keras_by_hand
 import numpy as np
 import parity
 import pytest
+from absl import logging
 
 import kerascnn
 from kerascnn import weights
@@ -157,6 +158,15 @@ def test_our_own_models_in_the_old_form(tmp_path):
     model = kerascnn.create_model("lenet5", classes=3)
     model.save(tmp_path / "lenet.h5")
     same(kerascnn.create_model("lenet5", classes=3, weights=tmp_path / "lenet.h5"), model)
+
+
+@pytest.fixture(autouse=True)
+def every_line():
+    """Lines of every level, whatever a command line that another test has run has asked for."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.INFO)
+    yield
+    logging.set_verbosity(before)
 
 
 def said(caplog):

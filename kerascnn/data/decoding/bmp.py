@@ -10,12 +10,16 @@ from kerascnn.data.decoding._contents import REASONS, after, check, check_size, 
 FIRST = 0x42  # byte of a file
 UNKNOWN = "A BMP must be uncompressed, of 1, 4, 8, 24 or 32 bits a pixel"
 REASONS.append(UNKNOWN)
+_CUT = "The BMP file is cut short"
+_HEADER = 54  # bytes before a palette or pixels, at least
 _BITS = (1, 4, 8, 24, 32)
 _FIELDS = 3  # "compression" by bit fields, of which the usual order of the colors is taken
 
 
 def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A BMP file (a scalar string) as uint8 [height, width, 3]; transparency is dropped."""
+    there = tf.strings.length(contents) >= _HEADER  # asked first: of several errors TensorFlow reports any
+    contents = after([check(there, _CUT)], contents)
     start = head(contents, 66)
     offset, header, width, height = (number(start, place, 4) for place in (10, 14, 18, 22))
     bits, compression, colors = number(start, 28, 2), number(start, 30, 4), number(start, 46, 4)
@@ -27,7 +31,7 @@ def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     stride = (width * bits + 31) // 32 * 4
     contents = after([check(known, UNKNOWN), check_size(height, width)], contents)
     whole = tf.cast(tf.strings.length(contents), tf.int64) >= offset + height * stride
-    contents = after([check(whole & (height > 0) & (width > 0), "The BMP file is cut short")], contents)
+    contents = after([check(whole & (height > 0) & (width > 0), _CUT)], contents)
     rows = tf.reshape(tf.io.decode_raw(cut(contents, offset, height * stride), tf.uint8), [height, stride])
 
     def direct():
