@@ -67,7 +67,7 @@ def finished(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
     """Batches of a known number, prefetched, deterministic, to be shared among devices by example.
 
     Nothing before may be a `Dataset.cache()`: Keras starts iterators that it gives up after a batch, and TensorFlow
-    takes what such a one has read for all there is (seen in 2.21: one pass in a hundred ends early).
+    takes what such a one has read for all there is (seen in 2.21: now and then a pass ends early).
     """
     options = tf.data.Options()
     options.deterministic = True

@@ -14,8 +14,8 @@ class PlainConv2D(keras.layers.Conv2D):
 
     Under a strategy with several devices, one of them gets no image of a batch that is smaller than their number, and
     TensorFlow's convolution of nothing has a wrong shape; there `kerascnn.ops.conv2d` guards against it. Elsewhere
-    nothing stands between the convolution and what follows, so that TensorFlow joins them when it predicts (a guard
-    costs a ResNet-50 a tenth of its time). `kerascnn.layers.Conv2D` is guarded everywhere.
+    nothing stands between the convolution and what follows, so that TensorFlow joins them when it predicts.
+    `kerascnn.layers.Conv2D` is guarded everywhere.
 
     Input: [batch, height, width, channels]. Output: [batch, out height, out width, filters].
 

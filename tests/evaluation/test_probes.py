@@ -36,7 +36,7 @@ def test_the_optimum():
     np.testing.assert_allclose(probe.logits(train.values), x @ kernel + bias, atol=1e-5)
 
 
-def test_validation_chooses_the_penalty(monkeypatch):
+def test_validation_chooses_the_penalty():
     train, validation = made(30, 1, spread=3.0), made(200, 2, spread=3.0)
     alone = {
         penalty: linear_probe(train, validation, penalties=(penalty,)).accuracy(validation)

@@ -36,8 +36,9 @@ def test_the_head_alone_learns():
     model = kerascnn.create_model("lenet5", classes=3)
     freeze(model, "head")
     assert [variable.path for variable in model.trainable_weights] == ["head/kernel", "head/bias"]
-    with pytest.raises(InputError, match="Something must be left to be trained. Received: until='head_softmax'|layer"):
-        freeze(model, "head_softmax")
+    with pytest.raises(InputError, match="Something must be left to be trained. Received: until='output' of all"):
+        everything = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="output")], name="all")
+        freeze(everything, "output")
 
 
 def test_what_is_refused():
