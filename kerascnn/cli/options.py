@@ -33,6 +33,7 @@ _GROUPS = {
         "decay_rate", "patience",
     ),
     "regularization": ("weight_decay", "label_smoothing"),
+    "fine-tuning": ("freeze", "layer_decay", "unfreeze"),
 }  # fmt: skip
 TRAINING_NOTE = "What the recipe gives depends on network and data; kerascnn train ... --dry_run prints it."
 
@@ -100,6 +101,7 @@ def training_flags(out: Flag, network: tuple[Flag, ...] = (), run: tuple[Flag, .
         ),
         *of("schedule"),
         *of("regularization"),
+        *of("fine-tuning"),
         dataclasses.replace(out, group="run"),
         *(dataclasses.replace(flag, group="run") for flag in run),
         *of("run"),
@@ -108,7 +110,7 @@ def training_flags(out: Flag, network: tuple[Flag, ...] = (), run: tuple[Flag, .
 
 def _field(field: dataclasses.Field, group: str) -> Flag:
     """The flag for a field of `TrainConfig`."""
-    kinds = {int: int, float: float, bool: bool, str: str, tuple[float, ...]: list}
+    kinds = {int: int, float: float, bool: bool, str: str, tuple[float, ...]: list, tuple[int, ...]: list}
     return Flag(
         field.name,
         field.metadata["help"],

@@ -16,6 +16,8 @@ def training_flags(values: Values) -> Values:
 
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     overrides = {name: value for name, value in values.items() if name in names and value is not None}
+    if "unfreeze" in overrides:  # 2.0 is 2; what is no whole number is refused below
+        overrides["unfreeze"] = tuple(int(part) if part == int(part) else part for part in overrides["unfreeze"])
     if "milestones" in overrides:
         try:
             overrides["milestones"] = tuple(float(part) for part in overrides["milestones"])

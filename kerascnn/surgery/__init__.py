@@ -6,18 +6,21 @@ from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.freeze import freeze
 from kerascnn.surgery.graph import Call, Graph, walk
 from kerascnn.surgery.heads import replace_head
+from kerascnn.surgery.parts import Part, parts
 from kerascnn.surgery.replace import rebuild
 from kerascnn.surgery.sliding import fully_convolutional
 
 __all__ = [
     "Call",
     "Graph",
+    "Part",
     "ReceptiveField",
     "final_activation",
     "fold_batch_norm",
     "freeze",
     "fully_convolutional",
     "logits_of",
+    "parts",
     "probabilities_of",
     "rebuild",
     "receptive_field",

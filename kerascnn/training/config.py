@@ -37,6 +37,15 @@ def _parts(name: str, value: Any) -> tuple[float, ...]:
     return parts
 
 
+def _epochs(name: str, value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise _check.refuse(name, "numbers of epochs that do not fall", value)
+    epochs = tuple(_check.whole(name, epoch, 1, _MOST) for epoch in value)
+    if any(a > b for a, b in zip(epochs, epochs[1:], strict=False)):
+        raise _check.refuse(name, "numbers of epochs that do not fall", value)
+    return epochs
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """One training run. Each field's `metadata` holds its help text and choices, from which the flags are made.
@@ -90,6 +99,14 @@ class TrainConfig:
         "none", "what is not trained: all up to this layer, or to the last that begins so, such as stage3; head: all "
         "but the head", _text,
     )  # fmt: skip
+    layer_decay: float = _field(
+        1.0, "the rate of each part of the network is this times that of the part after it, up to the head; a part: "
+        "layers named alike, such as stage3", _check.real, low=0.0, high=1.0, above=True,
+    )  # fmt: skip
+    unfreeze: tuple[int, ...] = _field(
+        (), "gradual unfreezing: at first the head alone is trained, after each of these numbers of epochs one part "
+        "more, the last one first", _epochs,
+    )  # fmt: skip
     mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
     strategy: str = _field("one", "one device, or a mirror on each GPU or virtual device", choices=STRATEGIES)
     virtual_devices: int = _field(
@@ -104,6 +121,8 @@ class TrainConfig:
             object.__setattr__(self, name, value)
         self._rule("nesterov", not self.nesterov or self.optimizer != "sgd" or self.momentum > 0, "needs momentum > 0")
         self._rule("warmup_epochs", self.warmup_epochs < self.epochs, f"must be in [0, epochs={self.epochs})")
+        late = bool(self.unfreeze) and self.unfreeze[-1] >= self.epochs
+        self._rule("unfreeze", not late, f"must be below epochs={self.epochs}")
         alone = self.virtual_devices and self.strategy == "one"
         self._rule("virtual_devices", not alone, "are for strategy=mirrored only")
 
@@ -113,7 +132,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
-        return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":

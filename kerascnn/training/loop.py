@@ -146,12 +146,15 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
         model = _build(build_model, config, shape, task.output_shape(shape, classes))
         if initialize is not None and not run.saved_epochs():
             initialize(model)
-        _compile(model, config, steps, task, classes)
+        thaw = None
+        if config.unfreeze:
+            thaw = callbacks.Unfreeze(model, config.unfreeze, _teller(console))
+        _compile(model, config, steps, task, classes, thaw.starts(steps) if thaw else None)
         first = _restore(model, run, rows)
     run.claim(record)
     del rows[first:]
     if first:
-        (console.print if console else logging.info)(f"resuming after epoch {first} in {run.path}")
+        _teller(console)(f"resuming after epoch {first} in {run.path}")
     feed, _ = data.train_pipeline(
         source, image_shape=shape, preprocessing=preprocessing, batch_size=batch, augment=config.augment,
         seed=config.seed, first_epoch=first, epochs=config.epochs,
@@ -167,6 +170,8 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
         callbacks.AverageStatistics(),
         callbacks.StopOnNaN(config, run),
     ]
+    if thaw:
+        hooks.append(thaw)
     if callbacks.progress_layers(model):
         hooks.append(callbacks.ScheduleDropPath(config.epochs, steps))
     if config.schedule == "plateau":
@@ -221,9 +226,15 @@ def _precision(name: str):
         keras.config.set_dtype_policy(before)
 
 
-def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int):
+def _teller(console: Console | None) -> Callable[[str], Any]:
+    return console.print if console else logging.info
+
+
+def _compile(
+    model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int, starts: dict[str, int] | None
+):
     model.compile(
-        optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model),
+        optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model, starts),
         loss=task.loss(config.label_smoothing, surgery.final_activation(model) != "softmax"),
         metrics=task.metrics(classes),
         # XLA compiles for minutes on a CPU and its convolutions are slower there than oneDNN's and ours.

@@ -73,13 +73,15 @@ def build(
     config: "TrainConfig",
     learning_rate: "float | keras.optimizers.schedules.LearningRateSchedule",
     model: "keras.Model",
+    starts: Mapping[str, int] | None = None,
 ) -> "keras.optimizers.Optimizer":
     """Makes the optimizer of a run.
 
     Args:
-        config: `optimizer`, `momentum`, `nesterov`, `weight_decay` are used.
-        learning_rate: number or schedule.
+        config: `optimizer`, `momentum`, `nesterov`, `weight_decay`, `layer_decay` are used.
+        learning_rate: number or schedule, of the head where there is a `layer_decay`.
         model: built; its trainable variables decide what is not decayed.
+        starts: path of a variable -> the step from which it is trained, of those that are not from the first step on.
 
     Returns:
         A built optimizer, wrapped for loss scaling when the model computes in float16.
@@ -88,6 +90,10 @@ def build(
 
     decay = config.weight_decay or None
     optimizer = OPTIMIZERS[config.optimizer].make(config, learning_rate, decay)
+    if config.layer_decay != 1 or starts:
+        from kerascnn.training import rates
+
+        optimizer = rates.by_variable(optimizer, rates.by_depth(model, config.layer_decay), starts or {})
     if decay:
         optimizer.exclude_from_weight_decay(var_list=undecayed(model.trainable_variables))
     if config.mixed_precision == "float16":

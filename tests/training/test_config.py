@@ -42,6 +42,13 @@ def fresh_keras():
         {"virtual_devices": 2},
         {"seed": -1},
         {"limit": -1},
+        {"layer_decay": 0.0},
+        {"layer_decay": 1.5},
+        {"unfreeze": (2, 1)},
+        {"unfreeze": (0,)},
+        {"unfreeze": (1.5,)},
+        {"unfreeze": "12"},
+        {"unfreeze": (1, 15)},
     ],
     ids=str,
 )
@@ -52,7 +59,9 @@ def test_bad_values_are_refused_by_name(fields):
 
 
 def test_round_trip_through_json_values():
-    config = TrainConfig(schedule="step", milestones=(0.3, 0.6), strategy="mirrored", virtual_devices=2)
+    config = TrainConfig(
+        schedule="step", milestones=(0.3, 0.6), strategy="mirrored", virtual_devices=2, unfreeze=(1, 1)
+    )
     assert TrainConfig.from_dict(config.to_dict()) == config
     with pytest.raises(InputError, match="learning_rat"):
         TrainConfig.from_dict({"learning_rat": 0.1})

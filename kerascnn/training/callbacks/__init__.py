@@ -8,6 +8,7 @@ from kerascnn.training.callbacks.schedule_drop_path import ScheduleDropPath, pro
 from kerascnn.training.callbacks.seed_epoch import SeedEpoch
 from kerascnn.training.callbacks.stop_on_nan import StopOnNaN
 from kerascnn.training.callbacks.tensorboard import TensorBoard
+from kerascnn.training.callbacks.unfreeze import Unfreeze
 
 __all__ = [
     "AverageStatistics",
@@ -18,5 +19,6 @@ __all__ = [
     "ShowProgress",
     "StopOnNaN",
     "TensorBoard",
+    "Unfreeze",
     "progress_layers",
 ]

@@ -18,5 +18,7 @@ class AverageStatistics(keras.callbacks.Callback):
         with strategy.scope():
             for variable in self.model.non_trainable_variables:
                 if variable.dtype.startswith("float"):
-                    parts = strategy.experimental_local_results(variable.value)
-                    variable.assign(tf.add_n([tf.convert_to_tensor(part) for part in parts]) / len(parts))
+                    parts = [tf.convert_to_tensor(x) for x in strategy.experimental_local_results(variable.value)]
+                    # What is frozen is the same everywhere and stays so to the bit: a mean would round.
+                    if not all(bool(tf.reduce_all(part == parts[0])) for part in parts[1:]):
+                        variable.assign(tf.add_n(parts) / len(parts))
