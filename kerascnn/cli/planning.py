@@ -49,7 +49,16 @@ def network(values: Values):
 
 def training_plan(values: Values, overrides: Values):
     """Network, data and plan of what the flags ask for."""
-    from kerascnn import data, training
+    from kerascnn import training
+
+    info, source = training_data(values, overrides)
+    planned = training.plan(info, source, recipe=values["recipe"], image_size=values["image_size"], **overrides)
+    return info, source, planned
+
+
+def training_data(values: Values, overrides: Values):
+    """Network and data of what the flags ask for."""
+    from kerascnn import data
     from kerascnn.training import strategies
 
     if overrides.get("virtual_devices"):
@@ -58,5 +67,4 @@ def training_plan(values: Values, overrides: Values):
     if values.get("task") not in (None, info.task):
         raise InputError(f"{info.name} is a network for {info.task}. Received: task={values['task']}")
     source = data.load(values["data"], values["data_dir"], limit=overrides.get("limit") or None, task=info.task)
-    planned = training.plan(info, source, recipe=values["recipe"], image_size=values["image_size"], **overrides)
-    return info, source, planned
+    return info, source

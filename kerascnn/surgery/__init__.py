@@ -6,6 +6,7 @@ from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.freeze import freeze
 from kerascnn.surgery.graph import Call, Graph, walk
 from kerascnn.surgery.heads import replace_head
+from kerascnn.surgery.linear import linear_head
 from kerascnn.surgery.parts import Part, parts
 from kerascnn.surgery.replace import rebuild
 from kerascnn.surgery.sliding import fully_convolutional
@@ -19,6 +20,7 @@ __all__ = [
     "fold_batch_norm",
     "freeze",
     "fully_convolutional",
+    "linear_head",
     "logits_of",
     "parts",
     "probabilities_of",

@@ -3,7 +3,8 @@
 import keras
 
 from kerascnn._errors import InputError
-from kerascnn.surgery.cut import input_in, up_to
+from kerascnn.surgery.cut import up_to
+from kerascnn.surgery.parts import parts
 from kerascnn.surgery.replace import check
 
 _HEAD = "head"  # the classifier is called so in every network
@@ -20,8 +21,7 @@ def freeze(model: keras.Model, until: str) -> list[str]:
     Args:
         model: a functional or built sequential `keras.Model`, which changes.
         until: the last frozen part: the name of a layer, or the beginning of names, such as "stage3" for all up to the
-            last layer whose name begins with "stage3_"; "head": all that the layer called head is given, so that the
-            head alone is trained.
+            last layer whose name begins with "stage3_"; "head": all but the head (see `surgery.parts`).
 
     Returns:
         The names of the layers with weights that are frozen now.
@@ -37,8 +37,7 @@ def freeze(model: keras.Model, until: str) -> list[str]:
     check(model)
     if not isinstance(until, str) or not until:
         raise InputError(f"until must be the name of a layer, or its beginning. Received: until={until!r}")
-    part = _part(model, until)
-    frozen = [layer for layer in part.layers if layer.weights]
+    frozen = [layer for layer in _layers(model, until) if layer.weights]
     if {id(x) for x in frozen} >= {id(x) for x in model.layers if x.trainable_weights}:
         raise InputError(f"Something must be left to be trained. Received: until={until!r} of {model.name}")
     for layer in frozen:
@@ -46,16 +45,16 @@ def freeze(model: keras.Model, until: str) -> list[str]:
     return [layer.name for layer in frozen]
 
 
-def _part(model: keras.Model, until: str) -> keras.Model:
+def _layers(model: keras.Model, until: str) -> list[keras.layers.Layer]:
     names = [layer.name for layer in model.layers]
-    if until == _HEAD and _HEAD in names:
-        return keras.Model(model.inputs, input_in(model, model.get_layer(_HEAD)))
+    if until == _HEAD:
+        return [layer for part in parts(model)[:-1] for layer in part.layers]
     found = [name for name in names if name == until] or [name for name in names if name.startswith(f"{until}_")]
     if not found:
-        parts = list(dict.fromkeys(name.partition("_")[0] for name in names))
-        more = f" and {len(parts) - _LISTED} more" if len(parts) > _LISTED else ""
+        begin = list(dict.fromkeys(name.partition("_")[0] for name in names))
+        more = f" and {len(begin) - _LISTED} more" if len(begin) > _LISTED else ""
         raise InputError(
             f"{model.name} must have a layer of that name or beginning; its layers begin with "
-            f"{', '.join(parts[:_LISTED])}{more}. Received: {until!r}"
+            f"{', '.join(begin[:_LISTED])}{more}. Received: {until!r}"
         )
-    return up_to(model, found[-1])
+    return up_to(model, found[-1]).layers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kerascnn import _lazy
 from kerascnn.training.config import TrainConfig
+from kerascnn.training.finetuning import FineTuning, finetuning_plan
 from kerascnn.training.plan import Plan, plan
 
 if TYPE_CHECKING:
@@ -14,6 +15,6 @@ if TYPE_CHECKING:
     from kerascnn.training.callbacks import ScheduleDropPath
     from kerascnn.training.loop import train
 
-__all__ = ["Plan", "ScheduleDropPath", "TrainConfig", "plan", "recipes", "train"]
+__all__ = ["FineTuning", "Plan", "ScheduleDropPath", "TrainConfig", "finetuning_plan", "plan", "recipes", "train"]
 
 __getattr__, __dir__ = _lazy.attach(__name__, {"callbacks": ["ScheduleDropPath"], "loop": ["train"]}, ["recipes"])

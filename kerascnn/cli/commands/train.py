@@ -22,22 +22,41 @@ PARTS = {"train": "training", "validation": "validation", "test": "test"}  # of 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn train."""
     overrides = planning.training_flags(values)
+    check_weights(values)
+    load_tensorflow()
+    from kerascnn.training.finetuning import check_head_stage
+
+    info, source, plan = planning.training_plan(values, overrides)
+    if values["head_stage"] is not None:
+        check_head_stage(info, values["head_stage"])
+    train(values, info, source, plan, console)
+
+
+def check_weights(values: Values) -> None:
+    """Refuses weights that are both drawn and read, before TensorFlow is loaded."""
     initializer = values["initializer"]
     if initializer and values["weights"]:
         given = f"initializer={initializer}, weights={values['weights']}"
         raise InputError(f"Weights are either drawn or read. Received: {given}")
 
-    load_tensorflow()
+
+def train(values: Values, info, source, plan, console: Console) -> None:
+    """Trains what was planned, or says what would be trained.
+
+    Args:
+        values: the flags.
+        info, source, plan: network, data and plan that follow from them.
+        console: for what is said.
+    """
     import kerascnn
-    from kerascnn import training, weights
+    from kerascnn import surgery, training, weights
     from kerascnn.layers.preprocessing import with_preprocessing
 
-    info, source, plan = planning.training_plan(values, overrides)
-    published = planning.network(values)[1]
+    published, initializer, head_stage = planning.network(values)[1], values["initializer"], values["head_stage"]
     names = ("auxiliary_heads", "drop_path_rate", "output_stride")
-    options = {name: values[name] for name in (*names, "weights") if values[name] is not None}
+    options = {name: values[name] for name in (*names, "head_stage", "weights") if values[name] is not None}
     known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
-    for name in options:
+    for name in (name for name in options if name != "head_stage"):
         if name not in known:
             raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
     if published is not None:
@@ -63,9 +82,13 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         record["initializer"] = initializer
     building = {"classes": classes, "input_shape": plan.shape, "classifier_activation": None}
     building |= {name: options[name] for name in names if name in options}
+    if head_stage is not None:
+        building |= {"classes": 0, "classifier_activation": "softmax"}  # the stage outputs; there is no classifier
 
     def build():
         model = kerascnn.create_model(info.name, **building)
+        if head_stage is not None:
+            model = surgery.linear_head(model, f"stage{head_stage}", classes)
         return model if published is None else with_preprocessing(model, published.preprocessing)
 
     def initialize(model):
@@ -73,7 +96,11 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
             weights.initialize(model, initializer)
         elif values["weights"]:
             trained = kerascnn.create_model(info.name, weights=options.get("weights"), **building)
-            model.set_weights(trained.get_weights())
+            if head_stage is None:
+                model.set_weights(trained.get_weights())
+            for layer in model.layers if head_stage is not None else ():
+                if layer.weights and not layer.name.startswith("head"):
+                    layer.set_weights(trained.get_layer(layer.name).get_weights())
 
     result = training.train(
         build,
@@ -102,38 +129,48 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     )
 
 
+FLAGS = options.training_flags(
+    Flag("out", "folder of the run; an unfinished run there is resumed", placeholder="FOLDER"),
+    network=(
+        Flag(
+            "task",
+            "what the network is trained for",
+            choices=tuple(TASKS),
+            unless_given="what it was made for",
+        ),
+        Flag(
+            "weights",
+            "start from these: a tag, see kerascnn weights NAME, such as imagenet; or a file of Keras (.weights.h5, "
+            ".keras) or PyTorch (.safetensors, .pth)",
+            placeholder="TAG|FILE",
+        ),
+        Flag(
+            "head_stage",
+            "a linear head on this stage, counted from 1: what comes after it is left out",
+            int,
+            low=1,
+            high=1000,
+        ),
+        Flag("initializer", "how all kernels are drawn", choices=INITIALIZERS, unless_given="as the paper does"),
+        Flag("auxiliary_heads", "with auxiliary heads, in training alone, where the network has them", bool),
+        Flag("drop_path_rate", "stochastic depth, where the network has it", float, low=0, high=1),
+        Flag(
+            "output_stride",
+            "input size / size of the last map, where a network can dilate its last stages instead of striding",
+            int,
+            low=1,
+            high=1024,
+        ),
+    ),
+    run=(Flag("dry_run", "print what would be trained and how, and stop", bool, False),),
+)
+
 COMMAND = Command(
     "train",
     "",
     "Trains a network, or resumes an unfinished run.",
     "kerascnn train --model resnet20 --data digits --epochs 2 --out runs/digits",
-    options.training_flags(
-        Flag("out", "folder of the run; an unfinished run there is resumed", placeholder="FOLDER"),
-        network=(
-            Flag(
-                "task",
-                "what the network is trained for",
-                choices=tuple(TASKS),
-                unless_given="what it was made for",
-            ),
-            Flag(
-                "weights",
-                "start from these: a file of Keras (.weights.h5, .keras) or PyTorch (.safetensors, .pth)",
-                placeholder="FILE",
-            ),
-            Flag("initializer", "how all kernels are drawn", choices=INITIALIZERS, unless_given="as the paper does"),
-            Flag("auxiliary_heads", "with auxiliary heads, in training alone, where the network has them", bool),
-            Flag("drop_path_rate", "stochastic depth, where the network has it", float, low=0, high=1),
-            Flag(
-                "output_stride",
-                "input size / size of the last map, where a network can dilate its last stages instead of striding",
-                int,
-                low=1,
-                high=1024,
-            ),
-        ),
-        run=(Flag("dry_run", "print what would be trained and how, and stop", bool, False),),
-    ),
+    FLAGS,
     run,
     required=("model", "data", "out"),
     note=options.TRAINING_NOTE,
