@@ -99,7 +99,7 @@ def policies() -> dict:
     found = {"autoaugment": {}, "levels": {}}
     for name in ("IMAGENET", "CIFAR10", "SVHN"):
         policy = autoaugment.AutoAugment(autoaugment.AutoAugmentPolicy[name])
-        found["autoaugment"][name.lower()] = policy.policies
+        found["autoaugment"][name.lower().removesuffix("10")] = policy.policies
     v0 = timm_policies.auto_augment_policy_v0({})
     found["autoaugment"]["v0"] = [[[op.name, op.prob, op.magnitude] for op in pair] for pair in v0]
     kinds = {
@@ -110,16 +110,19 @@ def policies() -> dict:
     }
     for name, space in kinds.items():
         found["levels"][name] = {key: [levels.tolist(), signed] for key, (levels, signed) in space.items()}
-    increasing = {}
-    for name in timm_policies._RAND_INCREASING_TRANSFORMS:
+    found["levels"]["increasing"] = timm_levels(timm_policies._RAND_INCREASING_TRANSFORMS)
+    found["levels"]["v0"] = timm_levels(sorted({op.name for pair in v0 for op in pair}))
+    return found
+
+
+def timm_levels(names: list[str]) -> dict:
+    """The amounts of levels 0 to 10, None for what has none."""
+    found, chosen = {}, timm_policies.random.random
+    timm_policies.random.random = lambda: 0.0  # never negated
+    for name in names:
         to_argument = timm_policies.LEVEL_TO_ARG[name]
-        increasing[name] = None
-        if to_argument:
-            chosen = timm_policies.random.random
-            timm_policies.random.random = lambda: 0.0  # never negated
-            increasing[name] = [list(to_argument(level, {"translate_pct": 0.45}))[0] for level in range(11)]
-            timm_policies.random.random = chosen
-    found["levels"]["increasing"] = increasing
+        found[name] = to_argument and [to_argument(level, {"translate_pct": 0.45})[0] for level in range(11)]
+    timm_policies.random.random = chosen
     return found
 
 

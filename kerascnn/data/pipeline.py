@@ -88,7 +88,9 @@ def train_pipeline(
             return images, labels
         return apply.mix(operations, images, labels, seed, len(source.class_names))
 
-    if isinstance(split, Arrays) and fitted_shape:  # whole batches at once: several times faster
+    if (
+        isinstance(split, Arrays) and fitted_shape and apply.batched(operations)
+    ):  # whole batches at once: several times faster
 
         def index_batches(epoch):
             order, seeds = draws(epoch)

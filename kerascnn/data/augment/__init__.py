@@ -1,6 +1,7 @@
 """Random changes of training images: operations composed in a text, `parse("resized_crop + flip + mixup(0.2)")`.
 
-A text is "none", or operations joined by "+" and done from left to right; each is NAME or NAME(NUMBER, key=NUMBER):
+A text is "none", or operations joined by "+" and done from left to right; each is NAME or NAME(VALUE, key=VALUE), a
+value being a number or, where there is a choice, a word:
 
     operation        arguments and defaults             what it does
     crop             scale=8/7                          fits the image scale times larger, takes a random window
@@ -10,11 +11,18 @@ A text is "none", or operations joined by "+" and done from left to right; each 
     scale_crop_flip                                     scale_crop and flip in one
     flip             probability=0.5                    mirrors left and right
     pca_noise        std=0.1                            shifts the color along ImageNet's principal components
+    autoaugment      policy=imagenet                    one of 25 learned pairs of changes: imagenet, cifar, svhn, v0
+    randaugment      count=2, magnitude=9               some random changes, all of one level
+    trivialaugment                                      one random change of a random level
+    augmix           severity=3, width=3, depth=0       a mixture of random chains of changes
     mixup            alpha=0.2                          mixes the images and labels of a batch linearly
     cutmix           alpha=1                            puts a box of one image into another, labels by area
 
 `crop`, `flip`, `pca_noise`, `scale_crop` and `scale_crop_flip` are for semantic segmentation, where masks move with
 their images; all but `scale_crop` and `scale_crop_flip` are for classification.
+The four policies of changes also take interpolation=nearest (or bilinear) and fill=black (gray, mean); what further
+arguments there are is told by the operations' own descriptions, and by docs/augmentation.md. They work on whole values:
+what an operation before them left in fractions is rounded.
 An operation that chooses the size at which it takes the image (`crop`, `resized_crop`, `scale_crop`, `scale_crop_flip`)
 comes first, and there is at most one; those that mix the images of a batch come last and make the labels float32
 [batch, classes]. They mix normalized pixels, which is the same as mixing pixels, because the weights add up to 1.

@@ -24,6 +24,11 @@ def fitted_shape(operations: Sequence[Operation], shape: tuple[int, int, int]) -
     return (round(shape[0] * scale), round(shape[1] * scale), shape[2]) if first.fitted else None
 
 
+def batched(operations: Sequence[Operation]) -> bool:
+    """Whether all of them take batches."""
+    return all(operation.batched for operation in operations)
+
+
 def mixes(operations: Sequence[Operation]) -> bool:
     """Whether there is one that mixes the images of a batch, so that labels become soft."""
     return any(operation.mixes for operation in operations)

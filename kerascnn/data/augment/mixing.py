@@ -23,14 +23,29 @@ def draw_beta(alpha: float, shape: list[int], seed: tf.Tensor) -> tf.Tensor:
         float32, within [0, 1].
     """
 
-    def log_gamma_variable(seed):
-        first, second = split_seed(seed, 2)
-        larger = tf.random.stateless_gamma(shape, first, alpha + 1.0, dtype=tf.float64)
-        uniform = 1.0 - tf.random.stateless_uniform(shape, second, dtype=tf.float64)  # never 0
-        return tf.math.log(larger) + tf.math.log(uniform) / alpha
-
     first, second = split_seed(seed, 2)
-    return tf.cast(tf.sigmoid(log_gamma_variable(first) - log_gamma_variable(second)), tf.float32)
+    return tf.cast(tf.sigmoid(_log_gamma(alpha, shape, first) - _log_gamma(alpha, shape, second)), tf.float32)
+
+
+def draw_dirichlet(alpha: float, size: int, seed: tf.Tensor) -> tf.Tensor:
+    """Draws from Dirichlet(alpha, ..., alpha), in the same way.
+
+    Args:
+        alpha: > 0.
+        size: how many numbers.
+        seed: two integers.
+
+    Returns:
+        float32 [size], with the sum 1.
+    """
+    return tf.cast(tf.nn.softmax(_log_gamma(alpha, [size], seed)), tf.float32)
+
+
+def _log_gamma(alpha, shape, seed):
+    first, second = split_seed(seed, 2)
+    larger = tf.random.stateless_gamma(shape, first, alpha + 1.0, dtype=tf.float64)
+    uniform = 1.0 - tf.random.stateless_uniform(shape, second, dtype=tf.float64)  # never 0
+    return tf.math.log(larger) + tf.math.log(uniform) / alpha
 
 
 def _partners(count, seed):

@@ -1,11 +1,13 @@
-"""What an operation of an augmentation is: a name, numbers with defaults, and what it does to images."""
+"""What an operation of an augmentation is: a name, arguments with defaults, and what it does to images."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from kerascnn import _check
+from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data.masks import unstack
 
@@ -18,7 +20,28 @@ def number(default: float, low: float, high: float, *, above: bool = False) -> A
         low, high: the bounds.
         above: `low` is not allowed itself.
     """
-    return dataclasses.field(default=default, metadata={"low": low, "high": high, "above": above})
+    bounds = {"low": low, "high": high, "above": above}
+    return dataclasses.field(default=default, metadata={"check": (_check.real, bounds)})
+
+
+def count(default: int, low: int, high: int) -> Any:
+    """A field of an operation: a whole number.
+
+    Args:
+        default: its value where the text has none.
+        low, high: the bounds.
+    """
+    return dataclasses.field(default=default, metadata={"check": (_check.whole, {"low": low, "high": high})})
+
+
+def choice(default: str, choices: Collection[str]) -> Any:
+    """A field of an operation: a word.
+
+    Args:
+        default: its value where the text has none.
+        choices: the words that are allowed.
+    """
+    return dataclasses.field(default=default, metadata={"check": (_check.one_of, {"choices": tuple(choices)})})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +54,8 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """One random change. Its arguments are its fields, made by `number`, in the order in which a text gives them.
+    """One random change. Its arguments are its fields, made by `number`, `count` or `choice`, in the order in which a
+    text gives them.
 
     A class derived from it is a dataclass (frozen) with a `name`, and has `image`, `pair` or `mix`, by what it is for.
 
@@ -43,11 +67,13 @@ class Operation:
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
     sizes: ClassVar[bool] = False  # it chooses the size at which it takes the image
     fitted: ClassVar[bool] = True  # it takes the image fitted; otherwise as it is
+    batched: ClassVar[bool] = True  # it takes batches, with a draw for each image, as well as one image
     mixes: ClassVar[bool] = False  # it takes a batch with its labels, by `mix`
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = _check.real(f"{field.name} of {self.name}", getattr(self, field.name), **field.metadata)
+            check, bounds = field.metadata["check"]
+            value = check(f"{field.name} of {self.name}", getattr(self, field.name), **bounds)
             object.__setattr__(self, field.name, value)
 
     def check_order(self, smallest: str, largest: str) -> None:
@@ -61,7 +87,16 @@ class Operation:
         """
         low, high = getattr(self, smallest), getattr(self, largest)
         if low > high:
-            raise _check.refuse(f"{smallest} of {self.name}", f"at most {largest}={high:g}", low)
+            raise self.refuse(smallest, f"at most {largest}={high:g}")
+
+    def refuse(self, argument: str, rule: str) -> InputError:
+        """The error for an argument that cannot be used with the others.
+
+        Args:
+            argument: its name.
+            rule: what it must be.
+        """
+        return _check.refuse(f"{argument} of {self.name}", rule, getattr(self, argument))
 
     def enlargement(self) -> float:
         """How many times the network's size the fitted image is that it takes."""
@@ -72,7 +107,7 @@ class Operation:
 
         Args:
             image: [height, width, channels] or [n, height, width, channels], values 0 to 255, uint8 or float32; only
-                one image where `fitted` is False.
+                one image where `fitted` or `batched` is False.
             seed: two integers.
             target: the network's.
 

@@ -22,7 +22,7 @@ _MODULES = ("operation", "parse")  # of this folder, that hold no operations and
 
 _TERM = re.compile(r"\s*([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?\s*(\+|$)", re.ASCII)
 _ARGUMENT = re.compile(
-    r"\s*(?:([A-Za-z_]\w*)\s*=)?\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", re.ASCII
+    r"\s*(?:([A-Za-z_]\w*)\s*=)?\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[A-Za-z_]\w*)\s*", re.ASCII
 )  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def _terms(text):
     while joined:
         term = _TERM.match(text, at)
         if term is None:
-            raise _refuse("be none, or NAME or NAME(NUMBER, key=NUMBER) joined by +", text)
+            raise _refuse("be none, or NAME or NAME(VALUE, key=VALUE) joined by +", text)
         name, arguments, joined = term.groups()
         at = term.end()
         yield name, arguments
@@ -118,18 +118,25 @@ def _terms(text):
 
 def _values(operation, text, whole):
     """Arguments by name, of the text between the parentheses."""
-    names = [field.name for field in dataclasses.fields(operation)]
+    kinds = {field.name: type(field.default) for field in dataclasses.fields(operation)}
+    names = list(kinds)
+    what = "numbers" if str not in kinds.values() else "numbers, or the words that there are,"
     takes = f"{operation.name}({', '.join(names)})"
     values = {}
     for place, part in enumerate(text.split(",") if text and text.strip() else ()):
         argument = _ARGUMENT.fullmatch(part)
         if argument is None:
-            raise _refuse(f"have numbers as the arguments of {takes}", whole)
+            raise _refuse(f"have {what} as the arguments of {takes}", whole)
         name = argument[1] or (names[place] if place < len(names) else "")
         behind = not argument[1] and any("=" in before for before in text.split(",")[:place])
         if name not in names or name in values or behind:
             raise _refuse(f"have no arguments of {operation.name} but those of {takes}, each once", whole)
-        values[name] = float(argument[2])
+        word = argument[2][0].isalpha() or argument[2][0] == "_"
+        if word and kinds[name] is not str:
+            raise _refuse(f"have {what} as the arguments of {takes}", whole)
+        values[name] = argument[2] if kinds[name] is str else float(argument[2])
+        if kinds[name] is int and values[name].is_integer():
+            values[name] = int(values[name])
     return values
 
 

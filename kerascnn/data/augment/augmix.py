@@ -1,0 +1,56 @@
+"""AugMix."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from kerascnn.data.augment import colors, spaces, warps
+from kerascnn.data.augment.automatic import FILLS, draw_change, fill_values
+from kerascnn.data.augment.images import split_seed
+from kerascnn.data.augment.mixing import draw_beta, draw_dirichlet
+from kerascnn.data.augment.operation import Operation, choice, count, number
+
+_DEEPEST = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class AugMix(Operation):
+    """`m x + (1 - m) sum_i w_i c_i(x)`, c_i a chain of random changes, w ~ Dirichlet(alpha), m ~ Beta(alpha, alpha)
+    (Hendrycks et al. 2019, arXiv:1912.02781, algorithm 1); without the consistency loss.
+
+    Levels are the `severity` lowest of ten; `depth` changes a chain, 0: 1 to 3 at random. Cut down to whole values.
+    """
+
+    name = "augmix"
+    batched = False
+    severity: int = count(3, 1, 10)
+    width: int = count(3, 1, 10)
+    depth: int = count(0, 0, 10)
+    alpha: float = number(1.0, 0.0, 1000.0, above=True)
+    interpolation: str = choice("nearest", warps.INTERPOLATIONS)
+    fill: str = choice("black", FILLS)
+
+    def image(self, image, seed, target):
+        image, space = colors.as_bytes(image), spaces.MIXED
+        change = spaces.changer(space, image, self.interpolation, fill_values(self.fill, target))
+        last = len(space.names) - 1  # no change
+        longest = self.depth or _DEEPEST
+        first, second, third, fourth = split_seed(seed, 4)
+        draws = tf.random.stateless_uniform([self.width, longest, 4], first)
+        depths = tf.random.stateless_uniform([self.width], second, 1, _DEEPEST + 1, tf.int32)
+        own = draw_beta(self.alpha, [], third)
+        weights = (1.0 - own) * draw_dirichlet(self.alpha, self.width, fourth)
+        mixed = own * tf.cast(image, tf.float32)
+        for chain in range(self.width):
+            changed = image
+            for place in range(longest):
+                draw = draws[chain, place]
+                number_, sign = draw_change(draw, last)
+                if not self.depth:
+                    number_ = tf.where(place < depths[chain], number_, last)
+                changed = change(changed, number_, tf.floor(draw[3] * self.severity) / 9.0, sign)
+            mixed += weights[chain] * tf.cast(changed, tf.float32)
+        return tf.cast(tf.clip_by_value(mixed + 1e-3, 0.0, 255.0), tf.uint8)
+
+
+OPERATIONS = (AugMix,)
