@@ -15,10 +15,18 @@ value being a number or, where there is a choice, a word:
     randaugment      count=2, magnitude=9               some random changes, all of one level
     trivialaugment                                      one random change of a random level
     augmix           severity=3, width=3, depth=0       a mixture of random chains of changes
-    mixup            alpha=0.2                          mixes the images and labels of a batch linearly
-    cutmix           alpha=1                            puts a box of one image into another, labels by area
+    vertical_flip    probability=0.5                    turns upside down
+    color_jitter     brightness, contrast, saturation   random factors around 1, and a turn of the hue
+    grayscale        probability=0.2                    turns gray
+    gaussian_blur    probability=0.5                    blurs
+    cutout           part=0.5, fill=mean                covers a square
+    random_erasing   probability=0.25, fill=noise       covers a box of random area and aspect ratio
+    mixup            alpha=0.2, per=batch               mixes the images and labels of a batch linearly
+    cutmix           alpha=1, per=batch                 puts a box of one image into another, labels by area
+    mixup_or_cutmix  mixup=0.8, cutmix=1, switch=0.5    one of the two, batch by batch
 
-`crop`, `flip`, `pca_noise`, `scale_crop` and `scale_crop_flip` are for semantic segmentation, where masks move with
+`crop`, `flip`, `vertical_flip`, `pca_noise`, `color_jitter`, `grayscale`, `gaussian_blur`, `scale_crop` and
+`scale_crop_flip` are for semantic segmentation, where masks move with
 their images; all but `scale_crop` and `scale_crop_flip` are for classification.
 The four policies of changes also take interpolation=nearest (or bilinear) and fill=black (gray, mean); what further
 arguments there are is told by the operations' own descriptions, and by docs/augmentation.md. They work on whole values:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import tensorflow as tf
+
 from kerascnn.data.augment import images
 from kerascnn.data.augment.operation import Operation, number
 
@@ -20,4 +22,22 @@ class Flip(Operation):
     pair = image
 
 
-OPERATIONS = (Flip,)
+@dataclasses.dataclass(frozen=True)
+class VerticalFlip(Operation):
+    """Turns an image and its mask upside down, where up and down mean nothing, as in pictures from above."""
+
+    name = "vertical_flip"
+    tasks = ("classification", "segmentation")
+    probability: float = number(0.5, 0.0, 1.0)
+
+    def image(self, image, seed, target):
+        def change(batch):
+            flipped = tf.random.stateless_uniform([tf.shape(batch)[0]], seed) < self.probability
+            return tf.where(flipped[:, None, None, None], batch[:, ::-1], batch)
+
+        return images.as_batch(image, change)
+
+    pair = image
+
+
+OPERATIONS = (Flip, VerticalFlip)

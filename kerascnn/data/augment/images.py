@@ -5,6 +5,7 @@ where it says so, a batch [n, height, width, channels], in which every image get
 """
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -20,6 +21,11 @@ _PCA_VECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836
 def split_seed(seed: tf.Tensor, parts: int) -> list[tf.Tensor]:
     """Independent seeds (each [2]) from one."""
     return tf.unstack(tf.random.split(seed, parts))
+
+
+def as_batch(image: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """What a function of batches makes of an image or a batch."""
+    return function(image[None])[0] if image.shape.rank == 3 else function(image)
 
 
 def pad_and_crop(image: tf.Tensor, seed: tf.Tensor, padding: int = 4, mode: str = "zero") -> tf.Tensor:
