@@ -52,6 +52,19 @@ def test_resumed_evaluated_and_exported(run, tmp_path, capsys, command):
         assert "exported and checked" in capsys.readouterr().out
 
 
+def test_the_head_is_new_although_it_has_as_many_classes(tmp_path):
+    import kerascnn
+
+    # A rate at which nothing moves: what is not new is that of the file.
+    flags = ["--domain", "similar", "--learning-rate", "1e-30", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert main([*LENET, *flags]) in (0, None)
+    trained = kerascnn.create_model("lenet5", weights="fashion_mnist")
+    model = checkpoint.load(tmp_path / "run").model
+    same = {x.name: np.array_equal(x.kernel, trained.get_layer(x.name).kernel) for x in model.layers if x.weights}
+    assert same == {"c1": True, "c3": True, "c5": True, "f6": True, "head": False}
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["head"] == "new"
+
+
 def test_one_line_says_what_is_done(capsys, tmp_path):
     main([*LENET, "--dry-run", "--out", str(tmp_path / "run")])
     text = capsys.readouterr().out

@@ -20,7 +20,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     names = ("size", "domain", "head_stage", "recipe", "image_size")
     chosen = training.finetuning_plan(info, source, **{name: values[name] for name in names}, **overrides)
     console.print(f"{chosen.reason}.", highlight=False, markup=False, soft_wrap=True)
-    train.train({**values, "head_stage": chosen.head_stage}, info, source, chosen.plan, console)
+    train.train({**values, "head_stage": chosen.head_stage}, info, source, chosen.plan, console, new_head=True)
 
 
 COMMAND = Command(

@@ -40,13 +40,14 @@ def check_weights(values: Values) -> None:
         raise InputError(f"Weights are either drawn or read. Received: {given}")
 
 
-def train(values: Values, info, source, plan, console: Console) -> None:
+def train(values: Values, info, source, plan, console: Console, new_head: bool = False) -> None:
     """Trains what was planned, or says what would be trained.
 
     Args:
         values: the flags.
         info, source, plan: network, data and plan that follow from them.
         console: for what is said.
+        new_head: the head of the weights is not taken, even where it has as many classes.
     """
     import kerascnn
     from kerascnn import surgery, training, weights
@@ -80,6 +81,8 @@ def train(values: Values, info, source, plan, console: Console) -> None:
     record = {"name": info.name, "options": options, "classes": classes, "input_shape": list(plan.shape)}
     if initializer:
         record["initializer"] = initializer
+    if new_head and head_stage is None:
+        record["head"] = "new"
     building = {"classes": classes, "input_shape": plan.shape, "classifier_activation": None}
     building |= {name: options[name] for name in names if name in options}
     if head_stage is not None:
@@ -96,10 +99,10 @@ def train(values: Values, info, source, plan, console: Console) -> None:
             weights.initialize(model, initializer)
         elif values["weights"]:
             trained = kerascnn.create_model(info.name, weights=options.get("weights"), **building)
-            if head_stage is None:
-                model.set_weights(trained.get_weights())
-            for layer in model.layers if head_stage is not None else ():
-                if layer.weights and not layer.name.startswith("head"):
+            head = surgery.parts(model)[-1].layers if new_head or head_stage is not None else ()
+            drawn = {layer.name for layer in head}
+            for layer in model.layers:
+                if layer.weights and layer.name not in drawn:
                     layer.set_weights(trained.get_layer(layer.name).get_weights())
 
     result = training.train(
