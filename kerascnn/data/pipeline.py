@@ -13,7 +13,7 @@ from kerascnn.data.augment import ALIASES, Target, apply, parse
 from kerascnn.data.epochs import Epochs, finished, shuffled_stream
 from kerascnn.data.preprocessing import check_image_shape, fit_image, normalize_image
 from kerascnn.data.source import Source, explain
-from kerascnn.data.splits import Arrays, Packed, Split, Stream, check_labels
+from kerascnn.data.splits import Arrays, Files, Packed, Split, Stream, check_labels
 
 CACHE_BYTES = 2**30  # images are kept in memory when the whole split needs no more than this
 AUGMENTATIONS = ("none", *ALIASES)  # of classification, by one name
@@ -76,11 +76,18 @@ def train_pipeline(
     split, fitted = _remember(source, fitted_shape, preprocessing)
     batch_size, steps, draws = times.batch_size, times.steps, times.draws
 
-    def finish(image, seed):
+    def finish(image, seed, cut=False):
         """Fits what is not yet fitted, changes and normalizes, an image or a batch."""
         if fitted_shape and not fitted:
             image = fit_image(image, fitted_shape, preprocessing)
-        return normalize_image(apply.change_images(operations, image, seed, target), preprocessing)
+        return normalize_image(apply.change_images(operations, image, seed, target, cut=cut), preprocessing)
+
+    def example(image, seed):
+        """One image of a split that is not in memory as a whole; `image` tells where it is."""
+        window = apply.window(operations, seed) if isinstance(split, Files) else None
+        if window is not None:  # only that part of a file is decoded
+            return finish(split.windows(image, window), seed, cut=True)
+        return finish(split.decode(image) if isinstance(split, Stream) else split.images(image), seed)
 
     def mixed(images, labels, seed):
         """A batch with its labels, soft where operations mix them."""
@@ -104,12 +111,10 @@ def train_pipeline(
         if isinstance(split, Stream):
             stream = split.read()
             examples = times.numbers.flat_map(lambda epoch: shuffled_stream(stream, *draws(epoch)))
-            read = split.decode
         else:
             examples = times.numbers.flat_map(lambda epoch: _shuffled_indices(split, *draws(epoch)))
-            read = split.images
         examples = examples.map(
-            lambda image, label, seed: (finish(read(image), seed), label, seed), tf.data.AUTOTUNE, deterministic=True
+            lambda image, label, seed: (example(image, seed), label, seed), tf.data.AUTOTUNE, deterministic=True
         )
         batches = examples.batch(batch_size, drop_remainder=True)
         # What is drawn for a batch follows from the seed of its first example, at a place of its own in it.

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn._errors import InputError
+from kerascnn.data.decoding.decode import decode_window
 from kerascnn.data.preprocessing import decode_image
 
 
@@ -131,6 +132,10 @@ class Files:
     def images(self, index: tf.Tensor) -> tf.Tensor:
         """One image for a scalar index."""
         return decode_image(tf.io.read_file(tf.gather(self._tensor, index)))
+
+    def windows(self, index: tf.Tensor, choose: Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]) -> tf.Tensor:
+        """A part of one image for a scalar index; see `decoding.decode.decode_window`."""
+        return decode_window(tf.io.read_file(tf.gather(self._tensor, index)), choose)
 
     def elements(self) -> tf.data.Dataset:
         return tf.data.Dataset.range(self.size).map(

@@ -1,6 +1,6 @@
 """What a pipeline does with the operations of an augmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -34,7 +34,25 @@ def mixes(operations: Sequence[Operation]) -> bool:
     return any(operation.mixes for operation in operations)
 
 
-def change_images(operations: Sequence[Operation], image: tf.Tensor, seed: tf.Tensor, target: Target) -> tf.Tensor:
+def window(operations: Sequence[Operation], seed: tf.Tensor) -> Callable | None:
+    """Which part of an image is taken, where the first operation takes a part alone.
+
+    Args:
+        operations: from `parse`.
+        seed: two integers, of the image.
+
+    Returns:
+        A function (height, width of the image) -> (top, left, height, width) of the window, or None.
+    """
+    if not operations or not operations[0].windowed:
+        return None
+    first, own_seed = next(iter(_seeded(operations, seed)))
+    return lambda height, width: first.window(height, width, own_seed)
+
+
+def change_images(
+    operations: Sequence[Operation], image: tf.Tensor, seed: tf.Tensor, target: Target, *, cut: bool = False
+) -> tf.Tensor:
     """Does all operations but those that mix.
 
     Args:
@@ -42,12 +60,15 @@ def change_images(operations: Sequence[Operation], image: tf.Tensor, seed: tf.Te
         image: of `fitted_shape`, [height, width, channels] or a batch, values 0 to 255.
         seed: two integers, of the image or the batch.
         target: the network's.
+        cut: the image is the `window` already.
 
     Returns:
         The same rank, of the target's shape.
     """
-    for operation, own_seed in _seeded(operations, seed):
-        if not operation.mixes:
+    for place, (operation, own_seed) in enumerate(_seeded(operations, seed)):
+        if cut and not place:
+            image = operation.resized(image, target)
+        elif not operation.mixes:
             image = operation.image(image, own_seed, target)
     return image
 

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import tensorflow as tf
+
 from kerascnn.data.augment import images
 from kerascnn.data.augment.operation import Operation, number
-from kerascnn.data.preprocessing import change_channels
+from kerascnn.data.preprocessing import change_channels, resize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,25 +42,36 @@ class PadCrop(Operation):
 
 @dataclasses.dataclass(frozen=True)
 class ResizedCrop(Operation):
-    """Resizes a window of random area, a part of the image's from `smallest` to `largest`, and of an aspect ratio from
-    3/4 to 4/3 (Szegedy et al. 2015, arXiv:1409.4842, section 6)."""
+    """Resizes a window of random area, a part of the image's from `smallest` to `largest`, and of an aspect ratio,
+    width / height, from `narrowest` to `widest` (Szegedy et al. 2015, arXiv:1409.4842, section 6)."""
 
     name = "resized_crop"
     sizes = True
     fitted = False
+    windowed = True
     smallest: float = number(0.08, 0.0, 1.0, above=True)
     largest: float = number(1.0, 0.0, 1.0, above=True)
+    narrowest: float = number(3 / 4, 0.01, 100.0)
+    widest: float = number(4 / 3, 0.01, 100.0)
 
     def __post_init__(self):
         super().__post_init__()
         self.check_order("smallest", "largest")
+        self.check_order("narrowest", "widest")
+
+    def window(self, height, width, seed):
+        return images.draw_window(height, width, seed, (self.smallest, self.largest), (self.narrowest, self.widest))
+
+    def resized(self, window, target):
+        height, width, channels = target.shape
+        window = change_channels(window, channels)
+        window = resize(window, height, width, target.preprocessing.interpolation)
+        return tf.ensure_shape(window, target.shape)
 
     def image(self, image, seed, target):
-        height, width, channels = target.shape
-        return images.random_resized_crop(
-            change_channels(image, channels), seed, height, width, area=(self.smallest, self.largest),
-            interpolation=target.preprocessing.interpolation,
-        )  # fmt: skip
+        shape = tf.shape(image)
+        top, left, height, width = self.window(shape[0], shape[1], seed)
+        return self.resized(image[top : top + height, left : left + width], target)
 
 
 OPERATIONS = (Crop, PadCrop, ResizedCrop)

@@ -88,7 +88,8 @@ def random_flip(image: tf.Tensor, seed: tf.Tensor, probability: float = 0.5) -> 
         The same shape and dtype.
     """
     if image.shape.rank == 3:
-        return random_flip(image[None], seed, probability)[0]
+        flip = tf.random.stateless_uniform([1, 1], seed)[0, 0] < probability
+        return tf.cond(flip, lambda: image[:, ::-1], lambda: image)
     shape = tf.shape(image)
     flip = tf.random.stateless_uniform([shape[0], 1], seed) < probability
     columns = tf.range(shape[2])[None]
@@ -126,7 +127,30 @@ def random_resized_crop(
         [height, width, channels]; uint8 stays uint8.
     """
     shape = tf.shape(image)
-    rows, columns = tf.cast(shape[0], tf.float32), tf.cast(shape[1], tf.float32)
+    top, left, tall, wide = draw_window(shape[0], shape[1], seed, area, aspect)
+    window = image[top : top + tall, left : left + wide]
+    return tf.ensure_shape(resize(window, height, width, interpolation), [height, width, image.shape[2]])
+
+
+def draw_window(
+    height: tf.Tensor,
+    width: tf.Tensor,
+    seed: tf.Tensor,
+    area: tuple[float, float] = (0.08, 1.0),
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The window that `random_resized_crop` resizes.
+
+    Args:
+        height, width: of the image in pixels.
+        seed: two integers.
+        area: smallest and largest share of the image's area.
+        aspect: smallest and largest width / height.
+
+    Returns:
+        Its top, left, height and width, int32.
+    """
+    rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     draw = tf.random.stateless_uniform([4, 10], seed)
     target = (area[0] + draw[0] * (area[1] - area[0])) * rows * columns
     ratio = tf.exp(math.log(aspect[0]) + draw[1] * math.log(aspect[1] / aspect[0]))
@@ -141,8 +165,7 @@ def random_resized_crop(
     place_y, place_x = tf.where(any_fits, draw[2, chosen], 0.5), tf.where(any_fits, draw[3, chosen], 0.5)
     top = tf.cast(place_y * (rows - tall + 1), tf.int32)
     left = tf.cast(place_x * (columns - wide + 1), tf.int32)
-    window = image[top : top + tf.cast(tall, tf.int32), left : left + tf.cast(wide, tf.int32)]
-    return tf.ensure_shape(resize(window, height, width, interpolation), [height, width, image.shape[2]])
+    return top, left, tf.cast(tall, tf.int32), tf.cast(wide, tf.int32)
 
 
 def pca_color_shift(image: tf.Tensor, seed: tf.Tensor, std: float = 0.1) -> tf.Tensor:

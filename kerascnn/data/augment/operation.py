@@ -67,6 +67,7 @@ class Operation:
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
     sizes: ClassVar[bool] = False  # it chooses the size at which it takes the image
     fitted: ClassVar[bool] = True  # it takes the image fitted; otherwise as it is
+    windowed: ClassVar[bool] = False  # it takes a window of the image alone, by `window` and `resized`
     batched: ClassVar[bool] = True  # it takes batches, with a draw for each image, as well as one image
     mixes: ClassVar[bool] = False  # it takes a batch with its labels, by `mix`
 
@@ -113,6 +114,30 @@ class Operation:
 
         Returns:
             The same rank and number of channels; of the target's height and width.
+        """
+        raise NotImplementedError
+
+    def window(self, height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Which part of an image `image` takes, so that the rest need not be decoded.
+
+        Args:
+            height, width: of the image.
+            seed: two integers.
+
+        Returns:
+            Top, left, height, width; int32.
+        """
+        raise NotImplementedError
+
+    def resized(self, window: tf.Tensor, target: Target) -> tf.Tensor:
+        """What `image` makes of the window.
+
+        Args:
+            window: [height, width, channels], values 0 to 255.
+            target: the network's.
+
+        Returns:
+            Of the target's shape.
         """
         raise NotImplementedError
 

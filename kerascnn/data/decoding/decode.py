@@ -1,6 +1,7 @@
 """Decoding by what a file begins with, whatever it is called."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -26,6 +27,32 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: none of these formats, damaged, or too large.
     """
     return _traced()(contents)
+
+
+def decode_window(contents: tf.Tensor, choose: Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]) -> tf.Tensor:
+    """Decodes a part of a file; of a JPEG little more than that part is decoded.
+
+    Args:
+        contents: the encoded file, a scalar string tensor.
+        choose: a function of the height and width of the upright image that gives the part: top, left, height, width,
+            int32. It is called twice, and has to give the same each time.
+
+    Returns:
+        uint8 [height, width, 3], the same as that part of what `decode` gives.
+
+    Raises:
+        tf.errors.InvalidArgumentError: as for `decode`.
+    """
+
+    def whole():
+        image = decode(contents)
+        top, left, height, width = choose(tf.shape(image)[0], tf.shape(image)[1])
+        return image[top : top + height, left : left + width]
+
+    # A JPEG that is to be turned is decoded as a whole.
+    plain = tf.cond(head(contents, 1)[0] == jpeg.FIRST, lambda: jpeg.is_upright(contents), lambda: False)
+    window = tf.cond(plain, lambda: jpeg.decode_window(contents, choose), whole)
+    return tf.ensure_shape(window, [None, None, 3])
 
 
 @functools.cache

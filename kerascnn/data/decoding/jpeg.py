@@ -1,11 +1,14 @@
 """JPEG. Decoded with the accurate integer transform: equal to Pillow, and so to PyTorch's pipelines, to the bit."""
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
 from kerascnn.data.decoding import exif
 from kerascnn.data.decoding._contents import after, check_size
 
 FIRST = 0xFF  # byte of a file
+_BESIDE = 2  # columns
 
 
 def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -14,3 +17,22 @@ def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     shape = tf.image.extract_jpeg_shape(contents)
     contents = after([check_size(shape[0], shape[1])], contents)
     return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"), exif.of_jpeg(contents)
+
+
+def is_upright(contents: tf.Tensor) -> tf.Tensor:
+    """Whether the pixels of a JPEG file are stored as they are to be seen."""
+    block = exif.of_jpeg(contents)
+    return tf.cond(tf.strings.length(block) > 0, lambda: exif.orientation(block) == 1, lambda: True)
+
+
+def decode_window(contents: tf.Tensor, choose: Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]) -> tf.Tensor:
+    """The part (top, left, height, width) that `choose` gives for a height and width, as `decode` would give it."""
+    shape = tf.image.extract_jpeg_shape(contents)
+    contents = after([check_size(shape[0], shape[1])], contents)
+    top, left, height, width = choose(shape[0], shape[1])
+    # The color of the columns at an edge follows from those beside it, which libjpeg has only if it decodes them.
+    before = tf.maximum(left - _BESIDE, 0)
+    behind = tf.minimum(left + width + _BESIDE, shape[1])
+    window = tf.stack([top, before, height, behind - before])
+    image = tf.image.decode_and_crop_jpeg(contents, window, channels=3, dct_method="INTEGER_ACCURATE")
+    return image[:, left - before : left - before + width]
