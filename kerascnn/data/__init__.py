@@ -5,6 +5,7 @@ from kerascnn.data.decoding._contents import MAX_PIXELS
 from kerascnn.data.loading import load
 from kerascnn.data.pipeline import AUGMENTATIONS, eval_pipeline, train_pipeline
 from kerascnn.data.preprocessing import decode_image, preprocess_image, read_image
+from kerascnn.data.preview import preview
 from kerascnn.data.source import Source, check_images, explain
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "pad_and_crop",
     "pca_color_shift",
     "preprocess_image",
+    "preview",
     "random_crop",
     "random_flip",
     "random_resized_crop",
