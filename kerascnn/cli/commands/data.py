@@ -73,7 +73,7 @@ COMMAND = Command(
     "data",
     "ACTION",
     "Looks at a data set: ACTION is show, which draws what an augmentation makes of some training images.",
-    "kerascnn data show --data digits --augment 'pad_crop + randaugment' --out sheet.png",
+    "kerascnn data show --data digits --augment pad_crop+randaugment --out sheet.png",
     (
         *options.data_flags("as for kerascnn train"),
         Flag("out", "the picture, a .png file", placeholder="FILE"),
