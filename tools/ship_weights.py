@@ -33,12 +33,18 @@ KEPT = ("config.json", "history.csv", "curves.png")
 
 def command(config: dict) -> str:
     """The command line that makes the run: what was asked for, and nothing that follows from it."""
-    training, model, data = config["training"], config["model"], config["data"]
-    words = ["kerascnn train", f"--model {model['name']}", f"--data {data['name']}"]
-    for name in config["asked"]:
-        value = training[name]
-        words.append(f"--{name.replace('_', '-')} {json.dumps(value) if isinstance(value, str) else value}")
-    return " ".join([*words, f"--out runs/{model['name']}"])
+    import kerascnn
+    from kerascnn import data, training
+
+    settings, name, set_name = config["training"], config["model"]["name"], config["data"]["name"]
+    words = ["kerascnn train", f"--model {name}", f"--data {set_name}"]
+    shape = tuple(config["model"]["input_shape"])
+    if training.plan(kerascnn.model_info(name), data.load(set_name)).shape != shape:
+        words.append(f"--image-size {shape[0]}")
+    for asked in config["asked"]:
+        value = settings[asked]
+        words.append(f"--{asked.replace('_', '-')} {json.dumps(value) if isinstance(value, str) else value}")
+    return " ".join([*words, f"--out runs/{name}"])
 
 
 def measure(name: str, weights: Path, config: dict, predictor) -> dict:

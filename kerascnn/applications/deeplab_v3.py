@@ -12,7 +12,8 @@ follow the option `output_stride`: twice as large at 8 as at 16.
 Departures: the paper's networks stand on ResNets of the Torch release, whose bottlenecks stride in the 3x3, where the
 authors' code has a stem of three 3x3 convolutions and strides at the end of a stage; batch norm has Torch's constants
 (the paper: momentum 0.9997); they are marked as reconstructed. `deeplabv3_resnet18` is ours, for small images: a
-pyramid of 128 channels whose rates are a sixth of the paper's; `*_small` have half its widths throughout.
+pyramid of 128 channels whose rates are a sixth of the paper's; `*_small` have half its widths throughout, `*_thin` a
+quarter.
 `deeplabv3_deformable_*` are torchvision's head on the networks of `deformable_resnet`; the authors of deformable
 convolutions used the head of DeepLab version 2 instead.
 """
@@ -48,6 +49,7 @@ VARIANTS = {
     "deeplabv3_resnet101_2017": Spec("resnet101", last_conv=False, multi_grid=(1, 2, 4)),
     "deeplabv3_resnet18": Spec("resnet18", rates=(1, 2, 3), width=128),
     "deeplabv3_resnet18_small": Spec("resnet18", rates=(1, 2, 3), width=64, backbone_width=0.5),
+    "deeplabv3_resnet18_thin": Spec("resnet18", rates=(1, 2, 3), width=32, backbone_width=0.25),
     "deeplabv3_deformable_resnet50": Spec("deformable_resnet50"),
     "deeplabv3_deformable_resnet101": Spec("deformable_resnet101"),
     "deeplabv3_deformable_resnet18": Spec("deformable_resnet18", rates=(1, 2, 3), width=128),
@@ -152,6 +154,7 @@ DeepLabV3DeformableResNet18 = _small(
 DeepLabV3ResNet18Small = _small(
     "DeepLabV3ResNet18Small", "deeplabv3_resnet18_small", reconstructed=True, dropout_rate=0.1
 )
+DeepLabV3ResNet18Thin = _small("DeepLabV3ResNet18Thin", "deeplabv3_resnet18_thin", reconstructed=True, dropout_rate=0.1)
 DeepLabV3DeformableResNet18Small = _small(
     "DeepLabV3DeformableResNet18Small", "deeplabv3_deformable_resnet18_small", reconstructed=True, dropout_rate=0.1
 )

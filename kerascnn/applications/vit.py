@@ -9,6 +9,10 @@ The head, one dense layer on the class token, starts at zero as in fine-tuning; 
 on ImageNet-21k is absent, as in the authors' later checkpoints. Another `input_shape` is another number of tokens:
 `weights=` resizes the position embedding.
 
+`vit_thin_patch4_32` is ours, for images of 32x32 pixels: half the depth and a third of the width of Ti, patches of 4x4
+and, as in the ViT-Lite of Hassani, Walton, Shah, Abuduweili, Li, Shi: Escaping the Big Data Paradigm with Compact
+Transformers, 2021, arXiv:2104.05704, MLPs that are twice as wide as the tokens.
+
 Departures: GELU is exact, as in timm and torchvision, whose weights `weights=` reads; the authors' JAX code computes it
 by a tanh, within 5e-4, which `spec=dataclasses.replace(model_info(name).spec, tanh_gelu=True)` gives. No dropout by
 default.
@@ -19,7 +23,7 @@ import dataclasses
 import keras
 
 from kerascnn import layers
-from kerascnn._preprocessing import INCEPTION
+from kerascnn._preprocessing import CIFAR, INCEPTION
 from kerascnn.applications._build import Family
 from kerascnn.applications._images import pixels_and_labels
 from kerascnn.blocks import linear_rates, transformer
@@ -46,6 +50,7 @@ VARIANTS = {  # table 1; Ti and S: Steiner et al., table 2
     "vit_large_patch16_224": Spec(16, 1024, 24, 16),
     "vit_large_patch32_224": Spec(32, 1024, 24, 16),
     "vit_huge_patch14_224": Spec(14, 1280, 32, 16),
+    "vit_thin_patch4_32": Spec(4, 64, 6, 4, mlp_ratio=2.0),
 }
 
 
@@ -134,4 +139,7 @@ ViTLarge16 = _family(
 ViTLarge32 = _family("ViTLarge32", "vit_large_patch32_224", reported="top-1 19.0 % (ImageNet-21k), at 384")
 ViTHuge14 = _family(
     "ViTHuge14", "vit_huge_patch14_224", reported="top-1 14.9 % (ImageNet-21k), 11.4 % (JFT), at 392 and 518"
+)
+ViTThin4 = _family(
+    "ViTThin4", "vit_thin_patch4_32", reconstructed=True, input_shape=(32, 32, 3), classes=10, preprocessing=CIFAR
 )
