@@ -6,9 +6,9 @@ About 5 seconds and a file of 100 MB for a ResNet-50. Needs torch, torchvision a
 in the interpreter that KERASCNN_PEERS_PYTHON names, where torch is not importable beside TensorFlow.
 
 The file holds `state/<name>` for every entry of the state dict, `input` [n, 3, size, size], `output` [n, classes] in
-evaluation mode, as `features` what the last global pool sees, where there is one, and `versions`. Networks of
-segmentation have their auxiliary head; their `output` is [n, classes, size, size], and so is that of the head,
-`auxiliary`.
+evaluation mode, as `features` what its classifier is given, [n, channels] or [n, channels, h, w], and `versions`.
+Networks of segmentation have their auxiliary head; their `output` is [n, classes, size, size], and so is that of the
+head, `auxiliary`.
 """
 
 import argparse
@@ -61,6 +61,19 @@ def adapted(model: torch.nn.Module, name: str, channels: int) -> torch.nn.Module
         return timm.create_model(name, pretrained=True, **options).eval()
 
 
+def watched(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A dictionary that will hold as "features" what the model's classifier was given: its last dense or convolution."""
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(module, inputs, output):
+        seen["features"] = inputs[0].clone()
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d) and not name.startswith("aux_classifier"):
+            module.register_forward_hook(keep)
+    return seen
+
+
 def forward(
     library: str,
     name: str,
@@ -96,13 +109,16 @@ def forward(
     else:
         randomize(model)
     images = torch.randn(batch, channels, size, size)
+    run = model if channels == 3 else adapted(model, name, channels)
+    seen = watched(run)
     with torch.no_grad():
-        output = (model if channels == 3 else adapted(model, name, channels))(images)
+        output = run(images)
     arrays = {} if state else {f"state/{key}": value.numpy() for key, value in model.state_dict().items()}
     if isinstance(output, dict):
         arrays["auxiliary"], output = output["aux"].numpy(), output["out"]
     versions = f"torch {torch.__version__}, {library} {__import__(library).__version__}"
-    return {**arrays, "input": images.numpy(), "output": output.numpy(), "versions": np.array(versions)}
+    found = {"input": images.numpy(), "features": seen["features"].numpy(), "output": output.numpy()}
+    return {**arrays, **found, "versions": np.array(versions)}
 
 
 def main() -> None:

@@ -10,19 +10,42 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from kerascnn.surgery.cut import input_in
+
 TOOL = Path(__file__).parents[2] / "tools" / "peer_forward.py"
 
 
-def check(name: str, peer_name: str, ours, theirs, limit: float = 1e-4) -> None:
+def check(name: str, peer_name: str, ours, theirs, limit: float = 1e-4, *, features: tuple = ()) -> None:
     """The largest absolute difference, relative to the largest value, is within the limit.
+
+    Args:
+        name: of our network.
+        peer_name: the peer in the table.
+        ours: our outputs.
+        theirs: the peer's.
+        limit: of the difference.
+        features: our features and the peer's, as `same_places` gives them.
 
     Where KERASCNN_PARITY_OUT names a file, a row of results/parity.md is appended to it.
     """
-    found = difference(ours, theirs)
+    found = [difference(*features)] if features else []
+    found.append(difference(ours, theirs))
     if out := os.environ.get("KERASCNN_PARITY_OUT"):
         with open(out, "a", encoding="utf-8") as file:
-            file.write(f"| `{name}` | {peer_name} | {found:.1e} |\n")
-    assert found <= limit
+            file.write(f"| `{name}` | {peer_name} | {' | '.join(f'{value:.1e}' for value in found)} |\n")
+    assert max(found) <= limit
+
+
+def with_features(model: keras.Model) -> keras.Model:
+    """images -> (what the classifier is given, outputs)."""
+    return keras.Model(model.inputs[0], [input_in(model, model.get_layer("head")), model.output])
+
+
+def same_places(ours, theirs) -> tuple[np.ndarray, np.ndarray]:
+    """Features of ours [n, h, w, channels] or [n, channels], and of a Torch network, channels first, in one form."""
+    ours = np.asarray(ours)
+    theirs = theirs.transpose(0, 2, 3, 1) if theirs.ndim == 4 else theirs
+    return ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1)
 
 
 def difference(ours, theirs) -> float:

@@ -49,7 +49,12 @@ def test_equals_keras_applications(name, library, tmp_path):
     ours = build(name, row, tmp_path / "peer.weights.h5")
     x = np.random.default_rng(1).normal(size=(2, *shape)).astype("float32") * row.get("scale", 1)
     fed = parity.preprocessed(theirs, x)
-    parity.check(name, f"`keras.applications.{row['peer']}`, Keras {keras.__version__}", ours(fed), theirs(x))
+    classifier = [layer for layer in theirs.layers if layer.count_params() > 0][-1]
+    their_features, their_outputs = keras.Model(theirs.inputs[0], [classifier.input, theirs.output])(x)
+    features, outputs = parity.with_features(ours)(fed)
+    label = f"`keras.applications.{row['peer']}`, Keras {keras.__version__}"
+    pair = [np.reshape(values, (len(x), -1)) for values in (features, their_features)]
+    parity.check(name, label, outputs, their_outputs, features=tuple(pair))
 
 
 @pytest.mark.peers
@@ -62,17 +67,5 @@ def test_equals_torch(name, library, tmp_path):
     versions = str(arrays["versions"])
     label = versions if row["peer"] == name else f"{versions} `{row['peer']}`"
     theirs = arrays["output"] if arrays["output"].ndim == 2 else arrays["output"].transpose(0, 2, 3, 1)
-    maps, logits = with_features(ours)(parity.images(arrays))
-    parity.check(name, label, logits, theirs)
-    if maps is not None and "features" in arrays:
-        features = arrays["features"]
-        features = features if features.shape == maps.shape else features.transpose(0, 2, 3, 1)
-        assert parity.difference(maps, features) <= 1e-4
-
-
-def with_features(model):
-    """images -> (what the global pool before the head sees, None where there is no such pool; outputs)."""
-    pools = [layer for layer in model.layers if layer.name == "head_pool" and len(layer.input.shape) == 4]
-    if not pools:
-        return lambda images: (None, model(images))
-    return keras.Model(model.inputs[0], [pools[0].input, model.output])
+    features, outputs = parity.with_features(ours)(parity.images(arrays))
+    parity.check(name, label, outputs, theirs, features=parity.same_places(features, arrays["features"]))
