@@ -21,8 +21,8 @@ CALLS = 40  # of each traced function
 SECONDS = 120  # for one call, after which it counts as hanging
 FUNCTIONS = 50  # of a process, which keeps what it has traced
 MEMORY = 16 << 30  # addresses of a process: what asks for more is told so at once
-ODD = (0, -1, 2**15, 2**20, 2**30, 2**31 - 1, 2**31, 2**33, 2**62, 2**63 - 1, 2**64)
-PADS = tuple(number for number in ODD if number != 2**15)  # which fits into memory and takes minutes
+ODD = (0, -1, 2**15, 2**16, 2**16 + 1, 2**20, 2**30, 2**31 - 1, 2**31, 2**33, 2**62, 2**63 - 1, 2**64)
+PADS = tuple(number for number in ODD if number not in (2**15, 2**16))  # which fit into memory and take minutes
 
 
 class Draw:

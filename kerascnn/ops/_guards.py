@@ -67,7 +67,7 @@ def guarded(
     axes = zip(extents[1:3], window, strides, dilations, forms, strict=True)
     channels = extents[3] if per_channel else y.shape[3]
     channels = tf.shape(y, out_type=tf.int64)[3] if channels is None else channels
-    extents = [extents[0], *[_length(*axis) for axis in axes], channels]
+    extents = [extents[0], *[length(*axis) for axis in axes], channels]
     static = [None if tf.is_tensor(size) else size for size in extents]
     return _native.shaped(_cut(y, _stacked(extents)), static)
 
@@ -114,7 +114,7 @@ def _missing(size: Extent, least: int) -> Extent:
     return tf.maximum(tf.constant(0, tf.int64), least - size)
 
 
-def _length(size: Extent, window: int, stride: int, dilation: int, form) -> Extent:
+def length(size: Extent, window: int, stride: int, dilation: int, form) -> Extent:
     """`output_size`, also of sizes that are tensors."""
     if not tf.is_tensor(size):
         return output_size(size, window, stride, dilation, form)

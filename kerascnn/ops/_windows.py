@@ -7,7 +7,8 @@ from kerascnn._errors import InputError
 DTYPES = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 
 Pair = int | tuple[int, int]
-LIMIT = 2**31  # what strides, dilations, padding, windows and padded images must stay below, as in the kernels
+LIMIT = 2**31  # what dilated windows, padded images and numbers of groups must stay below, as in the kernels
+MOST = 2**16  # a stride, dilation, side of padding or window: TensorFlow's kernels take memory in proportion, and crash
 Padding = str | int | tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -21,7 +22,7 @@ def whole(value) -> int | None:
 
 
 def pair(value: Pair, name: str) -> tuple[int, int]:
-    """`value` as (vertical, horizontal), both at least 1 and below 2^31.
+    """`value` as (vertical, horizontal), both from 1 to 65536.
 
     Args:
         value: a whole number or two of them.
@@ -31,13 +32,13 @@ def pair(value: Pair, name: str) -> tuple[int, int]:
         Two ints.
 
     Raises:
-        InputError: something else, below 1, or 2^31 or more.
+        InputError: something else, below 1, or above 65536.
     """
     items = tuple(value) if isinstance(value, list | tuple) else (value, value)
     numbers = tuple(whole(item) for item in items)
-    if len(numbers) != 2 or any(number is None or not 1 <= number < LIMIT for number in numbers):
+    if len(numbers) != 2 or any(number is None or not 1 <= number <= MOST for number in numbers):
         raise InputError(
-            f"`{name}` must be a whole number of at least 1 and below 2^31, or two of them. Received: {name}={value!r}"
+            f"`{name}` must be a whole number from 1 to {MOST}, or two of them. Received: {name}={value!r}"
         )
     return numbers
 
@@ -67,7 +68,7 @@ def standardize_padding(padding: Padding) -> str | tuple[tuple[int, int], tuple[
         The standard form.
 
     Raises:
-        InputError: something else, a negative number, or 2^31 or more.
+        InputError: something else, a negative number, or one above 65536.
     """
     if isinstance(padding, str) and padding.lower() in ("same", "valid"):
         return padding.lower()
@@ -79,9 +80,9 @@ def standardize_padding(padding: Padding) -> str | tuple[tuple[int, int], tuple[
     ):
         sides = tuple(tuple(whole(number) for number in side) for side in padding)
     numbers = [number for side in sides or () for number in side]
-    if sides is None or len(sides) != 2 or any(number is None or not 0 <= number < LIMIT for number in numbers):
+    if sides is None or len(sides) != 2 or any(number is None or not 0 <= number <= MOST for number in numbers):
         raise InputError(
-            '`padding` must be "same", "valid", a whole number of at least 0 and below 2^31, or '
+            f'`padding` must be "same", "valid", a whole number from 0 to {MOST}, or '
             f"((top, bottom), (left, right)). Received: padding={padding!r}"
         )
     return tuple(tuple(int(number) for number in side) for side in sides)

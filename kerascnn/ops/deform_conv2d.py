@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
+from kerascnn.ops._guards import check, length
 from kerascnn.ops._windows import (
     Padding,
     Pair,
@@ -89,6 +90,10 @@ def deform_conv2d(
     if mask is not None:
         mask = _checked(mask, "mask", x, (*expected, taps))
     if not _native.usable(gpu=True):
+        if not _native.tracing_for_xla():
+            geometry = (filters.shape[:2], strides, dilations, padding)
+            offset = _of_places(offset, "offset", x, *geometry)
+            mask = None if mask is None else _of_places(mask, "mask", x, *geometry)
         return reference(x, filters, offset, mask, strides, padding, dilations, groups, offset_groups)
     return _native.library().kerascnn_deform_conv2d(
         x=x, filters=filters, offset=offset, mask=tf.zeros((0,), x.dtype) if mask is None else mask,
@@ -106,6 +111,19 @@ def _checked(tensor: tf.Tensor, name: str, x: tf.Tensor, shape: tuple[int | None
             f"`{name}` must be [batch, out height, out width, {each}], here {shape}. Received: shape={tensor.shape}"
         )
     return _native.shaped(tensor, shape)
+
+
+def _of_places(tensor: tf.Tensor, name: str, x: tf.Tensor, window, strides, dilations, padding) -> tf.Tensor:
+    """`tensor`, after a look whether it has one vector an output pixel, where that is not known before the graph runs."""
+    if tensor.shape[:3].is_fully_defined() and x.shape[:3].is_fully_defined():
+        return tensor
+    forms = (padding, padding) if isinstance(padding, str) else padding
+    shape, extents = tf.shape(x, tf.int64), tf.shape(tensor, tf.int64)
+    axes = zip((shape[1], shape[2]), window, strides, dilations, forms, strict=True)
+    same = [extents[0] == shape[0]]
+    same += [extents[1 + i] == length(*axis) for i, axis in enumerate(axes)]
+    with check(tf.reduce_all(same), f"`{name}` must have the rows and columns of the result. Received: shape", extents):
+        return tf.identity(tensor)
 
 
 def reference(x, filters, offset, mask=None, strides=1, padding="same", dilations=1, groups=1, offset_groups=1):

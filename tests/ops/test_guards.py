@@ -49,10 +49,37 @@ def test_nothing_ends_the_process():
     assert (done.returncode, done.stdout) == (0, EXPECTED), done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("name", ["strides", "dilations", "padding", "groups"])
-def test_numbers_beyond_what_kernels_count_are_refused(name):
-    with pytest.raises(InputError, match=f"`{name}` must be .* below 2\\^31"):
-        ops.conv2d(tf.zeros((1, 4, 4, 4)), tf.zeros((3, 3, 4, 4)), **{name: 2**31})
+def test_a_number_of_groups_beyond_what_kernels_count_is_refused():
+    with pytest.raises(InputError, match="`groups` must be .* below 2\\^31"):
+        ops.conv2d(tf.zeros((1, 4, 4, 4)), tf.zeros((3, 3, 4, 4)), groups=2**31)
+
+
+@pytest.mark.parametrize("name", ["strides", "dilations", "padding"])
+def test_numbers_for_which_kernels_would_take_all_memory_are_refused(name):
+    x, filters = tf.zeros((1, 4, 4, 4)), tf.zeros((1, 1, 4, 4))
+    with pytest.raises(InputError, match=f"`{name}` must be .*a whole number from [01] to 65536"):
+        ops.conv2d(x, filters, **{name: 2**16 + 1})
+    if name != "padding":  # which would make an image of 2^34 pixels
+        assert ops.conv2d(x, filters, **{name: 2**16}).shape[0] == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+@pytest.mark.parametrize("wrong", ["offset", "mask"])
+def test_offsets_for_another_size_end_a_graph_of_unknown_sizes(mode, wrong):
+    tensors = {"offset": tf.zeros((2, 6, 5, 18)), "mask": tf.ones((2, 6, 5, 9))}
+    function = tf.function(
+        lambda x, offset, mask: ops.deform_conv2d(x, tf.ones((3, 3, 1, 1)), offset, mask),
+        input_signature=[tf.TensorSpec((None,) * 4)] * 3,
+        autograph=False,
+    )
+    x = tf.ones((2, 6, 5, 1))
+    with ops.native(mode):
+        assert function(x, **tensors).shape == (2, 6, 5, 1)
+        for axis in range(3):
+            paddings = [[0, int(i == axis)] for i in range(4)]
+            changed = {**tensors, wrong: tf.pad(tensors[wrong], paddings)}
+            with pytest.raises(tf.errors.InvalidArgumentError, match=wrong):
+                function(x, **changed)
 
 
 @pytest.mark.skipif(not _native.register(), reason="the native library is not built here")
