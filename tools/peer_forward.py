@@ -62,7 +62,7 @@ def adapted(model: torch.nn.Module, name: str, channels: int) -> torch.nn.Module
 
 
 def watched(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A dictionary that will hold as "features" what the model's classifier was given: its last dense or convolution."""
+    """A dictionary that will hold as "features" what the model's last dense layer or convolution was given."""
     seen: dict[str, torch.Tensor] = {}
 
     def keep(module, inputs, output):

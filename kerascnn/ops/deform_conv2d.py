@@ -114,7 +114,7 @@ def _checked(tensor: tf.Tensor, name: str, x: tf.Tensor, shape: tuple[int | None
 
 
 def _of_places(tensor: tf.Tensor, name: str, x: tf.Tensor, window, strides, dilations, padding) -> tf.Tensor:
-    """`tensor`, after a look whether it has one vector an output pixel, where that is not known before the graph runs."""
+    """`tensor`, after a look at its rows and columns where they are known only when the graph runs."""
     if tensor.shape[:3].is_fully_defined() and x.shape[:3].is_fully_defined():
         return tensor
     forms = (padding, padding) if isinstance(padding, str) else padding
