@@ -48,8 +48,11 @@ def posterize(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
 def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
     """Inverts the values that are at least `threshold` (0 to 256)."""
     image = as_bytes(image)
-    below = tf.cast(image, tf.float32) < _each(tf.cast(threshold, tf.float32), image)
-    return tf.where(below, image, 255 - image)
+    # Without a choice by pixel, which takes five times as long: all bits of a value are turned by 255, none by 0.
+    first = tf.cast(tf.math.ceil(tf.cast(threshold, tf.float32)), tf.int32)
+    turned = tf.cast(tf.where(first > 255, 0, 255), tf.uint8)
+    from_first = image >= _each(tf.cast(tf.clip_by_value(first, 0, 255), tf.uint8), image)
+    return tf.bitwise.bitwise_xor(image, tf.cast(from_first, tf.uint8) * _each(turned, image))
 
 
 def solarize_add(image: tf.Tensor, amount: tf.Tensor, threshold: int = 128) -> tf.Tensor:
