@@ -44,6 +44,8 @@ def decode_window(contents: tf.Tensor, choose: Callable[[tf.Tensor, tf.Tensor], 
         tf.errors.InvalidArgumentError: as for `decode`.
     """
 
+    # Kept a function: inlined, the decoders that are not used would cost their many nodes for every image.
+    @tf.function(autograph=False, experimental_attributes={"_noinline": True})
     def whole():
         image = decode(contents)
         top, left, height, width = choose(tf.shape(image)[0], tf.shape(image)[1])
