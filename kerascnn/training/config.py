@@ -92,8 +92,11 @@ class TrainConfig:
     augment: str = _field(
         "none",
         "random changes of the training images: none, pad_crop_flip, random_resized_crop, alexnet, or operations "
-        "joined by +, such as 'flip + mixup(0.2)': crop, flip, pad_crop, pca_noise, resized_crop, and last those that "
-        "mix images, cutmix, mixup; for masks crop, flip, pca_noise, scale_crop, scale_crop_flip", _text,
+        "joined by +, such as 'flip + mixup(0.2)': crop, flip, vertical_flip, pad_crop, pca_noise, resized_crop, "
+        "color_jitter, grayscale, gaussian_blur, cutout, random_erasing, autoaugment, randaugment, trivialaugment, "
+        "augmix, and last those that mix images, cutmix, mixup, mixup_or_cutmix; for masks crop, flip, vertical_flip, "
+        "pca_noise, color_jitter, grayscale, gaussian_blur, scale_crop, scale_crop_flip; kerascnn data show draws them",
+        _text,
     )  # fmt: skip
     freeze: str = _field(
         "none", "what is not trained: all up to this layer, or to the last that begins so, such as stage3; head: all "
