@@ -35,14 +35,19 @@ def command(config: dict) -> str:
     """The command line that makes the run: what was asked for, and nothing that follows from it."""
     import kerascnn
     from kerascnn import data, training
+    from kerascnn.training import recipes
 
     settings, name, set_name = config["training"], config["model"]["name"], config["data"]["name"]
     words = ["kerascnn train", f"--model {name}", f"--data {set_name}"]
     shape = tuple(config["model"]["input_shape"])
-    if training.plan(kerascnn.model_info(name), data.load(set_name)).shape != shape:
+    info, source = kerascnn.model_info(name), data.load(set_name)
+    if training.plan(info, source).shape != shape:
         words.append(f"--image-size {shape[0]}")
-    for asked in config["asked"]:
-        value = settings[asked]
+    given = {asked: settings[asked] for asked in config["asked"] if asked != "recipe"}
+    if "recipe" in config["asked"]:  # config.json has what follows from it, and not its name
+        made = {one: training.plan(info, source, recipe=one, image_size=shape[0], **given) for one in recipes.RECIPES}
+        words.append("--recipe " + next(one for one, plan in made.items() if plan.config.to_dict() == settings))
+    for asked, value in given.items():
         words.append(f"--{asked.replace('_', '-')} {json.dumps(value) if isinstance(value, str) else value}")
     return " ".join([*words, f"--out runs/{name}"])
 

@@ -89,10 +89,12 @@ def published(rows: Sequence, at_hand: Sequence[bool]) -> Table:
     Returns:
         The table; a star marks what weights="imagenet" means.
     """
-    table = Table(caption="* weights=imagenet; top-1 and top-5 as published, in percent, at that size of the image")
+    table = Table(caption="* weights=imagenet; measures as published, in percent, at that size of the image")
     for heading in ("network", "weights"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("top-1", "top-5", "at", "classes"):
+    keys = ["top1", "top5", *["miou"] * any("miou" in row.reported for _, row in rows)]
+    names = {"top1": "top-1", "top5": "top-5", "miou": "mean IoU"}
+    for heading in (*[names[key] for key in keys], "at", "classes"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("license", "here"):
         table.add_column(heading, no_wrap=True)
@@ -100,7 +102,7 @@ def published(rows: Sequence, at_hand: Sequence[bool]) -> Table:
     for (name, row), here in zip(rows, at_hand, strict=True):
         star = bool(row.default) and (here or row.default == "always") and name not in chosen
         chosen |= {name} if star else set()
-        told = [row.reported.get("top1"), row.reported.get("top5"), row.reported.get("size")]
+        told = [row.reported.get(key) for key in (*keys, "size")]
         numbers = ["" if value is None else f"{value:g}" for value in told]
         twin = "" if row.network == name else f", builds {row.network}"
         cells = [name, row.tag + " *" * star + twin, *numbers, str(row.classes or "no head"), row.licence, "yes" * here]
