@@ -105,7 +105,9 @@ def test_an_optimizer_of_another_network():
 
 def test_on_two_devices():
     """Their gradients are summed; rates and weight decay are those of the variable."""
-    strategy = tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices("CPU")])
+    sums = tf.distribute.ReductionToOneDevice()  # TensorFlow's collective mixes up two models of one process
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    strategy = tf.distribute.MirroredStrategy(devices, cross_device_ops=sums)
     with strategy.scope():
         net = dense()
         config = TrainConfig(momentum=0.0, nesterov=False, layer_decay=0.5, weight_decay=0.1)
