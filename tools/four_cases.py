@@ -134,6 +134,7 @@ def trained(source, fields, scratch: bool, epochs: int, seed: int, folder: Path)
     return {
         "validation": best["val_accuracy"],
         "test": evaluation.evaluate(predictor, test).top1,
+        "training": best["accuracy"],  # during the epoch, dropout and all
         "epoch": int(best["epoch"]),
         "curve": [row["val_accuracy"] for row in result.rows],
         "resumed": result.first_epoch > 0,

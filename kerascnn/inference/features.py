@@ -15,11 +15,10 @@ from kerascnn._files import ensure_folder
 from kerascnn.inference.predictor import as_function
 from kerascnn.layers import model_preprocessing
 from kerascnn.surgery.cut import input_in, up_to
+from kerascnn.surgery.parts import HEAD
 from kerascnn.surgery.replace import over
 from kerascnn.weights.own_files import write_safetensors
 from kerascnn.weights.safetensors_files import read_safetensors
-
-_HEAD = "head"  # the classifier is called so in every network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,7 +84,7 @@ def features(
     constants = model_preprocessing(model).for_channels(shape[2])
     split_of = source.split(split)
     what = {
-        "layer": layer or _HEAD,
+        "layer": layer or HEAD,
         "input_shape": shape,
         "preprocessing": constants.to_dict(),
         "images": source.record()["fingerprint"][split],
@@ -114,14 +113,14 @@ def features(
 def _part(model: keras.Model, layer: str | None) -> keras.Model:
     """The network up to a layer, one vector an image."""
     if layer is None:
-        heads = [x for x in model.layers if x.name == _HEAD]
+        heads = [x for x in model.layers if x.name == HEAD]
         if not heads:
             raise InputError(f"A network without a layer called head needs the name of one. Received: {model.name}")
         x = input_in(model, heads[0])
     else:
         x = up_to(model, layer).output
     if not isinstance(x, keras.KerasTensor) or not 2 <= len(x.shape) <= 4:
-        raise InputError(f"Features must be vectors, tokens or maps. Received: {layer or _HEAD} of {model.name}")
+        raise InputError(f"Features must be vectors, tokens or maps. Received: {layer or HEAD} of {model.name}")
     if len(x.shape) > 2:
         x = keras.ops.mean(x, axis=tuple(range(1, len(x.shape) - 1)))
     return over(model, x)

@@ -4,10 +4,9 @@ import keras
 
 from kerascnn._errors import InputError
 from kerascnn.surgery.cut import up_to
-from kerascnn.surgery.parts import parts
+from kerascnn.surgery.parts import HEAD, parts
 from kerascnn.surgery.replace import check
 
-_HEAD = "head"  # the classifier is called so in every network
 _LISTED = 12
 
 
@@ -47,7 +46,7 @@ def freeze(model: keras.Model, until: str) -> list[str]:
 
 def _layers(model: keras.Model, until: str) -> list[keras.layers.Layer]:
     names = [layer.name for layer in model.layers]
-    if until == _HEAD:
+    if until == HEAD:
         return [layer for part in parts(model)[:-1] for layer in part.layers]
     found = [name for name in names if name == until] or [name for name in names if name.startswith(f"{until}_")]
     if not found:

@@ -8,7 +8,7 @@ import keras
 from kerascnn._errors import InputError
 from kerascnn.surgery.replace import check
 
-_HEAD = "head"  # the classifier is called so in every network
+HEAD = "head"  # the classifier is called so in every network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,12 +59,12 @@ def parts(model: keras.Model) -> tuple[Part, ...]:
     groups: dict[str, list[keras.layers.Layer]] = {}
     for layer in model.layers:
         if layer.weights:
-            groups.setdefault(_name(layer) if id(layer) in main else _HEAD, []).append(layer)
-    head = groups.pop(_HEAD, None)
+            groups.setdefault(_name(layer) if id(layer) in main else HEAD, []).append(layer)
+    head = groups.pop(HEAD, None)
     found: list[tuple[str, list[keras.layers.Layer]]] = []
     waiting: list[keras.layers.Layer] = []
-    for name, layers in [*groups.items(), *([(_HEAD, head)] if head else [])]:
-        if name != _HEAD and not any("kernel" in weight.name for layer in layers for weight in layer.weights):
+    for name, layers in [*groups.items(), *([(HEAD, head)] if head else [])]:
+        if name != HEAD and not any("kernel" in weight.name for layer in layers for weight in layer.weights):
             (found[-1][1] if found else waiting).extend(layers)
             continue
         found.append((name, [*waiting, *layers]))

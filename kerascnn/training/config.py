@@ -37,7 +37,12 @@ def _parts(name: str, value: Any) -> tuple[float, ...]:
     return parts
 
 
-def _epochs(name: str, value: Any) -> tuple[int, ...]:
+def check_epochs(name: str, value: Any) -> tuple[int, ...]:
+    """Numbers of epochs that do not fall, as whole numbers of at least 1.
+
+    Raises:
+        InputError: they are something else.
+    """
     if isinstance(value, str) or not isinstance(value, Collection):
         raise _check.refuse(name, "numbers of epochs that do not fall", value)
     epochs = tuple(_check.whole(name, epoch, 1, _MOST) for epoch in value)
@@ -108,7 +113,7 @@ class TrainConfig:
     )  # fmt: skip
     unfreeze: tuple[int, ...] = _field(
         (), "gradual unfreezing: at first the head alone is trained, after each of these numbers of epochs one part "
-        "more, the last one first", _epochs,
+        "more, the last one first", check_epochs,
     )  # fmt: skip
     mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
     strategy: str = _field("one", "one device, or a mirror on each GPU or virtual device", choices=STRATEGIES)

@@ -91,14 +91,22 @@ def plan(
         raise InputError(f"{info.name} must have data for {info.task}. Received: {source.name}, for {source.task}")
     shape = input_shape(info, source.image_shape, image_size)
     name = recipe or recipes.choose(TASKS[info.task].recipe or info.recipe, min(shape[:2]))
-    config = recipes.resolve(name, **overrides)
-    if "augment" not in overrides and not source.mirrored:
-        config = dataclasses.replace(config, augment="none")
+    config = recipes.resolve(name, **{"augment": augmentation(name, source), **overrides})
     TASKS[info.task].check_augment(config.augment)
     if "weight_decay" not in overrides:
         config = with_published_weight_decay(info, config)
     asked = tuple(sorted([*overrides, *(["recipe"] if recipe else [])]))
     return Plan(info.name, shape, preprocessing(info, shape, name), config, name, asked)
+
+
+def augmentation(recipe: str, source: "data.Source") -> str:
+    """The augmentation of a recipe for a data set: none for images that may not be mirrored.
+
+    Args:
+        recipe: its name.
+        source: the data set.
+    """
+    return recipes.RECIPES[recipe].config.augment if source.mirrored else "none"
 
 
 def input_shape(

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from kerascnn import surgery
+from kerascnn import _check, surgery
 from kerascnn._errors import InputError
 from kerascnn.surgery.parts import path_of
 
@@ -94,8 +94,14 @@ def by_variable(
 
     Returns:
         An optimizer that is not built.
+
+    Raises:
+        InputError: another optimizer.
     """
-    kind = _KINDS[type(optimizer)]
+    kind = _KINDS.get(type(optimizer))
+    if kind is None:
+        names = ", ".join(known.__name__ for known in _KINDS)
+        raise InputError(f"The optimizer must be one of Keras' {names}. Received: {type(optimizer).__name__}")
     return kind.from_config({**optimizer.get_config(), "factors": dict(factors), "starts": dict(starts)})
 
 
@@ -110,12 +116,13 @@ def by_depth(model: keras.Model, decay: float) -> dict[str, float]:
         Path of each weight -> decay^depth: the head is at depth 0, the part before it at 1.
 
     Raises:
-        InputError: weights of two parts have the same path.
+        InputError: weights of two parts have the same path, or `decay` is not in (0, 1].
 
     Example:
 
         by_depth(kerascnn.create_model("resnet18"), 0.5)["stage4_block1_conv1/kernel"]  # 0.5
     """
+    decay = _check.real("decay", decay, 0.0, 1.0, above=True)
     factors: dict[str, float] = {}
     for depth, part in enumerate(reversed(surgery.parts(model))):
         for path in (path_of(layer, weight) for layer in part.layers for weight in layer.weights):

@@ -24,11 +24,12 @@ def check(name: str, peer_name: str, ours, theirs, limit: float = 1e-4, *, featu
         ours: our outputs.
         theirs: the peer's.
         limit: of the difference.
-        features: our features and the peer's, as `same_places` gives them.
+        features: our features and the peer's, of which the images are flattened.
 
     Where KERASCNN_PARITY_OUT names a file, a row of results/parity.md is appended to it.
     """
-    found = [difference(*features)] if features else []
+    flat = [np.reshape(values, (len(values), -1)) for values in features]
+    found = [difference(*flat)] if features else []
     found.append(difference(ours, theirs))
     if out := os.environ.get("KERASCNN_PARITY_OUT"):
         with open(out, "a", encoding="utf-8") as file:
@@ -41,11 +42,9 @@ def with_features(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs[0], [input_in(model, model.get_layer("head")), model.output])
 
 
-def same_places(ours, theirs) -> tuple[np.ndarray, np.ndarray]:
-    """Features of ours [n, h, w, channels] or [n, channels], and of a Torch network, channels first, in one form."""
-    ours = np.asarray(ours)
-    theirs = theirs.transpose(0, 2, 3, 1) if theirs.ndim == 4 else theirs
-    return ours.reshape(len(ours), -1), theirs.reshape(len(theirs), -1)
+def channels_last(array: np.ndarray) -> np.ndarray:
+    """Maps [n, channels, h, w] of a Torch network as [n, h, w, channels]; vectors as they are."""
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 
 
 def difference(ours, theirs) -> float:
@@ -112,4 +111,4 @@ def save_state(arrays: dict[str, np.ndarray], path: Path) -> Path:
 
 def images(arrays: dict[str, np.ndarray]) -> np.ndarray:
     """The peer's input as [n, h, w, 3]."""
-    return arrays["input"].transpose(0, 2, 3, 1)
+    return channels_last(arrays["input"])

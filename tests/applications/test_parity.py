@@ -53,8 +53,7 @@ def test_equals_keras_applications(name, library, tmp_path):
     their_features, their_outputs = keras.Model(theirs.inputs[0], [classifier.input, theirs.output])(x)
     features, outputs = parity.with_features(ours)(fed)
     label = f"`keras.applications.{row['peer']}`, Keras {keras.__version__}"
-    pair = [np.reshape(values, (len(x), -1)) for values in (features, their_features)]
-    parity.check(name, label, outputs, their_outputs, features=tuple(pair))
+    parity.check(name, label, outputs, their_outputs, features=(features, their_features))
 
 
 @pytest.mark.peers
@@ -66,6 +65,6 @@ def test_equals_torch(name, library, tmp_path):
     ours = build(name, row, parity.save_state(arrays, tmp_path / "peer.safetensors"))
     versions = str(arrays["versions"])
     label = versions if row["peer"] == name else f"{versions} `{row['peer']}`"
-    theirs = arrays["output"] if arrays["output"].ndim == 2 else arrays["output"].transpose(0, 2, 3, 1)
-    features, outputs = parity.with_features(ours)(parity.images(arrays))
-    parity.check(name, label, outputs, theirs, features=parity.same_places(features, arrays["features"]))
+    features, theirs = (parity.channels_last(arrays[key]) for key in ("features", "output"))
+    own_features, outputs = parity.with_features(ours)(parity.images(arrays))
+    parity.check(name, label, outputs, theirs, features=(own_features, features))

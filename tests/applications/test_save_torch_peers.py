@@ -36,6 +36,6 @@ def test_the_library_loads_what_is_saved(name, library, tmp_path, monkeypatch):
     kerascnn.weights.save_torch(model, path, library)
     peer_options = json.dumps(row.get("peer_options", {}))
     arrays = parity.peer(library, row["peer"], tmp_path, size=row["size"], options=peer_options, state=str(path))
-    theirs = arrays["output"] if arrays["output"].ndim == 2 else arrays["output"].transpose(0, 2, 3, 1)
+    theirs = parity.channels_last(arrays["output"])
     ours = model(parity.images(arrays), training=False)
     parity.check(name, str(arrays["versions"]), ours[0] if isinstance(ours, list | tuple) else ours, theirs)

@@ -65,8 +65,10 @@ def test_what_is_refused(capsys, tmp_path):
 
 def test_a_sheet_is_drawn(capsys, tmp_path):
     out = tmp_path / "new" / "sheet.png"
-    words = "data show --data digits --recipe cifar --images 2 --copies 3 --out".split()
-    assert cli.main([*words, str(out)]) == 0
-    assert "augment: pad_crop_flip" in capsys.readouterr().out
+    words = "--recipe cifar --images 2 --copies 3 --out".split()
+    # As in training: what may not be mirrored is left as it is.
+    for name, augment in (("digits", "none"), ("synthetic:8x8x3,classes=2,examples=20", "pad_crop_flip")):
+        assert cli.main(["data", "show", "--data", name, *words, str(out)]) == 0
+        assert f"augment: {augment}\n" in capsys.readouterr().out
     picture = imread(out)
     assert picture.shape[1] > picture.shape[0] and picture[..., :3].std() > 0.1

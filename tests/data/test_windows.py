@@ -61,11 +61,17 @@ def test_choose_is_told_the_upright_size():
         assert told.shape == (5, 4, 3)
 
 
-def test_damaged_files_are_refused():
-    contents = FILES["quarter"]().numpy()
-    for wrong in (contents[:300], b"", contents[:2], b"no image at all"):
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            decode_window(tf.constant(wrong), lambda height, width: (0, 0, 1, 1))
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_files_are_refused(name):
+    """As they are when decoded as a whole, although the window lies before the damage."""
+    contents = FILES[name]().numpy()
+    cut = [contents[: int(part * len(contents))] for part in (0.3, 0.5, 0.9, 0.999)]
+    for wrong in (*cut, b"", contents[:2], b"no image at all"):
+        for read in (decode, lambda file: decode_window(file, lambda height, width: (0, 0, 1, 1))):
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                read(tf.constant(wrong))
+    behind = decode_window(tf.constant(contents + b"\0\0"), lambda height, width: (2, 3, 5, 4))
+    np.testing.assert_array_equal(behind, decode(tf.constant(contents))[2:7, 3:7])
 
 
 @pytest.mark.parametrize("augment", ["random_resized_crop", "resized_crop(0.2, 0.5)"])

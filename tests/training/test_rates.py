@@ -103,6 +103,13 @@ def test_an_optimizer_of_another_network():
         rates.by_variable(plain, {"other/kernel": 1.0}, {}).build(dense().trainable_variables)
 
 
+def test_what_is_refused():
+    with pytest.raises(InputError, match="must be one of Keras' SGD, RMSprop, Adam. Received: Adagrad"):
+        rates.by_variable(keras.optimizers.Adagrad(), {}, {})
+    with pytest.raises(InputError, match=r"decay must be a finite number in \(0, 1\]. Received: decay=0"):
+        rates.by_depth(dense(), 0)
+
+
 def test_on_two_devices():
     """Their gradients are summed; rates and weight decay are those of the variable."""
     sums = tf.distribute.ReductionToOneDevice()  # TensorFlow's collective mixes up two models of one process

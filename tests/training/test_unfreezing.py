@@ -111,6 +111,9 @@ def test_frozen_first_and_then_gradually(tmp_path, train, caplog):
 
 def test_as_a_callback_of_ones_own():
     model = staged()
+    for wrong in ((2, 1), ("2",), (0,), 3):
+        with pytest.raises(InputError, match="after must be .*Received: after="):
+            callbacks.Unfreeze(model, after=wrong)
     hook = callbacks.Unfreeze(model, after=(1,))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.optimizer.build(model.trainable_variables)

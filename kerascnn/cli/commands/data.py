@@ -10,6 +10,7 @@ from kerascnn._files import ensure_folder
 from kerascnn.cli import options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
+from kerascnn.training.plan import augmentation
 from kerascnn.training.recipes import RECIPES
 
 _INCHES = 1.1  # of each image
@@ -28,12 +29,12 @@ def _show(values: Values, console: Console) -> None:
     out = Path(values["out"])
     if out.suffix.lower() != ".png":
         raise InputError(f"out must be the name of a .png file. Received: out={values['out']}")
-    augment = values["augment"] or RECIPES[values["recipe"]].config.augment
     load_tensorflow()
     from kerascnn import data
     from kerascnn._preprocessing import IMAGENET
 
     source = data.load(values["data"], values["data_dir"])
+    augment = values["augment"] or augmentation(values["recipe"], source)
     data.augment.check(augment, source.task)
     height, width, channels = source.image_shape
     size = values["image_size"]
@@ -78,7 +79,7 @@ COMMAND = Command(
         *options.data_flags("as for kerascnn train"),
         Flag("out", "the picture, a .png file", placeholder="FILE"),
         Flag("augment", "the augmentation, as for kerascnn train", unless_given="that of the recipe"),
-        Flag("recipe", "or: that of a recipe", choices=tuple(RECIPES)),
+        Flag("recipe", "or: that of a recipe for this set", choices=tuple(RECIPES)),
         Flag(
             "image_size", "height and width in pixels", int, low=1, high=4096,
             unless_given=f"the data's own, {_LARGE} where they differ",

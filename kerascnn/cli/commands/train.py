@@ -55,11 +55,13 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
 
     published, initializer, head_stage = planning.network(values)[1], values["initializer"], values["head_stage"]
     names = ("auxiliary_heads", "drop_path_rate", "output_stride")
-    options = {name: values[name] for name in (*names, "head_stage", "weights") if values[name] is not None}
+    options = {name: values[name] for name in (*names, "weights") if values[name] is not None}
     known = inspect.signature(getattr(kerascnn.applications, info.builder)).parameters
-    for name in (name for name in options if name != "head_stage"):
+    for name in options:
         if name not in known:
             raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
+    if head_stage is not None:
+        options["head_stage"] = head_stage
     if published is not None:
         options["weights"] = published.tag
     elif values["weights"]:

@@ -5,16 +5,16 @@ import dataclasses
 import tensorflow as tf
 
 from kerascnn.data.augment import colors, spaces, warps
-from kerascnn.data.augment.automatic import FILLS, draw_change, fill_values
+from kerascnn.data.augment.automatic import FILLS, Automatic, draw_change
 from kerascnn.data.augment.images import split_seed
 from kerascnn.data.augment.mixing import draw_beta, draw_dirichlet
-from kerascnn.data.augment.operation import Operation, choice, count, number
+from kerascnn.data.augment.operation import choice, count, number
 
 _DEEPEST = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class AugMix(Operation):
+class AugMix(Automatic):
     """`m x + (1 - m) sum_i w_i c_i(x)`, c_i a chain of random changes, w ~ Dirichlet(alpha), m ~ Beta(alpha, alpha)
     (Hendrycks et al. 2019, arXiv:1912.02781, algorithm 1); without the consistency loss.
 
@@ -22,7 +22,6 @@ class AugMix(Operation):
     """
 
     name = "augmix"
-    batched = False
     severity: int = count(3, 1, 10)
     width: int = count(3, 1, 10)
     depth: int = count(0, 0, 10)
@@ -32,7 +31,7 @@ class AugMix(Operation):
 
     def image(self, image, seed, target):
         image, space = colors.as_bytes(image), spaces.MIXED
-        change = spaces.changer(space, image, self.interpolation, fill_values(self.fill, target))
+        change = self.changer(image, space, target)
         last = len(space.names) - 1  # no change
         longest = self.depth or _DEEPEST
         first, second, third, fourth = split_seed(seed, 4)
@@ -45,10 +44,10 @@ class AugMix(Operation):
             changed = image
             for place in range(longest):
                 draw = draws[chain, place]
-                number_, sign = draw_change(draw, last)
+                index, sign = draw_change(draw, last)
                 if not self.depth:
-                    number_ = tf.where(place < depths[chain], number_, last)
-                changed = change(changed, number_, tf.floor(draw[3] * self.severity) / 9.0, sign)
+                    index = tf.where(place < depths[chain], index, last)
+                changed = change(changed, index, tf.floor(draw[3] * self.severity) / 9.0, sign)
             mixed += weights[chain] * tf.cast(changed, tf.float32)
         return tf.cast(tf.clip_by_value(mixed + 1e-3, 0.0, 255.0), tf.uint8)
 

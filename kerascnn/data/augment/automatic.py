@@ -25,12 +25,13 @@ def fill_values(fill: str, target) -> tuple[int, ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Automatic(Operation):
-    """What the three share. A row of draws is four uniform numbers: which change, whether, the direction, the level."""
+class Automatic(Operation):
+    """A row of draws is four uniform numbers: which change, whether, the direction, the level."""
 
     batched = False
 
-    def _changer(self, image, space, target):
+    def changer(self, image, space, target):
+        """What does one change of a space to images like this one, see `spaces.changer`."""
         return spaces.changer(space, image, self.interpolation, fill_values(self.fill, target))
 
 
@@ -45,7 +46,7 @@ def draw_change(draw: tf.Tensor, changes: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 @dataclasses.dataclass(frozen=True)
-class AutoAugment(_Automatic):
+class AutoAugment(Automatic):
     """Does one of 25 learned sub-policies of two changes (Cubuk et al. 2018, arXiv:1805.09501), see `policies`."""
 
     name = "autoaugment"
@@ -55,12 +56,12 @@ class AutoAugment(_Automatic):
 
     def image(self, image, seed, target):
         image, policy = colors.as_bytes(image), POLICIES[self.policy]
-        change = self._changer(image, policy.space, target)
+        change = self.changer(image, policy.space, target)
         draws = tf.random.stateless_uniform([3, 4], seed)
         row = tf.cast(draws[2, 0] * len(policy.rows), tf.int32)
         for place in range(2):
             steps = [pair[place] for pair in policy.rows]
-            number_, part, level = (
+            index, part, level = (
                 tf.constant(values)[row]
                 for values in (
                     [policy.space.names.index(step.name) for step in steps],
@@ -71,14 +72,14 @@ class AutoAugment(_Automatic):
             sign = draw_change(draws[place], 1)[1]
             image = tf.cond(
                 draws[place, 1] < part,
-                lambda image=image, number_=number_, level=level, sign=sign: change(image, number_, level, sign),
+                lambda image=image, index=index, level=level, sign=sign: change(image, index, level, sign),
                 lambda image=image: image,
             )
         return image
 
 
 @dataclasses.dataclass(frozen=True)
-class RandAugment(_Automatic):
+class RandAugment(Automatic):
     """Does `count` random changes of level `magnitude` (Cubuk et al. 2019, arXiv:1909.13719).
 
     Space "standard" is torchvision's, of levels 0 to 30; "increasing" is timm's, of levels 0 to 10, where each change
@@ -106,28 +107,28 @@ class RandAugment(_Automatic):
 
     def image(self, image, seed, target):
         image, space = colors.as_bytes(image), spaces.RANDOM if self.space == "standard" else spaces.INCREASING
-        change = self._changer(image, space, target)
+        change = self.changer(image, space, target)
         draws = tf.random.stateless_uniform([self.count, 4], seed)
         for place in range(self.count):
             draw = draws[place]
-            number_, sign = draw_change(draw, len(space.names))
+            index, sign = draw_change(draw, len(space.names))
             level = tf.constant(self.magnitude)
             if self.std:
                 level = level + self.std * tf.math.ndtri(tf.clip_by_value(draw[3], 1e-7, 1 - 1e-7))
             level = tf.clip_by_value(level / self._top, 0.0, 1.0)
             if self.probability == 1.0:
-                image = change(image, number_, level, sign)
+                image = change(image, index, level, sign)
             else:
                 image = tf.cond(
                     draw[1] < self.probability,
-                    lambda image=image, given=(number_, level, sign): change(image, *given),
+                    lambda image=image, given=(index, level, sign): change(image, *given),
                     lambda image=image: image,
                 )
         return image
 
 
 @dataclasses.dataclass(frozen=True)
-class TrivialAugment(_Automatic):
+class TrivialAugment(Automatic):
     """Does one random change of a random level (Mueller and Hutter 2021, arXiv:2103.10158, the wide space)."""
 
     name = "trivialaugment"
@@ -137,9 +138,9 @@ class TrivialAugment(_Automatic):
     def image(self, image, seed, target):
         image, space = colors.as_bytes(image), spaces.WIDE
         draw = tf.random.stateless_uniform([4], seed)
-        number_, sign = draw_change(draw, len(space.names))
+        index, sign = draw_change(draw, len(space.names))
         level = tf.floor(draw[3] * 31.0) / 30.0
-        return self._changer(image, space, target)(image, number_, level, sign)
+        return self.changer(image, space, target)(image, index, level, sign)
 
 
 OPERATIONS = (AutoAugment, RandAugment, TrivialAugment)

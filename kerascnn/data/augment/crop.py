@@ -69,9 +69,11 @@ class ResizedCrop(Operation):
         return tf.ensure_shape(window, target.shape)
 
     def image(self, image, seed, target):
-        shape = tf.shape(image)
-        top, left, height, width = self.window(shape[0], shape[1], seed)
-        return self.resized(image[top : top + height, left : left + width], target)
+        height, width, channels = target.shape
+        return images.random_resized_crop(
+            change_channels(image, channels), seed, height, width, (self.smallest, self.largest),
+            (self.narrowest, self.widest), target.preprocessing.interpolation,
+        )  # fmt: skip
 
 
 OPERATIONS = (Crop, PadCrop, ResizedCrop)

@@ -5,7 +5,7 @@ import math
 
 import tensorflow as tf
 
-from kerascnn.data.augment.images import as_batch, split_seed
+from kerascnn.data.augment.images import as_batch, inside_boxes, split_seed
 from kerascnn.data.augment.operation import Operation, choice, number
 
 _TRIALS = 10
@@ -30,15 +30,6 @@ def _filled(images, inside, seed, fill, target):
     return tf.where(inside[..., None], cover, tf.cast(images, tf.float32))
 
 
-def _box(images, top, left, height, width):
-    """Whether a pixel is in the box of its image; all [n], int32."""
-    shape = tf.shape(images)
-    rows, columns = tf.range(shape[1])[None], tf.range(shape[2])[None]
-    rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])
-    columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])
-    return rows[:, :, None] & columns[:, None, :]
-
-
 @dataclasses.dataclass(frozen=True)
 class Cutout(Operation):
     """Covers a square of `part` of the shorter side; its center is any pixel, what lies outside is cut off (DeVries and
@@ -56,11 +47,12 @@ class Cutout(Operation):
             first, second = split_seed(seed, 2)
             shape = tf.shape(images)
             draws = tf.random.stateless_uniform([3, shape[0]], first)
-            top, left = (
+            starts = [
                 tf.cast(draws[axis] * tf.cast(shape[1 + axis], tf.float32), tf.int32) - side // 2 for axis in range(2)
-            )
+            ]
             sides = tf.where(draws[2] < self.probability, side, 0)
-            return _filled(images, _box(images, top, left, sides, sides), second, self.fill, target)
+            inside = inside_boxes(images, starts, [start + sides for start in starts])
+            return _filled(images, inside, second, self.fill, target)
 
         return as_batch(image, change)
 
@@ -96,11 +88,11 @@ class RandomErasing(Operation):
             chosen = tf.argmax(fits, axis=1)
             done = tf.reduce_any(fits, axis=1) & (place[0] < self.probability)
             tall, wide = (tf.where(done, tf.gather(side, chosen, batch_dims=1), 0.0) for side in (tall, wide))
-            top, left = (
-                tf.cast(place[1 + axis] * (size[axis] - side + 1.0), tf.int32) for axis, side in enumerate((tall, wide))
-            )
-            tall, wide = tf.cast(tall, tf.int32), tf.cast(wide, tf.int32)
-            return _filled(images, _box(images, top, left, tall, wide), third, self.fill, target)
+            starts, ends = [], []
+            for axis, side in enumerate((tall, wide)):
+                starts.append(tf.cast(place[1 + axis] * (size[axis] - side + 1.0), tf.int32))
+                ends.append(starts[-1] + tf.cast(side, tf.int32))
+            return _filled(images, inside_boxes(images, starts, ends), third, self.fill, target)
 
         return as_batch(image, change)
 

@@ -32,8 +32,8 @@ class VerticalFlip(Operation):
 
     def image(self, image, seed, target):
         def change(batch):
-            flipped = tf.random.stateless_uniform([tf.shape(batch)[0]], seed) < self.probability
-            return tf.where(flipped[:, None, None, None], batch[:, ::-1], batch)
+            draw = tf.random.stateless_uniform([tf.shape(batch)[0]], seed)
+            return images.chosen(draw, self.probability, batch[:, ::-1], batch)
 
         return images.as_batch(image, change)
 

@@ -28,6 +28,36 @@ def as_batch(image: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor]) -> tf
     return function(image[None])[0] if image.shape.rank == 3 else function(image)
 
 
+def chosen(draw: tf.Tensor, probability: float, changed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Of each image the changed one with a probability.
+
+    Args:
+        draw: float32 [n], uniform in [0, 1).
+        probability: of being changed.
+        changed: [n, height, width, channels].
+        images: the same shape and dtype.
+    """
+    return tf.where((draw < probability)[:, None, None, None], changed, images)
+
+
+def inside_boxes(images: tf.Tensor, starts: list[tf.Tensor], ends: list[tf.Tensor]) -> tf.Tensor:
+    """Which pixels are in the box of their image.
+
+    Args:
+        images: [n, height, width, channels].
+        starts: the first row and the first column of each box, int32 [n] or [1].
+        ends: the row and the column behind its last.
+
+    Returns:
+        bool [n or 1, height, width].
+    """
+    inside = []
+    for axis in range(2):
+        place = tf.range(tf.shape(images)[1 + axis])[None]
+        inside.append((place >= starts[axis][:, None]) & (place < ends[axis][:, None]))
+    return inside[0][:, :, None] & inside[1][:, None, :]
+
+
 def pad_and_crop(image: tf.Tensor, seed: tf.Tensor, padding: int = 4, mode: str = "zero") -> tf.Tensor:
     """Pads every side and crops a random window of the original size (He et al. 2015, arXiv:1512.03385, section 4.2).
 

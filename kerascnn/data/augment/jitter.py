@@ -5,15 +5,8 @@ import dataclasses
 import tensorflow as tf
 
 from kerascnn.data.augment import colors, filters
-from kerascnn.data.augment.images import as_batch, split_seed
+from kerascnn.data.augment.images import as_batch, chosen, split_seed
 from kerascnn.data.augment.operation import Operation, number
-
-
-def _where(draw, probability, changed, image):
-    """Of each image the changed one with that probability."""
-    if probability == 1.0:
-        return changed
-    return tf.where((draw < probability)[:, None, None, None], changed, image)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +67,7 @@ class Grayscale(Operation):
     def image(self, image, seed, target):
         def change(images):
             draw = tf.random.stateless_uniform([tf.shape(images)[0]], seed)
-            return _where(draw, self.probability, colors.grayscale(images), colors.as_bytes(images))
+            return chosen(draw, self.probability, colors.grayscale(images), colors.as_bytes(images))
 
         return as_batch(image, change)
 
@@ -104,7 +97,7 @@ class GaussianBlur(Operation):
             sigma = self.smallest + (self.largest - self.smallest) * draws[1]
             images = colors.as_bytes(images)
             if image.shape.rank == 4 or self.probability == 1.0:
-                return _where(draws[0], self.probability, filters.gaussian_blur(images, sigma, size), images)
+                return chosen(draws[0], self.probability, filters.gaussian_blur(images, sigma, size), images)
             blurred = draws[0, 0] < self.probability
             return tf.cond(blurred, lambda: filters.gaussian_blur(images, sigma, size), lambda: images)
 

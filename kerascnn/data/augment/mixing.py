@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from kerascnn.data.augment.images import split_seed
+from kerascnn.data.augment.images import inside_boxes, split_seed
 from kerascnn.data.augment.operation import Operation, choice, number
 
 PER = ("batch", "image", "pair")  # for what a weight is drawn
@@ -105,14 +105,14 @@ def paste_boxes(images, labels, weights, partners, centers):
         Images and labels.
     """
     side = tf.sqrt(1.0 - weights)
-    inside = []  # of the box: the rows, the columns
+    starts, ends = [], []
     for axis in range(2):
         size = tf.shape(images)[1 + axis]
         bounds = tf.clip_by_value(centers[:, axis, None] + side[:, None] * tf.constant([-0.5, 0.5]), 0.0, 1.0)
         low, high = tf.unstack(tf.cast(tf.round(bounds * tf.cast(size, tf.float32)), tf.int32), axis=1)
-        place = tf.range(size)[None]
-        inside.append((place >= low[:, None]) & (place < high[:, None]))
-    box = inside[0][:, :, None] & inside[1][:, None, :]
+        starts.append(low)
+        ends.append(high)
+    box = inside_boxes(images, starts, ends)
     share = tf.reduce_mean(tf.cast(box, tf.float32), axis=(1, 2))[:, None]
     images = tf.where(box[..., None], tf.gather(images, partners), images)
     return images, (1.0 - share) * labels + share * tf.gather(labels, partners)

@@ -51,9 +51,9 @@ def decode_window(contents: tf.Tensor, choose: Callable[[tf.Tensor, tf.Tensor], 
         top, left, height, width = choose(tf.shape(image)[0], tf.shape(image)[1])
         return image[top : top + height, left : left + width]
 
-    # A JPEG that is to be turned is decoded as a whole.
-    plain = tf.cond(head(contents, 1)[0] == jpeg.FIRST, lambda: jpeg.is_upright(contents), lambda: False)
-    window = tf.cond(plain, lambda: jpeg.decode_window(contents, choose), whole)
+    # A JPEG that is to be turned, or does not end as one, is decoded as a whole.
+    windows = tf.cond(head(contents, 1)[0] == jpeg.FIRST, lambda: jpeg.has_windows(contents), lambda: False)
+    window = tf.cond(windows, lambda: jpeg.decode_window(contents, choose), whole)
     return tf.ensure_shape(window, [None, None, 3])
 
 

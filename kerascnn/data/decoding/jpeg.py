@@ -8,6 +8,7 @@ from kerascnn.data.decoding import exif
 from kerascnn.data.decoding._contents import after, check_size
 
 FIRST = 0xFF  # byte of a file
+_END = b"\xff\xd9"  # the marker behind the last pixels
 _BESIDE = 2  # columns
 
 
@@ -19,10 +20,17 @@ def decode(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"), exif.of_jpeg(contents)
 
 
-def is_upright(contents: tf.Tensor) -> tf.Tensor:
-    """Whether the pixels of a JPEG file are stored as they are to be seen."""
-    block = exif.of_jpeg(contents)
-    return tf.cond(tf.strings.length(block) > 0, lambda: exif.orientation(block) == 1, lambda: True)
+def has_windows(contents: tf.Tensor) -> tf.Tensor:
+    """Whether `decode_window` takes a file: its pixels are stored as they are to be seen, and it has an end.
+
+    One that is cut short lacks the end, which nobody would see whose window is above.
+    """
+
+    def upright():
+        block = exif.of_jpeg(contents)
+        return tf.cond(tf.strings.length(block) > 0, lambda: exif.orientation(block) == 1, lambda: True)
+
+    return tf.cond(tf.strings.substr(contents, -2, 2) == _END, upright, lambda: False)
 
 
 def decode_window(contents: tf.Tensor, choose: Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]) -> tf.Tensor:

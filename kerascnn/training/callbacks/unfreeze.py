@@ -7,6 +7,7 @@ import keras
 from kerascnn import surgery
 from kerascnn._errors import InputError
 from kerascnn.surgery.parts import path_of
+from kerascnn.training.config import check_epochs
 
 
 class Unfreeze(keras.callbacks.Callback):
@@ -22,7 +23,7 @@ class Unfreeze(keras.callbacks.Callback):
         say: is given a line when a part is added; None: nobody is told.
 
     Raises:
-        InputError: the network has fewer parts to be trained.
+        InputError: the numbers fall or are none, or the network has fewer parts to be trained.
 
     Source:
         Howard, Ruder: Universal Language Model Fine-tuning for Text Classification, 2018, arXiv:1801.06146, section
@@ -38,7 +39,7 @@ class Unfreeze(keras.callbacks.Callback):
 
     def __init__(self, model: keras.Model, after: Sequence[int], say: Callable[[str], None] | None = None):
         super().__init__()
-        self._after, self._say, self._trained = tuple(after), say, -1
+        self._after, self._say, self._trained = check_epochs("after", after), say, -1
         groups = [(x.name, [y for y in x.layers if y.trainable_weights]) for x in reversed(surgery.parts(model))]
         groups = [(name, layers) for name, layers in groups if layers]
         if len(self._after) >= len(groups):
