@@ -19,6 +19,9 @@ import numpy as np
 import torch
 
 
+SECOND_HEADS = ("aux_classifier", "head_dist")  # of segmentation, and for distillation; beside the one that is watched
+
+
 def build(library: str, name: str, **options) -> torch.nn.Module:
     """A network of a library by name, with its own initial weights."""
     if library == "timm":
@@ -69,7 +72,7 @@ def watched(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         seen["features"] = inputs[0].clone()
 
     for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d) and not name.startswith("aux_classifier"):
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d) and not name.startswith(SECOND_HEADS):
             module.register_forward_hook(keep)
     return seen
 
