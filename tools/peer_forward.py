@@ -18,7 +18,6 @@ import tempfile
 import numpy as np
 import torch
 
-
 SECOND_HEADS = ("aux_classifier", "head_dist")  # of segmentation, and for distillation; beside the one that is watched
 
 
