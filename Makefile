@@ -89,7 +89,7 @@ cuda-check: setup
 # PEERS_PYTHON: an interpreter with torch, torchvision and timm.
 # Every network beside its peers, in the interpreter PEERS_PYTHON, which has torch, torchvision and timm.
 parity: setup
-	KERASCNN_PEERS_PYTHON="$(PEERS_PYTHON)" $(BIN)/python -m pytest -m "slow or not slow" tests/applications/test_parity.py tests/applications/test_save_torch_peers.py $(PYTEST_ARGS)
+	KERASCNN_PEERS_PYTHON="$(PEERS_PYTHON)" $(BIN)/python -m pytest -m "slow or not slow" -o tmp_path_retention_policy=none tests/applications/test_parity.py tests/applications/test_save_torch_peers.py $(PYTEST_ARGS)
 
 bench: setup
 	$(BIN)/python tools/bench_ops.py --out results/ops $(if $(PEERS_PYTHON),--peers-python "$(PEERS_PYTHON)")
