@@ -15,6 +15,7 @@ def test_every_pair_has_a_row_within_the_limit():
     found = {(row[0].strip("`"), "keras" if "keras." in row[1] else row[1].split()[0]) for row in rows}
     peers = json.loads((ROOT / "tests" / "golden" / "peers.json").read_text(encoding="utf-8"))
     assert not {tuple(key.split()) for key in peers} - found
+    assert not TOOL.missing(TOOL.TABLE.read_text(encoding="utf-8"))  # features, too
     assert max(float(value) for row in rows for value in row[2:] if value != "–") <= 1e-4
 
 
