@@ -33,8 +33,9 @@ def merge(table: str, rows: list[tuple[str, ...]]) -> str:
     lines = table.splitlines()
     found = {cells(line)[:2]: cells(line) for line in lines if is_row(line)}
     found |= {row[:2]: row for row in rows}
-    head = [line for line in lines if not is_row(line)]
-    return "\n".join([*head, *(f"| {' | '.join(found[key])} |" for key in sorted(found))]) + "\n"
+    ruler = next(place for place, line in enumerate(lines) if line.startswith("| ---"))
+    before, behind = lines[: ruler + 1], [line for line in lines[ruler + 1 :] if not is_row(line)]
+    return "\n".join([*before, *(f"| {' | '.join(found[key])} |" for key in sorted(found)), *behind]) + "\n"
 
 
 def missing(table: str) -> list[str]:

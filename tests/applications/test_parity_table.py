@@ -20,10 +20,11 @@ def test_every_pair_has_a_row_within_the_limit():
 
 
 def test_rows_replace_those_of_the_same_network_and_peer():
-    table = "text\n\n| network | peer | features | logits |\n| --- | --- | --- | --- |\n| `b` | timm | – | 1e-06 |\n"
+    table = "text\n\n| network | peer | features | logits |\n| --- | --- | --- | --- |\n| `b` | timm | – | 1e-06 |\n\nbehind\n"
     lines = ["| `b` | torch 2.13.0+cpu, timm 1.0.31 | 2e-07 | 3e-07 |", "| `a` | torch 2.13.0, timm 1.0 `x` | 1 | 2 |"]
     merged = TOOL.merge(table, [TOOL.cells(line) for line in lines])
-    assert merged.splitlines()[4:] == ["| `a` | timm `x` | 1 | 2 |", "| `b` | timm | 2e-07 | 3e-07 |"]
+    rows = ["| `a` | timm `x` | 1 | 2 |", "| `b` | timm | 2e-07 | 3e-07 |"]
+    assert merged.splitlines() == [*table.splitlines()[:4], *rows, "", "behind"]
 
 
 def test_pairs_without_features_are_listed_by_their_tests():
