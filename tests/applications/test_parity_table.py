@@ -20,7 +20,8 @@ def test_every_pair_has_a_row_within_the_limit():
 
 
 def test_rows_replace_those_of_the_same_network_and_peer():
-    table = "text\n\n| network | peer | features | logits |\n| --- | --- | --- | --- |\n| `b` | timm | – | 1e-06 |\n\nbehind\n"
+    table = "text\n\n| network | peer | features | logits |\n| --- | --- | --- | --- |\n"
+    table += "| `b` | timm | – | 1e-06 |\n\nbehind\n"
     lines = ["| `b` | torch 2.13.0+cpu, timm 1.0.31 | 2e-07 | 3e-07 |", "| `a` | torch 2.13.0, timm 1.0 `x` | 1 | 2 |"]
     merged = TOOL.merge(table, [TOOL.cells(line) for line in lines])
     rows = ["| `a` | timm `x` | 1 | 2 |", "| `b` | timm | 2e-07 | 3e-07 |"]
