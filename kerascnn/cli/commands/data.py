@@ -1,5 +1,6 @@
 """kerascnn data."""
 
+import dataclasses
 from pathlib import Path
 
 from rich.console import Console
@@ -40,8 +41,8 @@ def _show(values: Values, console: Console) -> None:
     size = values["image_size"]
     shape = (size or height or _LARGE, size or width or _LARGE, channels)
     sheet = data.preview(
-        source, augment, image_shape=shape, preprocessing=IMAGENET, images=values["images"], copies=values["copies"],
-        seed=values["seed"],
+        source, augment, image_shape=shape, preprocessing=dataclasses.replace(IMAGENET, crop_fraction=1.0),
+        images=values["images"], copies=values["copies"], seed=values["seed"],
     )  # fmt: skip
     ensure_folder(out.parent)
     _draw(sheet, f"{source.name}: {augment}", out)
@@ -91,5 +92,5 @@ COMMAND = Command(
     run,
     required=("data", "out"),
     positional=(1, 1),
-    note="The first column is without augmentation. Pictures are cropped to their middle where no operation crops.",
+    note="The first column is without augmentation. The mean color that covers is ImageNet's.",
 )  # fmt: skip
