@@ -121,50 +121,6 @@ def _first_line(value) -> str:
     return f"({text})" if dataclasses.is_dataclass(value) and "\n" not in str(value) else text
 
 
-def measures(report, title: str, task: str) -> list[Table]:
-    """What `evaluation.evaluate` measured, by the task of the network."""
-    return {"classification": classification, "segmentation": segmentation}[task](report, title)
-
-
-def classification(report, title: str) -> list[Table]:
-    """What `evaluation.evaluate` measured, and the most frequent mistakes if there are any."""
-    table = Table("measure", "value", title=title)
-    table.add_row("examples", f"{report.examples:,}")
-    table.add_row("top-1", f"{report.top1:.2%}")
-    if report.top5 is not None:
-        table.add_row("top-5", f"{report.top5:.2%}")
-    table.add_row("loss", f"{report.loss:.4f}")
-    return [table, *_mistakes(report, "how often")]
-
-
-def segmentation(report, title: str) -> list[Table]:
-    """What `evaluation.evaluate_segmentation` measured, class by class, and the most frequent mistakes if any."""
-    table = Table("measure", "value", title=title)
-    table.add_row("images", f"{report.examples:,}")
-    table.add_row("mean IoU", f"{report.mean_iou:.2%}")
-    table.add_row("pixel accuracy", f"{report.pixel_accuracy:.2%}")
-    table.add_row("loss", f"{report.loss:.4f}")
-    classes = Table("class", "IoU", "found", "pixels", title="classes")
-    for name, iou, recall, pixels in zip(
-        report.class_names, report.iou, report.recall, report.confusion.sum(axis=1), strict=True
-    ):
-        # A class that is nowhere has no IoU, and one without true pixels no share of them that was found.
-        shares = ("-" if value != value else f"{value:.2%}" for value in (iou, recall))
-        classes.add_row(Text(name), *shares, f"{pixels:,}")
-    return [table, classes, *_mistakes(report, "pixels")]
-
-
-def _mistakes(report, counted):
-    mistakes = report.confused(5)
-    if not mistakes:
-        return []
-    table = Table("true", "predicted", counted, title="most frequent mistakes")
-    for true, predicted, number in mistakes:
-        names = (Text(report.class_names[index]) for index in (true, predicted))
-        table.add_row(*names, f"{number:,}")
-    return [table]
-
-
 def summary(info) -> str:
     """Paper, then published error and receptive field, for a picture."""
     field = f"receptive field {info.receptive_field} pixels" if info.receptive_field else ""

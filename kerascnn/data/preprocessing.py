@@ -221,17 +221,32 @@ def preprocess_image(image: tf.Tensor, image_shape: tuple[int, int, int], prepro
     return normalize_image(fit_image(image, image_shape, preprocessing), preprocessing)
 
 
-def _resize_and_crop(image, height, width, preprocessing):
-    # Rounded down as timm does; the published fractions are quotients, which may lie a hair below a whole number.
-    tall, wide = (math.floor(size / preprocessing.crop_fraction + 1e-6) for size in (height, width))
+def cover(image: tf.Tensor, tall: int, wide: int, interpolation: str) -> tf.Tensor:
+    """The image, resized with its aspect ratio so that it just covers a size: equal in one side, no less in the other.
+
+    Args:
+        image: [..., height, width, channels], sizes known or not.
+        tall, wide: the size.
+        interpolation: bilinear, bicubic or nearest.
+
+    Returns:
+        [..., height, width, channels]; of an image that is very long only the middle.
+    """
     image = _without_far_ends(image, tall, wide)
     shape = tf.shape(image)
     rows, columns = shape[-3], shape[-2]
     by_height = tf.cast(tall, tf.int64) * tf.cast(columns, tf.int64) >= wide * tf.cast(rows, tf.int64)
     new_rows = tf.where(by_height, tall, rows * wide // columns)
     new_columns = tf.where(by_height, columns * tall // rows, wide)
-    image = resize(image, new_rows, new_columns, preprocessing.interpolation)
-    top, left = center(new_rows - height), center(new_columns - width)
+    return resize(image, new_rows, new_columns, interpolation)
+
+
+def _resize_and_crop(image, height, width, preprocessing):
+    # Rounded down as timm does; the published fractions are quotients, which may lie a hair below a whole number.
+    tall, wide = (math.floor(size / preprocessing.crop_fraction + 1e-6) for size in (height, width))
+    image = cover(image, tall, wide, preprocessing.interpolation)
+    rows, columns = tf.shape(image)[-3], tf.shape(image)[-2]
+    top, left = center(rows - height), center(columns - width)
     return image[..., top : top + height, left : left + width, :]
 
 

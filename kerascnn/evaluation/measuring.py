@@ -11,12 +11,12 @@ import tensorflow as tf
 from kerascnn import _check, surgery
 from kerascnn._errors import InputError
 from kerascnn.evaluation.examples import Kept
-from kerascnn.evaluation.report import Report, Tally
+from kerascnn.evaluation.report import Report
 from kerascnn.evaluation.segmentation import PixelTally, SegmentationReport
+from kerascnn.evaluation.tally import Tally
 from kerascnn.inference.predictor import PROBABILITIES, Predictor, as_function
+from kerascnn.inference.tta import MultiView
 from kerascnn.tasks import TASKS
-
-_TALLIES: dict[str, type[Tally] | type[PixelTally]] = {"classification": Tally, "segmentation": PixelTally}
 
 
 def evaluate(
@@ -27,19 +27,22 @@ def evaluate(
     logits: bool | None = None,
     advance: Callable[[int], None] | None = None,
     keep: int = 0,
+    answers: bool = False,
 ) -> Report | SegmentationReport:
     """Measures a network. The loss is computed from logits wherever the network has them, as in training.
 
     Args:
         predictor: a network in use; or a Keras model, images [batch, height, width, channels] to probabilities or
             logits [batch, classes], for segmentation [batch, height, width, classes].
-        dataset: batches (float32 images, preprocessed, and integer labels [batch]), finite; for segmentation masks
-            [batch, height, width], where 255 is no class and not counted.
+        dataset: batches (float32 images, preprocessed, and integer labels [batch]), finite, such as `batches` gives;
+            for segmentation masks [batch, height, width], where 255 is no class and not counted.
         class_names: with a Keras model: one per class.
         logits: with a Keras model: whether it gives logits; None: told by its last activation.
         advance: called with the number of examples after each batch; for a progress bar.
         keep: with a predictor: how many of the first examples and of the worst mistakes the report holds, for
             `plot_examples`.
+        answers: whether the report holds the network's answers about all examples, 4 bytes a class and example; for
+            `fit_temperature` and ensembles. Not for segmentation.
 
     Returns:
         The report, computed in float64: a `Report`, for segmentation a `SegmentationReport`.
@@ -51,16 +54,13 @@ def evaluate(
     Example:
 
         predictor = inference.checkpoint.load("runs/digits")
-        test = data.eval_pipeline(
-            data.load("digits"), "test", image_shape=predictor.input_shape, preprocessing=predictor.preprocessing,
-            batch_size=128,
-        )
+        test = evaluation.batches(predictor, data.load("digits"), "test")
         print(evaluation.evaluate(predictor, test).heading)
     """
     if isinstance(predictor, Predictor):
         if class_names is not None or logits is not None:
             raise InputError("A predictor brings class_names and what its outputs are. Received: one of them")
-        names, shape = predictor.class_names, predictor.input_shape
+        names, shape = predictor.class_names, predictor.element_shape
         run, from_logits = _of_predictor(predictor)
     else:
         if class_names is None:
@@ -68,7 +68,11 @@ def evaluate(
         names, shape = tuple(class_names), tuple(predictor.input_shape[1:])
         run, from_logits = _of_model(predictor, logits)
     _check_input(shape, dataset)
-    tally = _TALLIES[_task(dataset)](names, from_logits)
+    task = _task(dataset)
+    if _check.flag("answers", answers) and task != "classification":
+        raise InputError(f"Answers are kept of classifiers alone. Received: answers=True for {task}")
+    classes = task == "classification"
+    tally = Tally(names, from_logits, keep=answers) if classes else PixelTally(names, from_logits)
     kept = None
     if _check.whole("keep", keep, 0):
         if not isinstance(predictor, Predictor):
@@ -82,7 +86,9 @@ def evaluate(
         if finite.all():
             found = tally.add(outputs, labels)
             if kept:
-                kept.add(np.asarray(images), labels if labels.ndim == outputs.ndim - 1 else labels[..., 0], *found)
+                kept.add(
+                    _shown(predictor, images), labels if labels.ndim == outputs.ndim - 1 else labels[..., 0], *found
+                )
         if advance:
             advance(len(labels))
     if broken:
@@ -144,6 +150,12 @@ def _exact(model: keras.Model, shape) -> tuple[Callable, bool]:
     except InputError:
         network = model
     return as_function(network, shape), network is not model
+
+
+def _shown(predictor: Predictor, images) -> np.ndarray:
+    """One picture an example: of several views one."""
+    pixels = np.asarray(images)
+    return pixels[:, predictor.views.shown] if isinstance(predictor, MultiView) else pixels
 
 
 def _task(dataset) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from kerascnn._errors import InputError
 from kerascnn.data.masks import IGNORE
 from kerascnn.evaluation.examples import Example
-from kerascnn.evaluation.report import measured, most_confused
+from kerascnn.evaluation.outputs import measured
+from kerascnn.evaluation.report import most_confused
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,15 +5,25 @@ from kerascnn.inference.features import Features, features
 from kerascnn.inference.predict import Prediction, predict
 from kerascnn.inference.predict_masks import MaskPrediction, predict_masks
 from kerascnn.inference.predictor import Predictor
+from kerascnn.inference.temperature import calibrated, with_temperature
+from kerascnn.inference.tta import MultiView, with_views
+from kerascnn.inference.views import Views
+from kerascnn.inference.views import parse as parse_views
 
 __all__ = [
     "Features",
     "MaskPrediction",
+    "MultiView",
     "Prediction",
     "Predictor",
+    "Views",
+    "calibrated",
     "checkpoint",
     "features",
+    "parse_views",
     "predict",
     "predict_masks",
     "saved_model",
+    "with_temperature",
+    "with_views",
 ]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -67,9 +68,10 @@ def predict(
         raise InputError(f"The network is for {predictor.task}; use predict_masks. Received: {_called(predictor)}")
     files = expand(paths)
     predictions: list[Prediction | None] = [None] * len(files)
-    for start in range(0, len(files), _BATCH):
+    batch = max(1, _BATCH * math.prod(predictor.input_shape) // math.prod(predictor.element_shape))
+    for start in range(0, len(files), batch):
         images: dict[int, np.ndarray] = {}
-        for index, (path, error) in enumerate(files[start : start + _BATCH], start):
+        for index, (path, error) in enumerate(files[start : start + batch], start):
             try:
                 if error is not None:
                     raise InputError(error)

@@ -101,6 +101,11 @@ class Predictor:
             config=config or {},
         )
 
+    @property
+    def element_shape(self) -> tuple[int, ...]:
+        """Shape of what `prepare` gives, for one image: `input_shape`."""
+        return self.input_shape
+
     def prepare(self, image: Any) -> np.ndarray:
         """An image as the network takes it.
 
@@ -108,7 +113,7 @@ class Predictor:
             image: uint8 [height, width, 1 or 3], of any size.
 
         Returns:
-            float32 [*input_shape].
+            float32 [*element_shape].
         """
         return self.prepare_tensor(image).numpy()
 
@@ -120,7 +125,7 @@ class Predictor:
         """Asks the network.
 
         Args:
-            images: float32 [n, *input_shape], each made by `prepare`.
+            images: float32 [n, *element_shape], each made by `prepare`.
 
         Returns:
             Probabilities, float32 [n, classes]; of pixels [n, height, width, classes].
@@ -129,8 +134,8 @@ class Predictor:
             InputError: images of another shape, or an answer that is not finite.
         """
         images = np.asarray(images, np.float32)
-        if images.shape[1:] != self.input_shape:
-            raise InputError(f"images must have the shape [n, *{self.input_shape}]. Received: {images.shape}")
+        if images.shape[1:] != self.element_shape:
+            raise InputError(f"images must have the shape [n, *{self.element_shape}]. Received: {images.shape}")
         outputs = self.function(images)
         broken = int((~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1)).sum())
         if broken:

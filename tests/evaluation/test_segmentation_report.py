@@ -12,7 +12,7 @@ from rich.console import Console
 from kerascnn import evaluation, inference, serving
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, Preprocessing
-from kerascnn.cli import tables
+from kerascnn.cli import measures
 from kerascnn.data.masks import IGNORE
 from kerascnn.evaluation.segmentation import PixelTally
 from kerascnn.inference.predict_masks import masks_to_json, masks_to_table
@@ -83,7 +83,7 @@ def test_pictures_and_tables(tmp_path):
         assert path.read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 3
     console = Console(width=100, record=True, file=io.StringIO())
-    for table in tables.segmentation(report, "a title"):
+    for table in measures.segmentation(report, "a title"):
         console.print(table, markup=False)
     shown = " ".join(console.export_text().split())
     assert "mean IoU" in shown and "[ring] │ - │ - │ 0" in shown and "ellipse │ 40.00% │ 66.67% │ 3" in shown

@@ -1,84 +1,146 @@
 """kerascnn evaluate."""
 
-import json
-
 from rich.console import Console
-from rich.progress import Progress
 
+from kerascnn import _records
 from kerascnn._errors import InputError
-from kerascnn.cli import networks, options, tables
+from kerascnn.cli import evaluating, measures, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn evaluate."""
-    networks.check("evaluate", values)
-    if values["model"] and not (values["data"] and values["out"]):
-        raise InputError("kerascnn evaluate --model needs --data and --out, which a run would tell. Received: none")
+    runs = evaluating.named(values, arguments)
+    if values["calibrate"] and values["calibrated"]:
+        raise InputError("calibrate fits a temperature and shows what it does; give one. Received: both")
+    if values["calibrate"] and values["tta"] is not None:
+        raise InputError("calibrate is for one view; afterwards --calibrated and --tta go together. Received: both")
+    if values["calibrated"] and not runs:
+        raise InputError("calibrated is for runs, beside which a temperature is kept. Received: --model")
+    if len(runs) > 1:
+        raise InputError(f"kerascnn evaluate takes one run. Received: {len(runs)}")
     load_tensorflow()
-    from kerascnn import data, evaluation
-    from kerascnn._files import atomic_write, ensure_folder
+    _one(values, runs[0] if runs else None, console)
 
-    loaded = networks.load(values)
-    recorded = loaded.config.get("data", {})
-    name = values["data"] or recorded["name"]
-    data_dir = values["data_dir"] or (None if values["data"] else recorded.get("data_dir"))
-    source = data.load(name, data_dir, limit=values["limit"] or None, task=loaded.task)
-    if not networks.same_classes(loaded, source.class_names):
-        raise InputError(
-            f"The data must have the classes of the checkpoint ({', '.join(loaded.class_names[:3])}, ...; "
-            f"{len(loaded.class_names)}). Received: {', '.join(source.class_names[:3])}, ... "
-            f"({len(source.class_names)}) in {name}"
-        )
-    same = not values["data"] and values["limit"] == loaded.config["training"].get("limit", 0)
-    changes = source.changes(recorded) if same else []
-    for change in changes:
-        console.print(f"The data set is no longer that of the run: {change}.", markup=False, soft_wrap=True)
-    out = ensure_folder(values["out"] or loaded.path.parent)
-    dataset = data.eval_pipeline(
-        source, values["split"], image_shape=loaded.input_shape, preprocessing=loaded.preprocessing,
-        batch_size=values["batch_size"],
-    )  # fmt: skip
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("evaluating", total=source.sizes[values["split"]])
-        report = evaluation.evaluate(loaded, dataset, advance=lambda count: bar.advance(task, count), keep=24)
-    title = networks.title(values, loaded)
-    with atomic_write(out / "evaluation.json") as file:
-        header = {"checkpoint": title, "data": name, "split": values["split"], "changes": changes}
-        record = {**header, **report.to_dict()}  # changes: of the data set since the training
-        json.dump(record, file, indent=1)
-        file.write("\n")
-    model = loaded.config.get("model", {}).get("name", loaded.model.name)
-    evaluation.plot_confusion(report, out / "confusion.png", f"{model} on {name} ({values['split']})")
 
-    for table in tables.measures(report, f"{title} on {name} ({values['split']})", loaded.task):
+def _one(values: Values, checkpoint: str | None, console: Console) -> None:
+    """One network: its measures and pictures."""
+    from kerascnn import evaluation, inference
+
+    subject = evaluating.load(values, checkpoint, console)
+    predictor = subject.predictor
+    if values["calibrated"]:
+        predictor = inference.calibrated(predictor)
+    if values["tta"] is not None:
+        predictor = _with_views(values, subject, predictor, console)
+    if values["calibrate"] and predictor.task != "classification":
+        raise InputError(f"calibrate is for classification. Received: a network for {predictor.task}")
+    out = evaluating.folder(values, subject)
+    report = evaluating.measure(
+        subject, predictor, values["split"], values, console, keep=24, answers=values["calibrate"]
+    )
+    where = f"{subject.data} ({values['split']})"
+    if values["tta"] is not None:
+        where += f", {values['tta']}"
+    what = f"{subject.model} on {where}"
+    for table in measures.measures(report, f"{subject.title} on {where}", predictor.task):
         console.print(table, markup=False)
-    pictures = {"confusion.png": "", "predictions.png": "the first images", "mistakes.png": "the worst mistakes"}
-    for examples, (file_name, words) in zip((report.first, report.worst), list(pictures.items())[1:], strict=True):
+    header = {"checkpoint": subject.title, "data": subject.data, "split": values["split"], "changes": subject.changes}
+    if values["calibrated"]:
+        header["calibrated"] = True
+    if values["tta"] is not None:
+        header |= {"tta": values["tta"], "views": predictor.views.count}
+    record = {**header, **report.to_dict()}  # changes: of the data set since the training
+    written = ["evaluation.json", "confusion.png"]
+    evaluation.plot_confusion(report, out / "confusion.png", what)
+    if predictor.task == "classification":
+        shown = {"": report.calibration}
+        if values["calibrate"]:
+            temperature, scaled = _calibrate(values, subject, report, console)
+            shown = {"as trained": report.calibration, f"temperature {temperature:.3f}": scaled.calibration}
+            record["with_temperature"] = {"temperature": temperature, **scaled.to_dict()}
+        evaluation.plot_reliability(shown, out / "reliability.png", what)
+        written.append("reliability.png")
+    for name, words, examples in (
+        ("predictions.png", "the first images", report.first),
+        ("mistakes.png", "the worst mistakes", report.worst),
+    ):
         if examples:
-            what = f"{model} on {name} ({values['split']}): {words}"
-            evaluation.plot_examples(examples, loaded.class_names, out / file_name, what)
+            evaluation.plot_examples(examples, predictor.class_names, out / name, f"{what}: {words}")
+            written.append(name)
         else:
-            pictures.pop(file_name)
-            (out / file_name).unlink(missing_ok=True)  # of an evaluation before
-    files = ", ".join(str(out / file_name) for file_name in ("evaluation.json", *pictures))
-    console.print(f"written: {files}", highlight=False, markup=False, soft_wrap=True)
+            (out / name).unlink(missing_ok=True)  # of an evaluation before
+    _records.write(out / "evaluation.json", record)
+    evaluating.say(console, f"written: {', '.join(str(out / name) for name in written)}")
+
+
+def _with_views(values: Values, subject: evaluating.Subject, predictor, console: Console):
+    """The network with test-time augmentation; says what that means for images that are not to be mirrored."""
+    from kerascnn import inference
+
+    predictor = inference.with_views(predictor, values["tta"])
+    if predictor.views.mirrored and not subject.source.mirrored:
+        evaluating.say(
+            console,
+            f"{values['tta']} has mirror images, which do not mean the same in {subject.data}: five_crop, grid "
+            "and shift have none.",
+        )
+    return predictor
+
+
+def _calibrate(values: Values, subject: evaluating.Subject, report, console: Console):
+    """Fits a temperature on the validation part and keeps it; returns it with the report that it leads to."""
+    from kerascnn import evaluation
+    from kerascnn.inference import temperature as temperatures
+
+    part = "validation"
+    fitted = report if values["split"] == part else evaluating.measure(
+        subject, subject.predictor, part, values, console, answers=True
+    )  # fmt: skip
+    temperature = evaluation.fit_temperature(fitted.answers)
+    scaled = evaluation.report_of(report.answers.with_temperature(temperature))
+    rows = {"as trained": report, f"temperature {temperature:.3f}": scaled}
+    console.print(measures.compared(rows, f"fitted on {part} ({len(fitted.answers):,} images)"), markup=False)
+    if fitted is report:
+        evaluating.say(console, "The temperature was fitted on the images that it is measured on.")
+    if temperature in (evaluation.COLDEST, evaluation.HOTTEST):
+        evaluating.say(console, f"The temperature is at its limit: the loss falls up to {temperature:g} and beyond.")
+    if subject.predictor.path is None:
+        evaluating.say(console, "The temperature is not kept: that is done beside the checkpoint of a run.")
+    else:
+        on = {"data": subject.data, "split": part, "examples": len(fitted.answers)}
+        path = temperatures.keep(subject.predictor, temperature, on)
+        evaluating.say(console, f"kept for --calibrated: {path}")
+    return temperature, scaled
 
 
 COMMAND = Command(
     "evaluate",
-    "",
-    "Measures a trained network: top-1, top-5 or mean IoU, confusion matrix.",
-    "kerascnn evaluate --checkpoint runs/digits",
+    "RUN",
+    "Measures a trained network: top-1, top-5 or mean IoU, calibration, confusion matrix.",
+    "kerascnn evaluate runs/digits",
     (
         options.CHECKPOINT,
         *options.NETWORK,
-        *options.data_flags("another data set of the same classes; by default that of the run"),
-        Flag("split", "which part of the data", default="test", choices=("train", "validation", "test")),
-        Flag("batch_size", "images at a time", int, 128, low=1, high=2**20),
-        Flag("limit", "use only this many examples; 0: all", int, 0, low=0),
-        Flag("out", "folder for evaluation.json and confusion.png; by default that of the run"),
+        *options.data_flags("another data set of the same classes; by default that of the run", "data"),
+        Flag("split", "which part of the data", default="test", choices=("train", "validation", "test"), group="data"),
+        Flag("batch_size", "images at a time", int, 128, low=1, high=2**20, group="data"),
+        Flag("limit", "use only this many examples of each part; 0: all", int, 0, low=0, group="data"),
+        Flag(
+            "calibrate",
+            "fit a temperature on the validation part, keep it beside the run, and show what it does",
+            bool, False, group="measures",
+        ),
+        Flag(
+            "tta",
+            "test-time augmentation, the mean over several views of each image: flip, five_crop, ten_crop, grid(3), "
+            "googlenet, multi_scale(1, 1.15), shift(1); grid(3)+flip mirrors too",
+            group="measures", placeholder="VIEWS",
+        ),
+        Flag("calibrated", "measure with the temperature that is kept beside the run", bool, False, group="measures"),
+        Flag("out", "folder for evaluation.json and the pictures; by default that of the run", group="output"),
     ),
     run,
-)
+    positional=(0, None),
+)  # fmt: skip

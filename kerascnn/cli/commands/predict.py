@@ -13,6 +13,8 @@ from kerascnn.cli.loading import load_tensorflow
 def run(values: Values, arguments: list[str], console: Console) -> int:
     """kerascnn predict; status 1 where some of the images could not be read."""
     networks.check("predict", values, "saved_model")
+    if values["calibrated"] and values["checkpoint"] is None:
+        raise InputError("calibrated is for runs, beside which a temperature is kept. Received: no checkpoint")
     load_tensorflow()
     from kerascnn import inference
 
@@ -20,6 +22,10 @@ def run(values: Values, arguments: list[str], console: Console) -> int:
         predictor = inference.saved_model.load(values["saved_model"])
     else:
         predictor = networks.load(values)
+    if values["calibrated"]:
+        predictor = inference.calibrated(predictor)
+    if values["tta"] is not None:
+        predictor = inference.with_views(predictor, values["tta"])
     masks = predictor.task == "segmentation"
     if masks != (values["out"] is not None):
         rule = "--out is the folder for the masks of a network for segmentation, and only of one"
@@ -57,9 +63,16 @@ COMMAND = Command(
         Flag("saved_model", "or: a folder that kerascnn export wrote"),
         *options.NETWORK,
         Flag("top", "how many classes to show", int, 5, low=1),
+        Flag(
+            "calibrated", "with the temperature that kerascnn evaluate RUN --calibrate keeps beside a run", bool, False
+        ),
+        Flag(
+            "tta", "the mean over several views of each image, such as ten_crop; see kerascnn evaluate --help",
+            placeholder="VIEWS",
+        ),
         Flag("json", "print JSON instead of a table", bool, False),
         Flag("out", "segmentation: folder for the masks and the pictures with the masks drawn over the images"),
     ),
     run,
     positional=(1, None),
-)
+)  # fmt: skip

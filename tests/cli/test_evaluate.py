@@ -1,0 +1,85 @@
+"""kerascnn evaluate and predict on a run that trains in a second: files, tables, and what does not go together."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from kerascnn import cli, data
+
+
+@pytest.fixture(scope="module")
+def run(train, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    train(out)
+    return out
+
+
+def called(capsys, *words):
+    """Runs a line that must succeed; what it printed."""
+    assert cli.main([str(word) for word in words]) == 0
+    return capsys.readouterr().out
+
+
+def refused(capsys, *words):
+    assert cli.main([str(word) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("kerascnn: ") and error.count("\n") == 1, error
+    return error
+
+
+def record(folder):
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+@pytest.mark.after
+def test_calibrate_then_calibrated(run, tmp_path, capsys):
+    assert "has no calibration.json" in refused(capsys, "evaluate", run, "--calibrated", "--out", tmp_path / "none")
+    shown = called(capsys, "evaluate", run, "--calibrate", "--out", tmp_path)
+    kept, found = json.loads((run / "calibration.json").read_text()), record(tmp_path)
+    scaled = found["with_temperature"]
+    assert scaled["temperature"] == kept["temperature"] and kept["split"] == "validation"
+    assert f"{found['calibration']['ece']:.2%}" in shown and f"{scaled['calibration']['ece']:.2%}" in shown
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    called(capsys, "evaluate", run, "--calibrated", "--out", tmp_path / "again")
+    again = record(tmp_path / "again")
+    assert again["calibrated"] and again["loss"] == pytest.approx(scaled["loss"], rel=1e-4)
+    image = tmp_path / "a.png"
+    image.write_bytes(tf.io.encode_png(data.load("digits").split("test").pixels[0]).numpy())
+    line = ["predict", "--checkpoint", run, image, "--json", "--top", "10"]
+    plain, softer = (json.loads(called(capsys, *line, *more))[0] for more in ([], ["--calibrated"]))
+    assert plain["classes"] == softer["classes"] and plain["probabilities"] != softer["probabilities"]
+    shifted = json.loads(called(capsys, *line, "--tta", "shift(1)"))[0]
+    assert shifted["probabilities"] != plain["probabilities"]
+    assert "same images" not in shown and "fitted on the images" in called(
+        capsys, "evaluate", run, "--calibrate", "--split", "validation", "--out", tmp_path
+    )
+
+
+@pytest.mark.after
+def test_views(run, tmp_path, capsys):
+    shown = called(capsys, "evaluate", run, "--tta", "flip", "--limit", "20", "--out", tmp_path)
+    assert "flip has mirror images, which do not mean the same in digits" in shown
+    assert record(tmp_path)["views"] == 2 and (tmp_path / "mistakes.png").exists()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("a --checkpoint b", "as arguments or --checkpoint, not both"),
+        ("a --model b --weights c", "as arguments or --model, not both"),
+        ("", "needs a trained network"),
+        ("a --calibrate --calibrated", "give one"),
+        ("a --calibrate --tta flip", "calibrate is for one view"),
+        (
+            "--model resnet18 --weights imagenet --calibrated --data digits --out o",
+            "beside which a temperature is kept",
+        ),
+    ],
+)
+def test_what_does_not_go_together(words, message, capsys):
+    assert message in refused(capsys, "evaluate", *words.split())
+
+
+def test_views_are_checked(run, capsys):
+    assert "tta must be one of these: flip, " in refused(capsys, "evaluate", run, "--tta", "twelve_crop")
