@@ -29,10 +29,11 @@ NETWORK = (
 _GROUPS = {
     "data": ("batch_size", "augment", "limit"),
     "schedule": (
-        "optimizer", "learning_rate", "momentum", "nesterov", "schedule", "epochs", "warmup_epochs", "milestones",
-        "decay_rate", "patience",
+        "optimizer", "learning_rate", "momentum", "nesterov", "epsilon", "beta_1", "beta_2", "accumulate", "clip_norm",
+        "clip_value", "clip_adaptive", "ema", "schedule", "epochs", "warmup_epochs", "milestones", "decay_rate",
+        "decay_every", "power", "restart_epochs", "restart_factor", "patience", "early_stopping",
     ),
-    "regularization": ("weight_decay", "label_smoothing"),
+    "regularization": ("weight_decay", "l2", "loss", "label_threshold", "label_smoothing"),
     "fine-tuning": ("freeze", "layer_decay", "unfreeze"),
 }  # fmt: skip
 TRAINING_NOTE = "What the recipe gives depends on network and data; kerascnn train ... --dry_run prints it."

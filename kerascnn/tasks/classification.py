@@ -23,9 +23,13 @@ class Classification(Task):
 
         return [metrics.Accuracy(), *([metrics.TopAccuracy(5)] if classes > 5 else [])]
 
-    def loss(self, smoothing, from_logits):
+    def loss(self, smoothing, from_logits, kind="softmax", threshold=0.0):
         from kerascnn.tasks import losses
 
+        if kind == "binary":
+            if not from_logits:
+                raise InputError("loss=binary needs a network that ends in logits. Received: one with a softmax")
+            return losses.BinaryCrossentropy(smoothing, threshold)
         return losses.SmoothedCrossentropy(smoothing, from_logits=from_logits)
 
     def output_shape(self, input_shape, classes):

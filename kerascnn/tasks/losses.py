@@ -94,6 +94,58 @@ class PixelCrossentropy(SmoothedCrossentropy):
         return _not_empty(total / keras.ops.maximum(pixels, 1.0))
 
 
+@keras.saving.register_keras_serializable(package="kerascnn")
+class BinaryCrossentropy(keras.losses.Loss):
+    """The mean over the classes of each one's own cross-entropy: `-(q log s + (1 - q) log(1 - s))`, s a sigmoid.
+
+    Each class is there or not, whatever the others are, as after images were mixed (Wightman, Touvron, Jégou 2021,
+    arXiv:2110.00476, section 3). Labels are class numbers or soft ones. Keras' own binary cross-entropy takes no class
+    numbers, and smooths towards 1/2, where one class of many should be as likely as any other: here
+    `q = (1 - smoothing) label + smoothing / classes`.
+
+    Args:
+        smoothing: probability spread evenly over all classes, in [0, 1).
+        threshold: where it is not 0, labels above it become 1 and others 0, after smoothing.
+        reduction, name: as for every Keras loss.
+    """
+
+    def __init__(
+        self,
+        smoothing: float = 0.0,
+        threshold: float = 0.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "loss",
+    ):
+        super().__init__(name=name, reduction=reduction)
+        self.smoothing = smoothing
+        self.threshold = threshold
+
+    def call(self, y_true, y_pred):
+        """Loss of each example.
+
+        Args:
+            y_true: class numbers, [batch] or [batch, 1]; or soft labels, [batch, classes].
+            y_pred: logits [batch, classes].
+
+        Returns:
+            Float tensor [batch]; a zero for an empty batch.
+        """
+        classes = y_pred.shape[-1]
+        if are_soft(y_true, y_pred):
+            labels = keras.ops.cast(y_true, y_pred.dtype)
+        else:
+            numbers = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
+            labels = keras.ops.one_hot(numbers, classes, dtype=y_pred.dtype)
+        labels = (1 - self.smoothing) * labels + self.smoothing / classes
+        if self.threshold:
+            labels = keras.ops.cast(labels > self.threshold, y_pred.dtype)
+        each = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=y_pred)
+        return _not_empty(keras.ops.mean(each, axis=-1))
+
+    def get_config(self):
+        return {**super().get_config(), "smoothing": self.smoothing, "threshold": self.threshold}
+
+
 def are_soft(y_true, y_pred) -> bool:
     """Whether labels are soft: one number per class, as the outputs have, where class numbers have one per example.
 

@@ -1,5 +1,6 @@
 """One class a pixel."""
 
+from kerascnn._errors import InputError
 from kerascnn.tasks.task import Task
 
 
@@ -22,9 +23,11 @@ class Segmentation(Task):
 
         return [metrics.PixelAccuracy(name="accuracy"), metrics.MeanIoU(classes, name="mean_iou")]
 
-    def loss(self, smoothing, from_logits):
+    def loss(self, smoothing, from_logits, kind="softmax", threshold=0.0):
         from kerascnn.tasks import losses
 
+        if kind != "softmax":
+            raise InputError(f"Segmentation is trained with loss=softmax. Received: loss={kind}")
         return losses.PixelCrossentropy(smoothing, from_logits=from_logits)
 
     def output_shape(self, input_shape, classes):

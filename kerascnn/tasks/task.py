@@ -43,12 +43,17 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def loss(self, smoothing: float, from_logits: bool) -> "keras.Loss":
+    def loss(self, smoothing: float, from_logits: bool, kind: str = "softmax", threshold: float = 0.0) -> "keras.Loss":
         """The loss.
 
         Args:
             smoothing: probability spread evenly over all classes.
             from_logits: the network ends before its softmax.
+            kind: "softmax" or "binary", as in `TrainConfig`.
+            threshold: of "binary".
+
+        Raises:
+            InputError: the task, or outputs that are probabilities, have no loss of this kind.
         """
 
     @abc.abstractmethod

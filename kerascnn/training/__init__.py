@@ -11,10 +11,23 @@ from kerascnn.training.finetuning import FineTuning, finetuning_plan
 from kerascnn.training.plan import Plan, plan
 
 if TYPE_CHECKING:
-    from kerascnn.training import recipes
+    from kerascnn.training import callbacks, optimizers, recipes
     from kerascnn.training.callbacks import ScheduleDropPath
     from kerascnn.training.loop import train
 
-__all__ = ["FineTuning", "Plan", "ScheduleDropPath", "TrainConfig", "finetuning_plan", "plan", "recipes", "train"]
+__all__ = [
+    "FineTuning",
+    "Plan",
+    "ScheduleDropPath",
+    "TrainConfig",
+    "callbacks",
+    "finetuning_plan",
+    "optimizers",
+    "plan",
+    "recipes",
+    "train",
+]
 
-__getattr__, __dir__ = _lazy.attach(__name__, {"callbacks": ["ScheduleDropPath"], "loop": ["train"]}, ["recipes"])
+__getattr__, __dir__ = _lazy.attach(
+    __name__, {"callbacks": ["ScheduleDropPath"], "loop": ["train"]}, ["callbacks", "optimizers", "recipes"]
+)

@@ -6,7 +6,7 @@ from typing import Any
 
 from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn.training.optimizers import OPTIMIZERS
+from kerascnn.training.optimizers import OPTIMIZERS, OWN
 from kerascnn.training.schedules import SCHEDULES
 from kerascnn.training.strategies import STRATEGIES
 
@@ -71,8 +71,34 @@ class TrainConfig:
     epochs: int = _field(15, "passes over the training set", _check.whole, low=1, high=_MOST)
     optimizer: str = _field("sgd", "the rule for the steps", choices=OPTIMIZERS)
     learning_rate: float = _field(0.1, "the peak, reached at the end of the warm-up", _check.real, low=0.0, above=True)
-    momentum: float = _field(0.9, "of sgd and rmsprop", _check.real, low=0.0, high=1.0, below=True)
+    momentum: float = _field(0.9, "of sgd, rmsprop and rmsprop_tf", _check.real, low=0.0, high=1.0, below=True)
     nesterov: bool = _field(True, "sgd: Nesterov's form of momentum", _check.flag)
+    epsilon: float = _field(
+        0.0, "what keeps adaptive steps finite; 0: rmsprop 1, rmsprop_tf 1e-3, adam 1e-7, adamw 1e-8, lamb 1e-6",
+        _check.real, low=0.0,
+    )  # fmt: skip
+    beta_1: float = _field(
+        0.0, "adam, adamw, lamb, lion: what is kept of the mean gradient; 0: 0.9", _check.real, low=0.0, high=1.0,
+        below=True,
+    )  # fmt: skip
+    beta_2: float = _field(
+        0.0, "the same of the mean square, rmsprop's rho; 0: rmsprop 0.9, lion 0.99, else 0.999", _check.real, low=0.0,
+        high=1.0, below=True,
+    )  # fmt: skip
+    accumulate: int = _field(
+        1, "batches whose gradients are averaged to one step: as a batch so many times as large, but for batch norm",
+        _check.whole, low=1, high=_MOST,
+    )  # fmt: skip
+    clip_norm: float = _field(0.0, "the largest norm of all gradients together; 0: any", _check.real, low=0.0)
+    clip_value: float = _field(0.0, "the largest absolute value of a gradient; 0: any", _check.real, low=0.0)
+    clip_adaptive: float = _field(
+        0.0, "the largest norm of a unit's gradient as a part of that of its weights, such as 0.01, but for the head; "
+        "0: any", _check.real, low=0.0,
+    )  # fmt: skip
+    ema: float = _field(
+        0.0, "weights are averaged, and the average is measured and kept in best.keras: so much of it is kept a step, "
+        "at first less, as (1 + step) / (10 + step); 0: no average", _check.real, low=0.0, high=1.0, below=True,
+    )  # fmt: skip
     schedule: str = _field("cosine", "how the learning rate falls", choices=SCHEDULES)
     warmup_epochs: float = _field(
         0.0, "the rate rises linearly from 0, step by step, for this long", _check.real, low=0.0
@@ -81,8 +107,22 @@ class TrainConfig:
         (0.5, 0.75), "step: parts of the run after which the rate is multiplied", _parts
     )
     decay_rate: float = _field(
-        0.1, "step, plateau: the factor; exponential: the factor over the whole run", _check.real, low=0.0, high=1.0,
-        above=True,
+        0.1, "step, plateau, every: the factor; exponential: the factor over the whole run", _check.real, low=0.0,
+        high=1.0, above=True,
+    )  # fmt: skip
+    decay_every: float = _field(
+        8.0, "every: epochs after each of which the factor is applied", _check.real, low=0.0, above=True
+    )
+    power: float = _field(0.9, "poly: the rate is the peak times (1 - done)^power", _check.real, low=0.0, above=True)
+    restart_epochs: float = _field(
+        10.0, "restarts: length of the first cosine, in epochs", _check.real, low=0.0, above=True
+    )
+    restart_factor: float = _field(
+        2.0, "restarts: how many times as long each cosine is as the one before", _check.real, low=1.0
+    )
+    early_stopping: int = _field(
+        0, "end after so many epochs in a row without a lower validation loss; 0: never", _check.whole, low=0,
+        high=_MOST,
     )  # fmt: skip
     patience: int = _field(
         5, "plateau: epochs without a lower validation loss before the factor is applied", _check.whole, low=1,
@@ -91,6 +131,17 @@ class TrainConfig:
     weight_decay: float = _field(
         0.0, "decoupled, kernels only: w -= rate * weight_decay * w; L2 / (1 - momentum)", _check.real, low=0.0
     )
+    l2: float = _field(
+        0.0, "true L2: this times the weight is added to the gradient of kernels, before the optimizer's rule",
+        _check.real, low=0.0,
+    )  # fmt: skip
+    loss: str = _field(
+        "softmax", "cross-entropy of the softmax, or of each class by itself (binary)", choices=("softmax", "binary")
+    )
+    label_threshold: float = _field(
+        0.0, "binary: after images are mixed, a class with more than this share is there; 0: shares stay as they are",
+        _check.real, low=0.0, high=1.0, below=True,
+    )  # fmt: skip
     label_smoothing: float = _field(
         0.0, "this much probability is spread evenly over all classes", _check.real, low=0.0, high=1.0, below=True
     )
@@ -129,6 +180,13 @@ class TrainConfig:
             object.__setattr__(self, name, value)
         self._rule("nesterov", not self.nesterov or self.optimizer != "sgd" or self.momentum > 0, "needs momentum > 0")
         self._rule("warmup_epochs", self.warmup_epochs < self.epochs, f"must be in [0, epochs={self.epochs})")
+        for name in OWN:
+            known = getattr(self, name) == 0 or name in OPTIMIZERS[self.optimizer].arguments
+            self._rule(name, known, f"is not of optimizer={self.optimizer}")
+        clips = [name for name in ("clip_norm", "clip_value", "clip_adaptive") if getattr(self, name)]
+        if len(clips) > 1:
+            self._rule(clips[1], False, f"cannot be used beside {clips[0]}: gradients are clipped in one way")
+        self._rule("label_threshold", not self.label_threshold or self.loss == "binary", "is for loss=binary only")
         late = bool(self.unfreeze) and self.unfreeze[-1] >= self.epochs
         self._rule("unfreeze", not late, f"must be below epochs={self.epochs}")
         alone = self.virtual_devices and self.strategy == "one"

@@ -133,7 +133,8 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
             f"The run has diverged: history.csv is not finite in epoch {history.diverged(rows)}. Start again in "
             f"another folder with a lower learning rate. Received: {run.path}"
         )
-    if config.epochs <= len(rows) and config.epochs in run.saved_epochs():
+    over = config.epochs <= len(rows) or schedules.stopped(config, [row["val_loss"] for row in rows])
+    if over and len(rows) in run.saved_epochs():
         return _result(rows, run, len(rows), task)
 
     if config.deterministic:
@@ -150,7 +151,10 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
         if config.unfreeze:
             thaw = callbacks.Unfreeze(model, config.unfreeze, _teller(console))
         _compile(model, config, steps, task, classes, thaw.starts(steps) if thaw else None)
-        first = _restore(model, run, rows)
+        average = callbacks.AverageWeights(config.ema, config.accumulate) if config.ema else None
+        if average:
+            average.set_model(model)
+        first = _restore(model, run, rows, average)
     run.claim(record)
     del rows[first:]
     if first:
@@ -170,6 +174,8 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
         callbacks.AverageStatistics(),
         callbacks.StopOnNaN(config, run),
     ]
+    if average:
+        hooks.append(average)
     if thaw:
         hooks.append(thaw)
     if callbacks.progress_layers(model):
@@ -177,7 +183,9 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
     if config.schedule == "plateau":
         hooks.append(callbacks.Plateau(config, rows, steps))
     title = f"{record['model']['name']} on {source.name}"
-    hooks += [callbacks.Record(run, rows, task, classes, title), callbacks.TensorBoard(run)]
+    hooks += [callbacks.Record(run, rows, task, classes, title, average), callbacks.TensorBoard(run)]
+    if config.early_stopping:
+        hooks.append(callbacks.StopEarly(config, rows, _teller(console)))
     progress = None
     if console:
         titles = {name: task.titles[name] for name in task.measures(classes)}
@@ -235,7 +243,9 @@ def _compile(
 ):
     model.compile(
         optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model, starts),
-        loss=task.loss(config.label_smoothing, surgery.final_activation(model) != "softmax"),
+        loss=task.loss(
+            config.label_smoothing, surgery.final_activation(model) != "softmax", config.loss, config.label_threshold
+        ),
         metrics=task.metrics(classes),
         # XLA compiles for minutes on a CPU and its convolutions are slower there than oneDNN's and ours.
         jit_compile=False,
@@ -243,7 +253,7 @@ def _compile(
     )
 
 
-def _restore(model: keras.Model, run: RunFolder, rows: list[history.Row]) -> int:
+def _restore(model: keras.Model, run: RunFolder, rows: list[history.Row], average) -> int:
     """Loads the newest whole checkpoint that history.csv covers, with the optimizer; returns its epoch, 0 for none."""
     saved = run.saved_epochs()
     for epoch in reversed(saved):
@@ -254,6 +264,8 @@ def _restore(model: keras.Model, run: RunFolder, rows: list[history.Row]) -> int
         try:
             check_whole(path)
             model.load_weights(path)
+            if average:
+                average.load(run.average(epoch))
             return epoch
         except (ValueError, KeyError, OSError) as error:
             logging.warning("%s is skipped: %s", path, " ".join(str(error).split())[:200])

@@ -66,6 +66,10 @@ class RunFolder:
         """The checkpoint written after `epoch` (counted from 1)."""
         return self.checkpoints / f"epoch_{epoch:04d}.keras"
 
+    def average(self, epoch: int) -> Path:
+        """The average of the weights that belongs to the checkpoint of `epoch`, where the run has one."""
+        return self.checkpoints / f"epoch_{epoch:04d}.average.npz"
+
     def saved_epochs(self) -> list[int]:
         """Epochs with a checkpoint, ascending."""
         found = (re.fullmatch(r"epoch_([0-9]{4,9})\.keras", file.name) for file in self.checkpoints.glob("epoch_*"))
@@ -75,6 +79,7 @@ class RunFolder:
         """Deletes all but the newest checkpoints."""
         for epoch in self.saved_epochs()[:-KEPT]:
             self.checkpoint(epoch).unlink(missing_ok=True)
+            self.average(epoch).unlink(missing_ok=True)
 
     def agree(self, record: dict[str, Any]) -> TrainConfig:
         """The settings with which this start continues what is in the folder, or begins.

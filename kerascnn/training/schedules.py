@@ -58,10 +58,28 @@ def _exponential(config, total, warm):
 
 
 def _poly(config, total, warm):
-    """Chen et al. 2016 (arXiv:1606.00915), section 4.1.2: (1 - step / total)^0.9."""
+    """Chen et al. 2016 (arXiv:1606.00915), section 4.1.2: (1 - step / total)^power, theirs 0.9."""
     import keras
 
-    return keras.optimizers.schedules.PolynomialDecay(config.learning_rate, total, end_learning_rate=0.0, power=0.9)
+    return keras.optimizers.schedules.PolynomialDecay(
+        config.learning_rate, total, end_learning_rate=0.0, power=config.power
+    )
+
+
+def _every(config, total, warm):
+    """Szegedy et al. 2014 (arXiv:1409.4842), section 6: the rate falls by 4 % every 8 epochs."""
+    import keras
+
+    steps = max(round(total / config.epochs * config.decay_every), 1)
+    return keras.optimizers.schedules.ExponentialDecay(config.learning_rate, steps, config.decay_rate, staircase=True)
+
+
+def _restarts(config, total, warm):
+    """Loshchilov & Hutter 2017 (arXiv:1608.03983), equation 5."""
+    import keras
+
+    steps = max(round(total / config.epochs * config.restart_epochs), 1)
+    return keras.optimizers.schedules.CosineDecayRestarts(config.learning_rate, steps, t_mul=config.restart_factor)
 
 
 SCHEDULES: dict[str, Schedule] = {
@@ -71,6 +89,8 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": Schedule(_cosine, spans_run=True, warms_up=True),
     "exponential": Schedule(_exponential, spans_run=True),
     "poly": Schedule(_poly, spans_run=True),
+    "every": Schedule(_every, spans_run=False),
+    "restarts": Schedule(_restarts, spans_run=False),
 }
 
 
@@ -80,7 +100,8 @@ def learning_rate(
     """What to give an optimizer as its learning rate.
 
     Args:
-        config: `schedule`, `learning_rate`, `warmup_epochs`, `epochs`, `milestones`, `decay_rate` are used.
+        config: `schedule`, `learning_rate`, `warmup_epochs`, `epochs`, `milestones`, `decay_rate`, `decay_every`,
+            `power`, `restart_epochs`, `restart_factor` are used.
         steps_per_epoch: batches in an epoch.
 
     Returns:
@@ -114,3 +135,19 @@ def plateau(config: "TrainConfig", losses: Sequence[float]) -> float:
         if waited == config.patience:
             rate, waited = rate * config.decay_rate, 0
     return rate
+
+
+def stopped(config: "TrainConfig", losses: Sequence[float]) -> bool:
+    """Whether a run ends before its last epoch; a pure function, so that a resumed run ends as another.
+
+    Args:
+        config: `early_stopping` is used.
+        losses: validation loss of each epoch so far.
+
+    Returns:
+        Whether the last `early_stopping` epochs, where it is not 0, were all without a loss below the lowest before.
+    """
+    wait = config.early_stopping
+    if not wait or len(losses) <= wait:
+        return False
+    return min(losses[-wait:]) >= min(losses[:-wait])

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from kerascnn._errors import InputError
 from kerascnn.tasks import TASKS
-from kerascnn.tasks.losses import SmoothedCrossentropy
+from kerascnn.tasks.losses import BinaryCrossentropy, SmoothedCrossentropy
 
 rng = np.random.default_rng(0)
 LOGITS = rng.normal(size=(6, 4)).astype("float32") * 3
@@ -77,3 +78,28 @@ def test_saved_and_read():
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_a_device_without_examples_adds_nothing(smoothing):
     assert float(SmoothedCrossentropy(smoothing)(LABELS[:0], LOGITS[:0])) == 0
+
+
+@pytest.mark.parametrize(("smoothing", "threshold"), [(0.0, 0.0), (0.1, 0.0), (0.1, 0.2)])
+@pytest.mark.parametrize("labels", [LABELS, SOFT], ids=["numbers", "soft"])
+def test_binary_cross_entropy(labels, smoothing, threshold):
+    """Each class by itself; with one-hot labels and no smoothing it is Keras' own."""
+    target = (1 - smoothing) * (np.eye(4)[labels] if labels.ndim == 1 else labels) + smoothing / 4
+    target = (target > threshold).astype(float) if threshold else target
+    sigmoid = 1 / (1 + np.exp(-LOGITS.astype("float64")))
+    expected = -(target * np.log(sigmoid) + (1 - target) * np.log(1 - sigmoid)).mean()
+    loss = BinaryCrossentropy(smoothing, threshold)
+    assert float(loss(labels, LOGITS)) == pytest.approx(expected, rel=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert float(again(labels, LOGITS)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(labels[:0], LOGITS[:0])) == 0
+    if not smoothing and labels.ndim == 1:
+        own = keras.losses.BinaryCrossentropy(from_logits=True)
+        assert float(own(np.eye(4)[LABELS], LOGITS)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_where_there_is_no_binary_cross_entropy():
+    with pytest.raises(InputError, match="loss=binary needs a network that ends in logits"):
+        TASKS["classification"].loss(0.0, False, "binary")
+    with pytest.raises(InputError, match="Segmentation is trained with loss=softmax. Received: loss=binary"):
+        TASKS["segmentation"].loss(0.0, True, "binary")

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import kerascnn
 from kerascnn._errors import InputError
-from kerascnn.training import TrainConfig, optimizers, rates
+from kerascnn.training import TrainConfig, optimizers, rates, steps
 
 
 def dense(count=3):
@@ -100,12 +100,12 @@ def test_a_file_keeps_the_factors_and_the_state(name, tmp_path):
 def test_an_optimizer_of_another_network():
     plain = keras.optimizers.SGD(0.1)
     with pytest.raises(InputError, match="must know the rate of every variable. Received: .*stage1/kernel"):
-        rates.by_variable(plain, {"other/kernel": 1.0}, {}).build(dense().trainable_variables)
+        steps.extended(plain, factors={"other/kernel": 1.0}, starts={}).build(dense().trainable_variables)
 
 
 def test_what_is_refused():
-    with pytest.raises(InputError, match="must be one of Keras' SGD, RMSprop, Adam. Received: Adagrad"):
-        rates.by_variable(keras.optimizers.Adagrad(), {}, {})
+    with pytest.raises(InputError, match="must be one of Keras' SGD, RMSprop, Adam, Lion, or of .*Received: Adagrad"):
+        steps.extended(keras.optimizers.Adagrad(), factors={}, starts={})
     with pytest.raises(InputError, match=r"decay must be a finite number in \(0, 1\]. Received: decay=0"):
         rates.by_depth(dense(), 0)
 

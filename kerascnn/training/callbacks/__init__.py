@@ -1,22 +1,26 @@
 """What happens around steps and epochs of a run, one callback a file."""
 
 from kerascnn.training.callbacks.average_statistics import AverageStatistics
+from kerascnn.training.callbacks.average_weights import AverageWeights
 from kerascnn.training.callbacks.plateau import Plateau
 from kerascnn.training.callbacks.progress import ShowProgress
 from kerascnn.training.callbacks.record import Record
 from kerascnn.training.callbacks.schedule_drop_path import ScheduleDropPath, progress_layers
 from kerascnn.training.callbacks.seed_epoch import SeedEpoch
+from kerascnn.training.callbacks.stop_early import StopEarly
 from kerascnn.training.callbacks.stop_on_nan import StopOnNaN
 from kerascnn.training.callbacks.tensorboard import TensorBoard
 from kerascnn.training.callbacks.unfreeze import Unfreeze
 
 __all__ = [
     "AverageStatistics",
+    "AverageWeights",
     "Plateau",
     "Record",
     "ScheduleDropPath",
     "SeedEpoch",
     "ShowProgress",
+    "StopEarly",
     "StopOnNaN",
     "TensorBoard",
     "Unfreeze",

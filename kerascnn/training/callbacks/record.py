@@ -1,5 +1,6 @@
 """The run folder after each epoch."""
 
+import contextlib
 import time
 
 import keras
@@ -8,6 +9,7 @@ from kerascnn import surgery
 from kerascnn._files import replace_with
 from kerascnn.tasks import Task
 from kerascnn.training import curves, history
+from kerascnn.training.callbacks.average_weights import AverageWeights
 from kerascnn.training.optimizers import last_rate
 from kerascnn.training.run_folder import RunFolder
 
@@ -24,10 +26,20 @@ class Record(keras.callbacks.Callback):
         task: what is measured.
         classes: how many.
         title: of curves.png.
+        average: of the weights; best.keras has it instead of them, and each checkpoint has it beside itself.
     """
 
-    def __init__(self, run: RunFolder, rows: list[history.Row], task: Task, classes: int, title: str):
+    def __init__(
+        self,
+        run: RunFolder,
+        rows: list[history.Row],
+        task: Task,
+        classes: int,
+        title: str,
+        average: AverageWeights | None = None,
+    ):
         super().__init__()
+        self._average = average
         self._run, self._rows, self._task, self._title = run, rows, task, title
         self._names = history.columns(task.measures(classes))
         self._began = 0.0
@@ -43,7 +55,10 @@ class Record(keras.callbacks.Callback):
         history.write(self._run.history, self._rows, self._names)
         if history.best(self._rows, self._task.best) == epoch:
             self._inference = self._inference or with_probabilities(self.model)
-            save(self._inference, self._run.best)
+            with self._average.applied() if self._average else contextlib.nullcontext():
+                save(self._inference, self._run.best)
+        if self._average:  # first: the epoch counts when its checkpoint is there
+            self._average.save(self._run.average(epoch + 1))
         save(self.model, self._run.checkpoint(epoch + 1))
         self._run.prune()
         drawn = {name: self._task.titles[name] for name in self._task.drawn}
