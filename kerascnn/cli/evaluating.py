@@ -107,6 +107,33 @@ def measure(subject: Subject, predictor: Any, split: str, values: Values, consol
             raise data.explain(subject.source, error) from error
 
 
+def changed(values: Values, subject: Subject, console: Console | None) -> Any:
+    """The network as it is to be measured: with its temperature and with several views, where these are asked for.
+
+    Args:
+        values: flags of `kerascnn evaluate`.
+        subject: the network and the data.
+        console: is told what test-time augmentation means for images that are not to be mirrored; None: nothing is.
+
+    Returns:
+        The predictor.
+    """
+    from kerascnn import inference
+
+    predictor = subject.predictor
+    if values["calibrated"]:
+        predictor = inference.calibrated(predictor)
+    if values["tta"] is not None:
+        predictor = inference.with_views(predictor, values["tta"])
+        if console and predictor.views.mirrored and not subject.source.mirrored:
+            say(
+                console,
+                f"{values['tta']} has mirror images, which do not mean the same in {subject.data}; five_crop, grid and "
+                "shift have none.",
+            )
+    return predictor
+
+
 def say(console: Console, text: str) -> None:
     """Prints a sentence as it is."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """What was measured of networks, as tables for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -64,6 +64,25 @@ def compared(reports: Mapping, title: str) -> Table:
             f"{found.brier:.4f}",
         ]
         table.add_row(Text(name), *cells)
+    return table
+
+
+def shares(members: Sequence[str], weights: Mapping[str, Sequence[float]], title: str) -> Table:
+    """Which share each member has in which ensemble.
+
+    Args:
+        members: names.
+        weights: ensemble -> one weight a member.
+        title: above the table.
+
+    Returns:
+        The table, a member a row.
+    """
+    table = Table("", title=title)
+    for name in weights:
+        table.add_column(name, justify="right")
+    for index, member in enumerate(members):
+        table.add_row(Text(member), *(f"{values[index]:.1%}" if values[index] else "-" for values in weights.values()))
     return table
 
 

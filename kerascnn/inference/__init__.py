@@ -5,6 +5,8 @@ from kerascnn.inference.features import Features, features
 from kerascnn.inference.predict import Prediction, predict
 from kerascnn.inference.predict_masks import MaskPrediction, predict_masks
 from kerascnn.inference.predictor import Predictor
+from kerascnn.inference.soups import average_weights
+from kerascnn.inference.statistics import estimate_statistics
 from kerascnn.inference.temperature import calibrated, with_temperature
 from kerascnn.inference.tta import MultiView, with_views
 from kerascnn.inference.views import Views
@@ -17,8 +19,10 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Views",
+    "average_weights",
     "calibrated",
     "checkpoint",
+    "estimate_statistics",
     "features",
     "parse_views",
     "predict",

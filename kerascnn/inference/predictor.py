@@ -239,10 +239,12 @@ def as_function(model: keras.Model, shape: tuple[int, int, int]) -> Callable[[np
     def traced():
         network = keras.Model(model.inputs[0], model.outputs[0])  # the same layers, inputs not in a list
         signature = [tf.TensorSpec([None, *shape], tf.float32)]
-        return tf.function(
+        graph = tf.function(
             lambda images: tf.cast(network(images, training=False), tf.float32),
             input_signature=signature, autograph=False,
         )  # fmt: skip
+        # Called as it is: of several networks in one process TensorFlow would warn that it traces too often.
+        return graph.get_concrete_function()
 
     return lambda images: traced()(tf.constant(images, tf.float32)).numpy()
 

@@ -63,9 +63,44 @@ def test_views(run, tmp_path, capsys):
     assert record(tmp_path)["views"] == 2 and (tmp_path / "mistakes.png").exists()
 
 
+@pytest.mark.after
+def test_ensembles_and_soups(run, tmp_path, capsys):
+    older = run / "checkpoints" / "epoch_0002.keras"
+    shown = called(capsys, "evaluate", run, older, "--soup", "--out", tmp_path)
+    found = json.loads((tmp_path / "ensemble.json").read_text())
+    names = [str(run), str(older), *(f"ensemble: {name}" for name in ("mean", "weighted", "greedy"))]
+    assert list(found["reports"]) == [*names, "one network: soup of all", "one network: greedy soup"]
+    assert all(name in shown for name in names) and "Batch statistics of the soups were estimated" in shown
+    for weights in found["weights"].values():
+        assert sum(weights) == pytest.approx(1)
+    assert (tmp_path / "ensemble.png").read_bytes().startswith(b"\x89PNG")
+    called(capsys, "evaluate", run, "--out", tmp_path / "alone")
+    assert record(tmp_path / "alone")["loss"] == pytest.approx(found["reports"][str(run)]["loss"], rel=1e-6)
+    soup = tmp_path / "soup_of_all"
+    called(capsys, "evaluate", soup, "--out", soup)  # a run like any other
+    assert record(soup)["loss"] == pytest.approx(found["reports"]["one network: soup of all"]["loss"], rel=1e-5)
+    shown = called(capsys, "evaluate", run, older, "--split", "validation")
+    assert "No weights are fitted" in shown and "--out FOLDER writes" in shown and "weighted" not in shown
+
+
+@pytest.mark.after
+def test_runs_that_make_no_ensemble(run, tmp_path, capsys):
+    assert "Each run must be given once" in refused(capsys, "evaluate", run, run / "../tiny")
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["fingerprint"]["train"] = "other"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "best.keras").write_bytes((run / "best.keras").read_bytes())
+    assert "trained and validated on the same images" in refused(capsys, "evaluate", run, tmp_path)
+    config["class_names"][0] = "naught"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert "must have the classes of the checkpoint" in refused(capsys, "evaluate", run, tmp_path)
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
+        ("a b --calibrate", "calibrate is for one run. Received: 2 runs"),
+        ("a --soup", "soup is for two runs or more"),
         ("a --checkpoint b", "as arguments or --checkpoint, not both"),
         ("a --model b --weights c", "as arguments or --model, not both"),
         ("", "needs a trained network"),
@@ -81,5 +116,6 @@ def test_what_does_not_go_together(words, message, capsys):
     assert message in refused(capsys, "evaluate", *words.split())
 
 
+@pytest.mark.after
 def test_views_are_checked(run, capsys):
     assert "tta must be one of these: flip, " in refused(capsys, "evaluate", run, "--tta", "twelve_crop")

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from kerascnn import _records
 from kerascnn._errors import InputError
-from kerascnn.cli import evaluating, measures, options
+from kerascnn.cli import ensembles, evaluating, measures, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
@@ -18,22 +18,22 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         raise InputError("calibrate is for one view; afterwards --calibrated and --tta go together. Received: both")
     if values["calibrated"] and not runs:
         raise InputError("calibrated is for runs, beside which a temperature is kept. Received: --model")
-    if len(runs) > 1:
-        raise InputError(f"kerascnn evaluate takes one run. Received: {len(runs)}")
+    if values["calibrate"] and len(runs) > 1:
+        raise InputError(f"calibrate is for one run. Received: {len(runs)} runs")
+    if values["soup"] and len(runs) < 2:
+        raise InputError("soup is for two runs or more. Received: one")
     load_tensorflow()
-    _one(values, runs[0] if runs else None, console)
+    if len(runs) > 1:
+        return ensembles.run(values, runs, console)
+    return _one(values, runs[0] if runs else None, console)
 
 
 def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     """One network: its measures and pictures."""
-    from kerascnn import evaluation, inference
+    from kerascnn import evaluation
 
     subject = evaluating.load(values, checkpoint, console)
-    predictor = subject.predictor
-    if values["calibrated"]:
-        predictor = inference.calibrated(predictor)
-    if values["tta"] is not None:
-        predictor = _with_views(values, subject, predictor, console)
+    predictor = evaluating.changed(values, subject, console)
     if values["calibrate"] and predictor.task != "classification":
         raise InputError(f"calibrate is for classification. Received: a network for {predictor.task}")
     out = evaluating.folder(values, subject)
@@ -75,20 +75,6 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     evaluating.say(console, f"written: {', '.join(str(out / name) for name in written)}")
 
 
-def _with_views(values: Values, subject: evaluating.Subject, predictor, console: Console):
-    """The network with test-time augmentation; says what that means for images that are not to be mirrored."""
-    from kerascnn import inference
-
-    predictor = inference.with_views(predictor, values["tta"])
-    if predictor.views.mirrored and not subject.source.mirrored:
-        evaluating.say(
-            console,
-            f"{values['tta']} has mirror images, which do not mean the same in {subject.data}: five_crop, grid "
-            "and shift have none.",
-        )
-    return predictor
-
-
 def _calibrate(values: Values, subject: evaluating.Subject, report, console: Console):
     """Fits a temperature on the validation part and keeps it; returns it with the report that it leads to."""
     from kerascnn import evaluation
@@ -117,8 +103,8 @@ def _calibrate(values: Values, subject: evaluating.Subject, report, console: Con
 
 COMMAND = Command(
     "evaluate",
-    "RUN",
-    "Measures a trained network: top-1, top-5 or mean IoU, calibration, confusion matrix.",
+    "RUN...",
+    "Measures a trained network: top-1, top-5 or mean IoU, calibration, confusion matrix; of several runs ensembles.",
     "kerascnn evaluate runs/digits",
     (
         options.CHECKPOINT,
@@ -139,8 +125,16 @@ COMMAND = Command(
             group="measures", placeholder="VIEWS",
         ),
         Flag("calibrated", "measure with the temperature that is kept beside the run", bool, False, group="measures"),
-        Flag("out", "folder for evaluation.json and the pictures; by default that of the run", group="output"),
+        Flag(
+            "soup", "of several runs of one architecture: networks with the mean of their weights, too", bool, False,
+            group="several runs",
+        ),
+        Flag(
+            "out", "folder for evaluation.json and the pictures; by default that of the run, of several runs none",
+            group="output", placeholder="FOLDER",
+        ),
     ),
     run,
     positional=(0, None),
+    note="More examples: docs/evaluation.md.",
 )  # fmt: skip
