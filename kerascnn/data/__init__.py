@@ -1,6 +1,7 @@
 """Data sets, the tf.data pipeline, augmentation and preprocessing. Nothing in here knows Keras."""
 
 from kerascnn.data.augment.images import pad_and_crop, pca_color_shift, random_crop, random_flip, random_resized_crop
+from kerascnn.data.corruptions import corrupt
 from kerascnn.data.decoding._contents import MAX_PIXELS
 from kerascnn.data.loading import load
 from kerascnn.data.pipeline import AUGMENTATIONS, eval_pipeline, train_pipeline
@@ -13,6 +14,7 @@ __all__ = [
     "MAX_PIXELS",
     "Source",
     "check_images",
+    "corrupt",
     "decode_image",
     "eval_pipeline",
     "explain",

@@ -13,12 +13,14 @@ from kerascnn.evaluation.measuring import evaluate, evaluate_segmentation
 from kerascnn.evaluation.probes import Probe, linear_probe, nearest_neighbors
 from kerascnn.evaluation.reliability import plot_reliability
 from kerascnn.evaluation.report import Report
+from kerascnn.evaluation.robustness import ALEXNET, Robustness, plot_corruptions, plot_robustness, robustness
 from kerascnn.evaluation.segmentation import SegmentationReport
 from kerascnn.evaluation.soups import greedy_soup, soup
 from kerascnn.evaluation.tally import report_of
 from kerascnn.inference import MaskPrediction, Prediction, predict, predict_masks
 
 __all__ = [
+    "ALEXNET",
     "Answers",
     "Bin",
     "COLDEST",
@@ -29,6 +31,7 @@ __all__ = [
     "Prediction",
     "Probe",
     "Report",
+    "Robustness",
     "SegmentationReport",
     "batches",
     "calibration_of",
@@ -44,13 +47,16 @@ __all__ = [
     "overlay",
     "plot_comparison",
     "plot_confusion",
+    "plot_corruptions",
     "plot_examples",
     "plot_overlay",
     "plot_reliability",
+    "plot_robustness",
     "plot_segmentation",
     "predict",
     "predict_masks",
     "report_of",
+    "robustness",
     "soup",
     "wilson",
 ]

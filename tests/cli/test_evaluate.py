@@ -84,6 +84,17 @@ def test_ensembles_and_soups(run, tmp_path, capsys):
 
 
 @pytest.mark.after
+def test_corruptions(run, tmp_path, capsys):
+    shown = called(capsys, "evaluate", run, "--corruptions", "contrast", "--limit", "20", "--out", tmp_path)
+    found = json.loads((tmp_path / "robustness.json").read_text())
+    assert list(found["errors"]) == ["contrast"] and found["examples"] == 20 and len(found["errors"]["contrast"]) == 5
+    assert f"{found['mean_corruption_error']:.2%}" in shown and "AlexNet" not in shown
+    for name in ("robustness.png", "corruptions.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert "corruptions must be all, or some of" in refused(capsys, "evaluate", run, "--corruptions", "snow")
+
+
+@pytest.mark.after
 def test_runs_that_make_no_ensemble(run, tmp_path, capsys):
     assert "Each run must be given once" in refused(capsys, "evaluate", run, run / "../tiny")
     config = json.loads((run / "config.json").read_text())
@@ -100,6 +111,8 @@ def test_runs_that_make_no_ensemble(run, tmp_path, capsys):
     "words, message",
     [
         ("a b --calibrate", "calibrate is for one run. Received: 2 runs"),
+        ("a --corruptions all --tta flip", "Received: tta, too"),
+        ("a b --corruptions all", "Received: 2 runs, too"),
         ("a --soup", "soup is for two runs or more"),
         ("a --checkpoint b", "as arguments or --checkpoint, not both"),
         ("a --model b --weights c", "as arguments or --model, not both"),

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from kerascnn import _records
 from kerascnn._errors import InputError
-from kerascnn.cli import ensembles, evaluating, measures, options
+from kerascnn.cli import corrupting, ensembles, evaluating, measures, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
@@ -18,6 +18,11 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         raise InputError("calibrate is for one view; afterwards --calibrated and --tta go together. Received: both")
     if values["calibrated"] and not runs:
         raise InputError("calibrated is for runs, beside which a temperature is kept. Received: --model")
+    if values["corruptions"] is not None:
+        others = [name for name in ("tta", "calibrate", "soup") if values[name]]
+        if others or len(runs) > 1:
+            received = others[0] if others else f"{len(runs)} runs"
+            raise InputError(f"corruptions is for one run, and for one view of an image. Received: {received}, too")
     if values["calibrate"] and len(runs) > 1:
         raise InputError(f"calibrate is for one run. Received: {len(runs)} runs")
     if values["soup"] and len(runs) < 2:
@@ -34,6 +39,8 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
 
     subject = evaluating.load(values, checkpoint, console)
     predictor = evaluating.changed(values, subject, console)
+    if values["corruptions"] is not None:
+        return corrupting.run(values, subject, predictor, console)
     if values["calibrate"] and predictor.task != "classification":
         raise InputError(f"calibrate is for classification. Received: a network for {predictor.task}")
     out = evaluating.folder(values, subject)
@@ -125,6 +132,13 @@ COMMAND = Command(
             group="measures", placeholder="VIEWS",
         ),
         Flag("calibrated", "measure with the temperature that is kept beside the run", bool, False, group="measures"),
+        Flag(
+            "corruptions",
+            "top-1 errors under common corruptions in five severities, in place of the usual measures: all, or names "
+            "such as gaussian_noise,contrast,jpeg",
+            group="measures", placeholder="NAMES",
+        ),
+        Flag("seed", "of what is random in corruptions", int, 0, low=0, high=2**31 - 1, group="measures"),
         Flag(
             "soup", "of several runs of one architecture: networks with the mean of their weights, too", bool, False,
             group="several runs",
