@@ -13,7 +13,7 @@ Departures: the paper's networks stand on ResNets of the Torch release, whose bo
 authors' code has a stem of three 3x3 convolutions and strides at the end of a stage; batch norm has Torch's constants
 (the paper: momentum 0.9997); they are marked as reconstructed. `deeplabv3_resnet18` is ours, for small images: a
 pyramid of 128 channels whose rates are a sixth of the paper's; `*_small` have half its widths throughout, `*_thin` a
-quarter.
+quarter, `*_slim` an eighth.
 `deeplabv3_deformable_*` are torchvision's head on the networks of `deformable_resnet`; the authors of deformable
 convolutions used the head of DeepLab version 2 instead.
 """
@@ -50,6 +50,7 @@ VARIANTS = {
     "deeplabv3_resnet18": Spec("resnet18", rates=(1, 2, 3), width=128),
     "deeplabv3_resnet18_small": Spec("resnet18", rates=(1, 2, 3), width=64, backbone_width=0.5),
     "deeplabv3_resnet18_thin": Spec("resnet18", rates=(1, 2, 3), width=32, backbone_width=0.25),
+    "deeplabv3_resnet18_slim": Spec("resnet18", rates=(1, 2, 3), width=16, backbone_width=0.125),
     "deeplabv3_deformable_resnet50": Spec("deformable_resnet50"),
     "deeplabv3_deformable_resnet101": Spec("deformable_resnet101"),
     "deeplabv3_deformable_resnet18": Spec("deformable_resnet18", rates=(1, 2, 3), width=128),
@@ -155,6 +156,7 @@ DeepLabV3ResNet18Small = _small(
     "DeepLabV3ResNet18Small", "deeplabv3_resnet18_small", reconstructed=True, dropout_rate=0.1
 )
 DeepLabV3ResNet18Thin = _small("DeepLabV3ResNet18Thin", "deeplabv3_resnet18_thin", reconstructed=True, dropout_rate=0.1)
+DeepLabV3ResNet18Slim = _small("DeepLabV3ResNet18Slim", "deeplabv3_resnet18_slim", reconstructed=True, dropout_rate=0.1)
 DeepLabV3DeformableResNet18Small = _small(
     "DeepLabV3DeformableResNet18Small", "deeplabv3_deformable_resnet18_small", reconstructed=True, dropout_rate=0.1
 )

@@ -6,7 +6,8 @@ arXiv:1608.06993, table 2.
 The stem has 16 channels, in BC twice the growth: section 3 says so, and only then do the counts round to the paper's
 1.0M, 7.0M and 27.2M. The authors' release (liuzhuang13/DenseNet) gives every network twice the growth: 1,059,298,
 7,083,538 and 28,071,706 parameters, networks of another width that are not built here. DenseNet-BC-190 with growth 40
-appears in some lists as L = 100.
+appears in some lists as L = 100. `densenet40_k12_bc` is not in the paper: BC at the depth and growth of its smallest
+network, as pytorchcv has it, for first tries on a CPU.
 
 Departures: none. Batch norm and initial values follow the release. Dropout (0.2 in the paper) is for training without
 augmentation, and is off unless `dropout_rate` says otherwise.
@@ -32,6 +33,7 @@ class Spec:
 
 VARIANTS = {
     "densenet40_k12": Spec(40, 12),
+    "densenet40_k12_bc": Spec(40, 12, bottleneck=True),
     "densenet100_k12": Spec(100, 12),
     "densenet100_k24": Spec(100, 24),
     "densenet100_k12_bc": Spec(100, 12, bottleneck=True),
@@ -90,6 +92,7 @@ preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 _C10 = "CIFAR-10, augmented"
 DenseNet40K12 = _family("DenseNet40K12", "densenet40_k12", reported=f"5.24 % ({_C10})")
+DenseNetBC40K12 = _family("DenseNetBC40K12", "densenet40_k12_bc")
 DenseNet100K12 = _family("DenseNet100K12", "densenet100_k12", reported=f"4.10 % ({_C10})")
 DenseNet100K24 = _family("DenseNet100K24", "densenet100_k24", reported=f"3.74 % ({_C10})")
 DenseNetBC100K12 = _family("DenseNetBC100K12", "densenet100_k12_bc", reported=f"4.51 % ({_C10})")

@@ -4,8 +4,8 @@ Saining Xie, Ross Girshick, Piotr Dollár, Zhuowen Tu, Kaiming He: Aggregated Re
 Networks, 2017, arXiv:1611.05431, section 5.4, as released for Torch (facebookresearch/ResNeXt).
 
 Departures: none from the released code, which activates after the convolutions; the paper's text describes the blocks
-as pre-activated, and it is open which form gave the reported errors. `resnext29_8x4d_thin` is not in the paper: the
-same network a quarter as wide, for demonstrations and first tries on a CPU.
+as pre-activated, and it is open which form gave the reported errors. `resnext29_8x4d_thin` and `resnext29_8x2d_thin`
+are not in the paper: the same network a quarter and an eighth as wide, for demonstrations and first tries on a CPU.
 """
 
 import dataclasses
@@ -32,10 +32,11 @@ class Spec:
 
 _DEPTHS = (3, 3, 3)  # blocks per stage
 
-VARIANTS = {  # table 7; the last is ours
+VARIANTS = {  # table 7; the last two are ours
     "resnext29_8x64d": Spec(8, 64),
     "resnext29_16x64d": Spec(16, 64),
     "resnext29_8x4d_thin": Spec(8, 4, stem=16),
+    "resnext29_8x2d_thin": Spec(8, 2, stem=8),
 }
 
 
@@ -79,3 +80,4 @@ preprocess_input, decode_predictions = pixels_and_labels(__name__)
 ResNeXt29_8x64d = _family("ResNeXt29_8x64d", "resnext29_8x64d", reported="3.65 % (CIFAR-10), 17.77 % (CIFAR-100)")
 ResNeXt29_16x64d = _family("ResNeXt29_16x64d", "resnext29_16x64d", reported="3.58 % (CIFAR-10), 17.31 % (CIFAR-100)")
 ResNeXt29_8x4dThin = _family("ResNeXt29_8x4dThin", "resnext29_8x4d_thin")
+ResNeXt29_8x2dThin = _family("ResNeXt29_8x2dThin", "resnext29_8x2d_thin")

@@ -23,12 +23,14 @@ def test_names_are_sorted_and_filtered():
         "resnext101_64x4d",
         "resnext152_32x4d",
         "resnext29_16x64d",
+        "resnext29_8x2d_thin",
         "resnext29_8x4d_thin",
         "resnext29_8x64d",
         "resnext50_32x4d",
     ]
     assert kerascnn.list_models(family="resnext_cifar") == [
         "resnext29_16x64d",
+        "resnext29_8x2d_thin",
         "resnext29_8x4d_thin",
         "resnext29_8x64d",
     ]
