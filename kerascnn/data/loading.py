@@ -32,6 +32,8 @@ def load(
             "mnist", "fashion_mnist": from IDX files in `data_dir` (itself or a sub-folder of that name) or where
             Debian's package `dataset-fashion-mnist` puts them, else from TFDS;
             a path: a folder of IDX files or of class sub-folders, perhaps below train/, val/ and test/;
+            a table of image files, a .csv or .tsv file with columns path, label and perhaps split (see
+            `kerascnn.data.sets.manifest`);
             any image classification set that TFDS knows, "name", "name/config" or "name:version";
             with masks, for segmentation: "shapes", or with options "shapes:96x96x3,classes=6,examples=400": generated
             images of shapes; a path to images/ and masks/ (see `kerascnn.data.sets.mask_folder`), perhaps
@@ -70,11 +72,11 @@ def _named() -> dict[str, Kind]:
 
 
 def _normalized(name):
-    """The name itself, or one path for all spellings of a folder."""
+    """The name itself, or one path for all spellings of a folder or file."""
     if name.partition(":")[0] in _named():
         return name
     path = Path(name).expanduser()
-    return os.path.abspath(path) if path.is_dir() else name
+    return os.path.abspath(path) if path.exists() else name
 
 
 def _find(name, data_dir, seed, task):
@@ -91,7 +93,11 @@ def _find(name, data_dir, seed, task):
         kind = next(kind for kind in kinds().values() if kind.reads is not None and kind.reads(path, task))
         return kind.load(dataclasses.replace(wanted, path=path))
     if name and path.exists():
-        raise InputError(f"A path must lead to a folder of images or IDX files. Received: the file {name}")
+        tables = {ending: kind for kind in kinds().values() for ending in kind.files}
+        if path.suffix.lower() in tables and path.is_file():
+            return tables[path.suffix.lower()].load(dataclasses.replace(wanted, path=path))
+        rule = f"A path must lead to a folder of images or IDX files, or to a table ({', '.join(tables)})"
+        raise InputError(f"{rule}. Received: the file {name}")
     if not name or name.startswith(("/", ".", "~", "\\")):
         raise InputError(f"The data folder must exist. Received: {name!r}")
     known = tfds.names()

@@ -13,7 +13,7 @@ class Wanted:
 
     name: str  # as it was written
     options: str = ""  # what stands behind the colon of a named set
-    path: Path | None = None  # the folder, for a kind that reads folders
+    path: Path | None = None  # the folder or file, for a kind that reads such
     data_dir: Path | None = None  # where files may lie
     seed: int = 0
     task: str | None = None  # None: what the set is for
@@ -26,4 +26,5 @@ class Kind:
     load: Callable[[Wanted], Source]
     names: tuple[str, ...] = ()  # it answers to these, perhaps with options after a colon
     reads: Callable[[Path, str | None], bool] | None = None  # (folder, task) -> whether it reads this folder
+    files: tuple[str, ...] = ()  # endings of the single files that it reads
     order: int = 0  # folders are offered to the kinds in this order; the last reads what no other does
