@@ -4,10 +4,11 @@ from kerascnn.data.augment.images import pad_and_crop, pca_color_shift, random_c
 from kerascnn.data.corruptions import corrupt
 from kerascnn.data.decoding._contents import MAX_PIXELS
 from kerascnn.data.loading import load
+from kerascnn.data.packing import pack
 from kerascnn.data.pipeline import AUGMENTATIONS, eval_pipeline, train_pipeline
 from kerascnn.data.preprocessing import decode_image, preprocess_image, read_image
 from kerascnn.data.preview import preview
-from kerascnn.data.source import Source, check_images, explain
+from kerascnn.data.source import Source, check_images, damaged, explain
 
 __all__ = [
     "AUGMENTATIONS",
@@ -15,10 +16,12 @@ __all__ = [
     "Source",
     "check_images",
     "corrupt",
+    "damaged",
     "decode_image",
     "eval_pipeline",
     "explain",
     "load",
+    "pack",
     "pad_and_crop",
     "pca_color_shift",
     "preprocess_image",

@@ -84,9 +84,10 @@ def train_pipeline(
 
     def example(image, seed):
         """One image of a split that is not in memory as a whole; `image` tells where it is."""
-        window = apply.window(operations, seed) if isinstance(split, Files) else None
+        cut = split.windows if isinstance(split, Files) else getattr(split, "window", None)
+        window = apply.window(operations, seed) if cut else None
         if window is not None:  # only that part of a file is decoded
-            return finish(split.windows(image, window), seed, cut=True)
+            return finish(cut(image, window), seed, cut=True)
         return finish(split.decode(image) if isinstance(split, Stream) else split.images(image), seed)
 
     def mixed(images, labels, seed):
@@ -109,8 +110,13 @@ def train_pipeline(
         batches = times.numbers.flat_map(index_batches).map(batch_at, tf.data.AUTOTUNE, deterministic=True)
     else:
         if isinstance(split, Stream):
-            stream = split.read()
-            examples = times.numbers.flat_map(lambda epoch: shuffled_stream(stream, *draws(epoch)))
+            read = split.epochs()
+
+            def epoch_of(epoch):
+                order, seeds = draws(epoch)
+                return shuffled_stream(read(seeds[0]), order, seeds)
+
+            examples = times.numbers.flat_map(epoch_of)
         else:
             examples = times.numbers.flat_map(lambda epoch: _shuffled_indices(split, *draws(epoch)))
         examples = examples.map(

@@ -102,7 +102,23 @@ def read_image(path: str | os.PathLike, channels: int = 3) -> tf.Tensor:
         InputError: there is no such file, it cannot be read, it is not a whole image, or one with more pixels than
             `kerascnn.data.MAX_PIXELS`; the message names it.
     """
-    contents = read_contents(path)
+    return decode_contents(read_contents(path), path, channels)
+
+
+def decode_contents(contents: bytes, path: str | os.PathLike, channels: int = 3) -> tf.Tensor:
+    """Decodes one image file eagerly.
+
+    Args:
+        contents: what `read_contents` read.
+        path: the file, for errors.
+        channels: 3 or 1, as for `decode_image`.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        InputError: as `read_image`.
+    """
     try:
         with tf.device("CPU:0"):
             image = decode_image(tf.constant(contents), channels)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerascnn._errors import InputError
 from kerascnn.data import masks, parts
 from kerascnn.data.preprocessing import read_image
-from kerascnn.data.splits import Files, Split
+from kerascnn.data.splits import Files, Split, Stream
 
 SPLITS = parts.PARTS
 _BLOCK = 256  # files checked before the first error among them is reported
@@ -150,7 +150,7 @@ def explain(source: Source, error: Exception) -> Exception:
 
 
 def check_images(source: Source) -> None:
-    """Reads every image file and every mask of a set; other sets have nothing to check.
+    """Reads every image file and every mask of a set, packed ones too; other sets have nothing to check.
 
     Args:
         source: the set.
@@ -159,15 +159,58 @@ def check_images(source: Source) -> None:
         InputError: a file cannot be decoded, or a mask does not fit its image or the classes; the message names the
             first, in the order of the set.
     """
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        for split in source.splits.values():
-            if source.task == "segmentation":
+    for split in source.splits.values():
+        if source.task == "segmentation":
+            with concurrent.futures.ThreadPoolExecutor() as pool:
                 split.check(pool.map)
-                continue
-            paths = split.paths if isinstance(split, Files) else []
-            for start in range(0, len(paths), _BLOCK):
-                list(pool.map(_check_image, paths[start : start + _BLOCK]))
+        elif isinstance(split, Stream):
+            split.check()
+        else:
+            for _, error in _damaged(split):
+                raise error
 
 
-def _check_image(path):
-    read_image(path)  # the pixels are dropped here, so that a large set does not fill the memory
+def damaged(source: Source) -> dict[str, list[tuple[str, str]]]:
+    """Reads every image file of a set, and goes on where one is damaged.
+
+    Args:
+        source: labeled images.
+
+    Returns:
+        By part the name and what is wrong of each file that cannot be decoded, in the order of the set.
+
+    Raises:
+        InputError: the set has masks, or is packed, and is damaged; see `check_images`.
+
+    Example:
+
+        from kerascnn import data
+
+        source = data.load("digits")
+        data.damaged(source)  # {"train": [], "validation": [], "test": []}
+    """
+    if source.task == "segmentation" or any(isinstance(split, Stream) for split in source.splits.values()):
+        check_images(source)
+        return {part: [] for part in source.splits}
+    return {
+        part: [(split.names[place], str(error)) for place, error in _damaged(split)]
+        for part, split in source.splits.items()
+    }
+
+
+def _damaged(split):
+    """Place and error of each damaged file."""
+    paths = split.paths if isinstance(split, Files) else []
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for start in range(0, len(paths), _BLOCK):
+            for place, error in enumerate(pool.map(_wrong, paths[start : start + _BLOCK]), start):
+                if error is not None:
+                    yield place, error
+
+
+def _wrong(path) -> InputError | None:
+    try:
+        read_image(path)  # the pixels are dropped here, so that a large set does not fill the memory
+    except InputError as error:
+        return error
+    return None

@@ -186,21 +186,31 @@ class Stream:
     decode: Callable[[tf.Tensor], tf.Tensor]  # encoded image -> uint8 [height, width, channels]
     size: int
     ids: Sequence[str] | None = None  # names; None: their positions
+    # (encoded image, choose) -> a part of it, as `decoding.decode.decode_window`; None: images are decoded whole.
+    window: Callable[[tf.Tensor, Callable], tf.Tensor] | None = None
 
     @property
     def names(self) -> Sequence[str]:
         return names_of(self.ids, self.size)
+
+    def epochs(self) -> Callable[[tf.Tensor], tf.data.Dataset]:
+        """A function of two integers, drawn for an epoch, that gives what `read` does, in another order if it can."""
+        stream = self.read()
+        return lambda seed: stream
+
+    def check(self):
+        """Refuses what is damaged; here nothing can be told before it is read."""
 
     def elements(self) -> tf.data.Dataset:
         return self.read().map(lambda image, label: (self.decode(image), label), tf.data.AUTOTUNE, deterministic=True)
 
     def select(self, positions: np.ndarray) -> "Stream":
         read = filtered(self.read, self.size, positions)
-        return Stream(read, self.decode, len(positions), pick(self.names, positions))
+        return Stream(read, self.decode, len(positions), pick(self.names, positions), self.window)
 
     def first(self, count: int, seed: int) -> "Stream":
         count = min(count, self.size)
-        return Stream(lambda: self.read().take(count), self.decode, count, self.names[:count])
+        return Stream(lambda: self.read().take(count), self.decode, count, self.names[:count], self.window)
 
 
 Split = Arrays | Files | Stream

@@ -52,7 +52,9 @@ def test_what_is_refused(capsys, tmp_path):
     out = str(tmp_path / "sheet.png")
     for words, message in (
         ("show --data digits", "needs --augment or --recipe. Received: neither"),
-        ("pack --data digits --augment flip", "ACTION must be one of show"),
+        ("draw --data digits --augment flip", "ACTION must be one of show"),
+        ("pack --data digits --augment flip", "augment is a flag of kerascnn data show. Received: --augment with pack"),
+        ("show --data digits --augment flip --skip_damaged", "is a flag of kerascnn data pack"),
         ("show --data digits --augment flop", "near to flop: flip"),
         ("show --data digits --augment scale_crop", "for classification"),
     ):

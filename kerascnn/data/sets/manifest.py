@@ -43,8 +43,8 @@ def load_manifest(table: Path) -> Source:
     for number, row in _rows(table):
         path, label, part = row["path"], row["label"], (row.get("split") or "train").lower()
         if not path or not label:
-            lacking = "path" if not path else "label"
-            raise InputError(f"Every row must have a path and a label. Received: no {lacking} in {_line(table, number)}")
+            received = f"no {'label' if path else 'path'} in {_line(table, number)}"
+            raise InputError(f"Every row must have a path and a label. Received: {received}")
         if part not in _PARTS:
             rule = f"split must be one of {', '.join(_PARTS)}"
             raise InputError(f"{rule}. Received: {row['split']!r} in {_line(table, number)}")
