@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
+_CLASSES = 10  # shown in the terminal; all are in evaluation.json
+
 
 def measures(report, title: str, task: str) -> list[Table]:
     """What `evaluation.evaluate` measured, by the task of the network."""
@@ -22,7 +24,43 @@ def classification(report, title: str) -> list[Table]:
     if report.calibration is not None:
         for label, value in calibration(report.calibration).items():
             table.add_row(label, value)
-    return [table, *_mistakes(report, "how often")]
+    return [table, *_classes(report), *_mistakes(report, "how often")]
+
+
+def _classes(report) -> list[Table]:
+    """The classes that are found least often, where there are some that are not always found."""
+    counts = report.confusion.sum(axis=1)
+    order = sorted((k for k in range(len(counts)) if counts[k]), key=lambda k: report.recall[k])[:_CLASSES]
+    if not order or report.recall[order[0]] == 1:
+        return []
+    title = "classes" if len(order) == len(counts) else f"the {len(order)} classes that are found least often"
+    table = Table("class", title=title)
+    for heading in ("images", "recall", "precision"):
+        table.add_column(heading, justify="right")
+    for k in order:
+        precision = report.precision[k]
+        cells = [f"{counts[k]:,}", f"{report.recall[k]:.2%}", "-" if precision != precision else f"{precision:.2%}"]
+        table.add_row(Text(report.class_names[k]), *cells)
+    return [table]
+
+
+def accepted(found, file: str) -> Table:
+    """An `evaluation.AcceptedReport`.
+
+    Args:
+        found: the report.
+        file: from which the labels are.
+
+    Returns:
+        The table.
+    """
+    table = Table("measure", "value", title=Text(f"by the labels of {file}"))
+    table.add_row("images", f"{found.examples:,}; {found.left_out:,} without labels are left out")
+    table.add_row("labels an image", f"{found.labels:.2f}")
+    table.add_row("top-1", share(found.top1, found.interval))
+    if found.top5 is not None:
+        table.add_row("top-5", f"{found.top5:.2%}")
+    return table
 
 
 def share(value: float, interval: tuple[float, float]) -> str:

@@ -1,8 +1,10 @@
 """Measuring trained models: accuracy, mean IoU, calibration, the confusion matrix, pictures of what they find."""
 
+from kerascnn.evaluation.accepted import AcceptedReport, accepted_report, read_accepted
 from kerascnn.evaluation.answers import Answers
 from kerascnn.evaluation.batches import batches
 from kerascnn.evaluation.calibration import COLDEST, HOTTEST, Bin, Calibration, calibration_of, fit_temperature
+from kerascnn.evaluation.classes import plot_classes
 from kerascnn.evaluation.comparison import plot_comparison
 from kerascnn.evaluation.confusion import plot_confusion
 from kerascnn.evaluation.drawing import overlay, plot_overlay, plot_segmentation
@@ -21,6 +23,7 @@ from kerascnn.inference import MaskPrediction, Prediction, predict, predict_mask
 
 __all__ = [
     "ALEXNET",
+    "AcceptedReport",
     "Answers",
     "Bin",
     "COLDEST",
@@ -33,6 +36,7 @@ __all__ = [
     "Report",
     "Robustness",
     "SegmentationReport",
+    "accepted_report",
     "batches",
     "calibration_of",
     "combine",
@@ -45,6 +49,7 @@ __all__ = [
     "linear_probe",
     "nearest_neighbors",
     "overlay",
+    "plot_classes",
     "plot_comparison",
     "plot_confusion",
     "plot_corruptions",
@@ -55,6 +60,7 @@ __all__ = [
     "plot_segmentation",
     "predict",
     "predict_masks",
+    "read_accepted",
     "report_of",
     "robustness",
     "soup",

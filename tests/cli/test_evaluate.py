@@ -95,6 +95,19 @@ def test_corruptions(run, tmp_path, capsys):
 
 
 @pytest.mark.after
+def test_accepted_labels(run, tmp_path, capsys):
+    numbers = data.load("digits").split("test").numbers
+    (tmp_path / "real.json").write_text(json.dumps([[int(k)] if i else [] for i, k in enumerate(numbers)]))
+    line = ["evaluate", run, "--accepted", tmp_path / "real.json", "--out", tmp_path]
+    shown, found = called(capsys, *line), record(tmp_path)
+    assert f"{len(numbers) - 1:,}; 1 without labels are left out" in shown and "recall" in shown
+    right = found["top1"] * len(numbers)
+    assert round(found["accepted"]["top1"] * (len(numbers) - 1)) in (round(right), round(right) - 1)
+    assert (tmp_path / "classes.png").read_bytes().startswith(b"\x89PNG")
+    assert "one entry an image" in refused(capsys, *line, "--limit", "9")
+
+
+@pytest.mark.after
 def test_runs_that_make_no_ensemble(run, tmp_path, capsys):
     assert "Each run must be given once" in refused(capsys, "evaluate", run, run / "../tiny")
     config = json.loads((run / "config.json").read_text())
@@ -113,6 +126,7 @@ def test_runs_that_make_no_ensemble(run, tmp_path, capsys):
         ("a b --calibrate", "calibrate is for one run. Received: 2 runs"),
         ("a --corruptions all --tta flip", "Received: tta, too"),
         ("a b --corruptions all", "Received: 2 runs, too"),
+        ("a b --accepted c", "accepted is for one run"),
         ("a --soup", "soup is for two runs or more"),
         ("a --checkpoint b", "as arguments or --checkpoint, not both"),
         ("a --model b --weights c", "as arguments or --model, not both"),

@@ -19,12 +19,14 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     if values["calibrated"] and not runs:
         raise InputError("calibrated is for runs, beside which a temperature is kept. Received: --model")
     if values["corruptions"] is not None:
-        others = [name for name in ("tta", "calibrate", "soup") if values[name]]
+        others = [name for name in ("tta", "calibrate", "soup", "accepted") if values[name]]
         if others or len(runs) > 1:
             received = others[0] if others else f"{len(runs)} runs"
             raise InputError(f"corruptions is for one run, and for one view of an image. Received: {received}, too")
     if values["calibrate"] and len(runs) > 1:
         raise InputError(f"calibrate is for one run. Received: {len(runs)} runs")
+    if values["accepted"] is not None and len(runs) > 1:
+        raise InputError(f"accepted is for one run. Received: {len(runs)} runs")
     if values["soup"] and len(runs) < 2:
         raise InputError("soup is for two runs or more. Received: one")
     load_tensorflow()
@@ -44,9 +46,9 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     if values["calibrate"] and predictor.task != "classification":
         raise InputError(f"calibrate is for classification. Received: a network for {predictor.task}")
     out = evaluating.folder(values, subject)
-    report = evaluating.measure(
-        subject, predictor, values["split"], values, console, keep=24, answers=values["calibrate"]
-    )
+    accepted = _accepted(values, subject)
+    keeping = values["calibrate"] or accepted is not None
+    report = evaluating.measure(subject, predictor, values["split"], values, console, keep=24, answers=keeping)
     where = f"{subject.data} ({values['split']})"
     if values["tta"] is not None:
         where += f", {values['tta']}"
@@ -59,6 +61,10 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     if values["tta"] is not None:
         header |= {"tta": values["tta"], "views": predictor.views.count}
     record = {**header, **report.to_dict()}  # changes: of the data set since the training
+    if accepted is not None:
+        by_accepted = evaluation.accepted_report(report.answers, accepted)
+        console.print(measures.accepted(by_accepted, values["accepted"]), markup=False)
+        record["accepted"] = {"file": values["accepted"], **by_accepted.to_dict()}
     written = ["evaluation.json", "confusion.png"]
     evaluation.plot_confusion(report, out / "confusion.png", what)
     if predictor.task == "classification":
@@ -68,7 +74,8 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
             shown = {"as trained": report.calibration, f"temperature {temperature:.3f}": scaled.calibration}
             record["with_temperature"] = {"temperature": temperature, **scaled.to_dict()}
         evaluation.plot_reliability(shown, out / "reliability.png", what)
-        written.append("reliability.png")
+        evaluation.plot_classes(report, out / "classes.png", what)
+        written += ["reliability.png", "classes.png"]
     for name, words, examples in (
         ("predictions.png", "the first images", report.first),
         ("mistakes.png", "the worst mistakes", report.worst),
@@ -80,6 +87,18 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
             (out / name).unlink(missing_ok=True)  # of an evaluation before
     _records.write(out / "evaluation.json", record)
     evaluating.say(console, f"written: {', '.join(str(out / name) for name in written)}")
+
+
+def _accepted(values: Values, subject: evaluating.Subject) -> list[tuple[int, ...]] | None:
+    """The labels that are accepted for each image, where there is a file of them."""
+    from kerascnn import evaluation
+
+    if values["accepted"] is None:
+        return None
+    if subject.predictor.task != "classification":
+        raise InputError(f"accepted is for classification. Received: a network for {subject.predictor.task}")
+    names = subject.source.split(values["split"]).names
+    return evaluation.read_accepted(values["accepted"], names, subject.source.class_names)
 
 
 def _calibrate(values: Values, subject: evaluating.Subject, report, console: Console):
@@ -132,6 +151,11 @@ COMMAND = Command(
             group="measures", placeholder="VIEWS",
         ),
         Flag("calibrated", "measure with the temperature that is kept beside the run", bool, False, group="measures"),
+        Flag(
+            "accepted",
+            "labels of which any is right for an image, as ImageNet-ReaL's: a .json or .csv file, see "
+            "docs/evaluation.md", group="measures", placeholder="FILE",
+        ),
         Flag(
             "corruptions",
             "top-1 errors under common corruptions in five severities, in place of the usual measures: all, or names "
