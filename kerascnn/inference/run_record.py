@@ -65,6 +65,7 @@ _NEEDED = {
 _OPTIONAL = {
     "task": (f"one of {', '.join(TASKS)}", lambda value: isinstance(value, str) and value in TASKS),
     "asked": ("a list of texts", _list_of(_is_text)),
+    "starts": ("a list of objects", _list_of(_is_record)),
     "data.data_dir": ("a text or null", _is_maybe_text),
     "data.sizes": ("an object of whole numbers", _object_of(_is_size)),
     "data.fingerprint": ("an object of texts", _object_of(_is_text)),

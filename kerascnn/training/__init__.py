@@ -11,7 +11,7 @@ from kerascnn.training.finetuning import FineTuning, finetuning_plan
 from kerascnn.training.plan import Plan, plan
 
 if TYPE_CHECKING:
-    from kerascnn.training import callbacks, optimizers, recipes
+    from kerascnn.training import callbacks, optimizers, recipes, runs
     from kerascnn.training.callbacks import ScheduleDropPath
     from kerascnn.training.loop import train
 
@@ -25,9 +25,10 @@ __all__ = [
     "optimizers",
     "plan",
     "recipes",
+    "runs",
     "train",
 ]
 
 __getattr__, __dir__ = _lazy.attach(
-    __name__, {"callbacks": ["ScheduleDropPath"], "loop": ["train"]}, ["callbacks", "optimizers", "recipes"]
+    __name__, {"callbacks": ["ScheduleDropPath"], "loop": ["train"]}, ["callbacks", "optimizers", "recipes", "runs"]
 )

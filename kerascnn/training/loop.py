@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 from rich.console import Console
 
-from kerascnn import __version__, data, surgery
+from kerascnn import __version__, _provenance, data, surgery
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.checkpoint import check_whole
@@ -116,6 +116,7 @@ def train(
         "data": {**source.record(), **(data_record or {})},
         "training": config.to_dict(),
         "asked": sorted(config.to_dict() if asked is None else asked),
+        "starts": [_provenance.provenance()],
     }
     run = RunFolder(out)
     with run.hold():

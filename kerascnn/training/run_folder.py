@@ -24,7 +24,7 @@ except ImportError:  # no such locks on Windows
 
 KEPT = 2  # checkpoints: the newest, and the one before in case the newest is damaged
 # May differ between starts: where the data lies, on what the run computes, and which release computes it.
-_IRRELEVANT = ("kerascnn", "asked", "data.data_dir", "training.strategy", "training.virtual_devices")
+_IRRELEVANT = ("kerascnn", "starts", "asked", "data.data_dir", "training.strategy", "training.virtual_devices")
 
 
 class RunFolder:
@@ -125,8 +125,11 @@ class RunFolder:
         for folder in (self.path, _files.ensure_folder(self.checkpoints)):
             _files.clear_temporaries(folder)
         if self.saved_epochs():
-            asked = {*read_config(self.config).get("asked", ()), *record.get("asked", ())}
+            before = read_config(self.config)
+            asked = {*before.get("asked", ()), *record.get("asked", ())}
             record = {**record, "asked": sorted(asked)}
+            if record.get("starts"):
+                record["starts"] = [*before.get("starts", ()), *record["starts"]]
         _records.write(self.config, record)
 
 
