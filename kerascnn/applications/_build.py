@@ -66,7 +66,7 @@ class Family:
         variants: registry name -> row (a frozen dataclass).
         paper: authors, title, year, arXiv number.
         preprocessing: fact: what is done to pixels before the network.
-        recipe: default training recipe: imagenet | cifar | lenet | vit.
+        recipe: default training recipe, a name in `kerascnn.training.recipes`.
         input_shape: fact: default (height, width, channels).
         min_size: fact: the smallest height and width.
         classes: default number of classes.

@@ -140,7 +140,13 @@ _torchvision = (
     (r"classifier\.4", "fc7"),
     (r"classifier\.6", "head"),
 )
-_imagenet = {"variants": VARIANTS, "preprocessing": IMAGENET, "fixed_size": True, "weight_decay": 5e-4}
+_imagenet = {
+    "variants": VARIANTS,
+    "preprocessing": IMAGENET,
+    "fixed_size": True,
+    "recipe": "alexnet",
+    "weight_decay": 5e-4,
+}
 _2012 = "Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural Networks, NIPS 2012"
 _family = Family(
     __name__,

@@ -128,8 +128,8 @@ _shared = {
     "min_size": 1,
     "preprocessing": lambda spec: INCEPTION if spec.slim else IMAGENET,
 }
-_family = Family(__name__, paper=_ioffe, **_shared)
-_slim = Family(__name__, paper=_ioffe, weight_decay=4e-5, **_shared)
+_family = Family(__name__, recipe="bn_inception", paper=_ioffe, **_shared)
+_slim = Family(__name__, recipe="bn_inception", paper=_ioffe, weight_decay=4e-5, **_shared)
 _se = Family(
     __name__,
     paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507",

@@ -195,6 +195,7 @@ _shared = {
 }
 _cifar = CIFARFamily(
     __name__,
+    recipe="darts",
     features=features_cifar,
     auxiliary=auxiliary_cifar,
     min_size=8,

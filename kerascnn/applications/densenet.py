@@ -98,6 +98,7 @@ _KERAS = (
 )
 _family = Family(
     __name__,
+    recipe="densenet_imagenet",
     features=features,
     head=head,
     variants=VARIANTS,

@@ -81,6 +81,7 @@ def head(x, classes, activation):
 
 _family = CIFARFamily(
     __name__,
+    recipe="densenet",
     features=features,
     head=head,
     variants=VARIANTS,

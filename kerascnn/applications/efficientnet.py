@@ -176,6 +176,7 @@ def _pixels(spec):
 
 _family = Family(
     __name__,
+    recipe="efficientnet",
     features=features,
     head=head,
     variants=VARIANTS,

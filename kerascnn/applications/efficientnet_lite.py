@@ -140,6 +140,7 @@ def _pixels(spec):
 
 
 _shared = {
+    "recipe": "efficientnet",
     "features": features,
     "head": head,
     "variants": VARIANTS,

@@ -88,6 +88,7 @@ def head(x, classes, activation):
 
 _family = CIFARFamily(
     __name__,
+    recipe="fractalnet",
     features=features,
     head=head,
     variants=VARIANTS,

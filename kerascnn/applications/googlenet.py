@@ -172,6 +172,7 @@ _shared = {
 }
 _family_2014 = Family(
     __name__,
+    recipe="googlenet",
     features=features,
     head=head,
     preprocessing=IMAGENET,
@@ -181,6 +182,7 @@ _family_2014 = Family(
 )
 _family = Family(
     __name__,
+    recipe="googlenet",
     features=features,
     head=pooled_head,
     preprocessing=IMAGENET,

@@ -185,11 +185,11 @@ _paper = (
     "Szegedy, Ioffe, Vanhoucke, Alemi: Inception-v4, Inception-ResNet and the Impact of Residual Connections on "
     "Learning, 2016, arXiv:1602.07261"
 )
-_family = Family(__name__, paper=_paper, **_shared)
+_family = Family(__name__, recipe="inception_v3", paper=_paper, **_shared)
 _facenet = Family(__name__, head=facenet_head, paper=_paper, **_shared)
 _TIMM_PIXELS = dataclasses.replace(INCEPTION, crop_fraction=0.8975, interpolation="bicubic")  # of its weights
 _names = {"timm": _timm, "keras": _keras_names, "tensorflow": INCEPTION_RESNET_V2}
-_v2 = Family(__name__, paper=_paper, names=_names, **_shared)
+_v2 = Family(__name__, recipe="inception_v3", paper=_paper, names=_names, **_shared)
 _se = Family(
     __name__, paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507", **_shared
 )

@@ -188,6 +188,7 @@ _torch = (
     (r"fc", "head"),
 )
 _shared = {
+    "recipe": "inception_v3",
     "features": features,
     "head": pooled_head,
     "variants": VARIANTS,

@@ -114,6 +114,7 @@ def _timm_names(spec):
 
 _family = Family(
     __name__,
+    recipe="inception_v3",
     features=features,
     variants=VARIANTS,
     paper="Szegedy, Ioffe, Vanhoucke, Alemi: Inception-v4, Inception-ResNet and the Impact of Residual Connections on "

@@ -103,7 +103,7 @@ _family = Family(
     paper="Tolstikhin, Houlsby, Kolesnikov, Beyer, Zhai, Unterthiner, Yung, Steiner, Keysers, Uszkoreit, Lucic, "
     "Dosovitskiy: MLP-Mixer: An all-MLP Architecture for Vision, 2021, arXiv:2105.01601",
     preprocessing=_PREPROCESSING,
-    recipe="vit",
+    recipe="mixer",
     known_size=True,
     size_multiple=lambda spec: spec.patch,
     names={"timm": _TIMM, "tensorflow": _AUTHORS},

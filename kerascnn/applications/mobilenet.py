@@ -133,6 +133,7 @@ _KERAS = (
 _TIMM_PIXELS = dataclasses.replace(INCEPTION, crop_fraction=0.95, interpolation="bicubic")  # of its weights
 _family = Family(
     __name__,
+    recipe="mobilenet",
     features=features,
     head=head,
     variants=VARIANTS,

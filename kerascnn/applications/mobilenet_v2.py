@@ -172,6 +172,7 @@ _NAMES = {"torchvision": _TORCHVISION, "timm": _TIMM, "keras": Ordered(_KERAS)}
 _TIMM_PIXELS = dataclasses.replace(IMAGENET, interpolation="bicubic")  # of its weights
 _family = Family(
     __name__,
+    recipe="mobilenet",
     features=features,
     head=head,
     variants=VARIANTS,

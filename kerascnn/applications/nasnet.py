@@ -154,6 +154,7 @@ _mobile = Family(
 )
 _cifar = CIFARFamily(
     __name__,
+    recipe="nasnet_cifar",
     features=small_features,
     min_size=8,
     weight_decay=5e-4,

@@ -73,6 +73,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
 
 _family = CIFARFamily(
     __name__,
+    recipe="resnet_cifar",
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027",

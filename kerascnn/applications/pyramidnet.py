@@ -107,6 +107,7 @@ def features_imagenet(x, spec: Spec, *, drop_path_rate: float = 0.0):
 _paper = "Han, Kim, Kim: Deep Pyramidal Residual Networks, 2016, arXiv:1610.02915"
 _family = CIFARFamily(
     __name__,
+    recipe="pyramidnet",
     features=features,
     variants=VARIANTS,
     paper=_paper,

@@ -117,6 +117,7 @@ _keras = (  # counts stages from 2
 )
 _family = Family(
     __name__,
+    recipe="resnet",
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",

@@ -77,6 +77,7 @@ def features(x, spec: Spec, *, drop_path_rate: float = 0.0):
 
 _family = CIFARFamily(
     __name__,
+    recipe="resnet_cifar",
     features=features,
     variants=VARIANTS,
     paper="He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385",

@@ -78,6 +78,7 @@ def features(x, spec: Spec):
 
 _family = CIFARFamily(
     __name__,
+    recipe="shake_shake",
     features=features,
     variants=VARIANTS,
     paper="Gastaldi: Shake-Shake regularization, 2017, arXiv:1705.07485",

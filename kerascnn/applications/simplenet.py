@@ -155,7 +155,7 @@ _shared = {
     "paper": "Hasanpour, Rouhani, Fayyaz, Sabokrou: Lets keep it simple, Using simple architectures to outperform "
     "deeper and more complex architectures, 2016, arXiv:1608.06037",
 }
-_small = {**_shared, "preprocessing": CIFAR, "recipe": "cifar", "input_shape": (32, 32, 3), "classes": 10}
+_small = {**_shared, "preprocessing": CIFAR, "recipe": "simplenet", "input_shape": (32, 32, 3), "classes": 10}
 _caffe = Family(__name__, features=features_caffe, head=head_caffe, **_small)
 _cifar = Family(__name__, features=features, head=head, **_small)
 _family = Family(__name__, features=features, head=head, preprocessing=IMAGENET, **_shared)

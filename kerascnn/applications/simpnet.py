@@ -97,7 +97,7 @@ _shared = {
     "variants": VARIANTS,
     "paper": "Hasanpour, Rouhani, Fayyaz, Sabokrou, Adeli: Towards Principled Design of Deep Convolutional Networks: "
     "Introducing SimpNet, 2018, arXiv:1802.06205",
-    "recipe": "cifar",
+    "recipe": "simpnet",
     "min_size": 8,
 }
 _family = Family(__name__, preprocessing=CIFAR, input_shape=(32, 32, 3), classes=10, **_shared)

@@ -65,6 +65,7 @@ def features(x, spec: Spec):
 
 _family = CIFARFamily(
     __name__,
+    recipe="stochastic_depth",
     features=features,
     variants=VARIANTS,
     paper="Huang, Sun, Liu, Sedra, Weinberger: Deep Networks with Stochastic Depth, 2016, arXiv:1603.09382",

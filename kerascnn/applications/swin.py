@@ -152,7 +152,7 @@ _family = Family(
     paper="Liu, Lin, Cao, Hu, Wei, Zhang, Lin, Guo: Swin Transformer: Hierarchical Vision Transformer using Shifted "
     "Windows, 2021, arXiv:2103.14030",
     preprocessing=_PREPROCESSING,
-    recipe="vit",
+    recipe="swin",
     names={
         "torchvision": _TORCHVISION,
         # timm counts a merging with the stage after it, the authors with the stage before.

@@ -150,6 +150,7 @@ _shared = {
 }
 _imagenet = {
     **_shared,
+    "recipe": "vgg",
     "preprocessing": IMAGENET,
     "names": {
         "torchvision": _torchvision,

@@ -127,6 +127,7 @@ def head(x, classes, activation):
 _paper = "Zagoruyko, Komodakis: Wide Residual Networks, 2016, arXiv:1605.07146"
 _family = CIFARFamily(
     __name__,
+    recipe="wrn",
     features=features,
     head=head,
     variants=VARIANTS,

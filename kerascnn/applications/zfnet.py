@@ -76,6 +76,7 @@ def head(x, classes, activation, *, dropout_rate: float = 0.5):
 
 _family = Family(
     __name__,
+    recipe="zfnet",
     features=features,
     head=head,
     variants=VARIANTS,

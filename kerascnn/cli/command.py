@@ -37,13 +37,16 @@ class Flag:
     group: str = ""  # the heading in the help
     placeholder: str = ""  # what stands for the value in the help: "FILE"
     unless_given: str = ""  # the default in words, where it is no constant
+    repeated: bool = False  # a text that may be given several times; its value is a tuple, empty by default
 
-    def read(self, text: str | bool | None) -> Any:
+    def read(self, text: str | bool | list[str] | None) -> Any:
         """The value of what was written, or the default.
 
         Raises:
             InputError: an empty text, no number of this kind, or one out of its range or of 64 bits.
         """
+        if self.repeated:
+            return tuple(text or ())
         if text is None or self.kind is bool:
             return self.default if text is None else text
         if text == "":
@@ -133,7 +136,8 @@ class Command:
         parser = flags.FlagValues()  # anew at each call, so that parsing leaves nothing behind
         parser.set_gnu_getopt(True)  # flags and arguments in any order
         for flag in self.flags:
-            define = flags.DEFINE_boolean if flag.kind is bool else flags.DEFINE_string
+            one = flags.DEFINE_boolean if flag.kind is bool else flags.DEFINE_string
+            define = flags.DEFINE_multi_string if flag.repeated else one
             define(flag.name, None, flag.help, flag_values=parser, module_name="kerascnn")
         names = {flag.name for flag in self.flags}
         booleans = {flag.name for flag in self.flags if flag.kind is bool}

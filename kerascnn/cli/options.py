@@ -1,7 +1,11 @@
 """Flags that several commands share. Imports no TensorFlow."""
 
 import dataclasses
+import difflib
+from collections.abc import Sequence
+from typing import Any
 
+from kerascnn._errors import InputError
 from kerascnn.cli.command import Flag
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.recipes import RECIPES
@@ -23,6 +27,14 @@ NETWORK = (
         high=LARGEST_IMAGE,
         unless_given="that of the weights",
     ),
+)
+
+SET = Flag(
+    "set",
+    "any setting of the recipe, such as --set epochs=5; may be given several times",
+    group="schedule",
+    placeholder="KEY=VALUE",
+    repeated=True,
 )
 
 # The fields of `TrainConfig` under the headings of the help; the others belong to the run.
@@ -100,6 +112,7 @@ def training_flags(out: Flag, network: tuple[Flag, ...] = (), run: tuple[Flag, .
             group="schedule",
             unless_given="that of the network",
         ),
+        SET,
         *of("schedule"),
         *of("regularization"),
         *of("fine-tuning"),
@@ -107,6 +120,41 @@ def training_flags(out: Flag, network: tuple[Flag, ...] = (), run: tuple[Flag, .
         *(dataclasses.replace(flag, group="run") for flag in run),
         *of("run"),
     )
+
+
+def settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """What several --set mean.
+
+    Args:
+        pairs: "key=value", keys being fields of `TrainConfig`, - and _ the same.
+
+    Returns:
+        Values by field, of the fields' kinds.
+
+    Raises:
+        InputError: a pair has another form, names no field, comes twice, or has no value of its field's kind.
+    """
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise InputError(f"--set takes KEY=VALUE, such as --set epochs=5. Received: {pair[:200]}")
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else "kerascnn recipes NAME lists them."
+            raise InputError(f"There is no such setting; {hint} Received: --set {pair[:200]}")
+        if key in found:
+            raise InputError(f"A setting must be given once. Received: {key} twice")
+        flag, text = _field(fields[key], ""), text.strip()
+        if flag.kind is bool:
+            if text.lower() not in ("true", "false"):
+                raise InputError(f"{key} must be true or false. Received: --set {pair[:200]}")
+            found[key] = text.lower() == "true"
+        else:
+            found[key] = () if flag.kind is list and not text else flag.read(text)
+    return found
 
 
 def _field(field: dataclasses.Field, group: str) -> Flag:

@@ -1,9 +1,14 @@
 """What training and searching share: the flags of a run, and the plan that they make. The rules are in `training`."""
 
 import dataclasses
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from kerascnn import _check
 from kerascnn._errors import InputError
+from kerascnn.cli import options
 from kerascnn.cli.command import Values
 
 
@@ -16,6 +21,9 @@ def training_flags(values: Values) -> Values:
 
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     overrides = {name: value for name, value in values.items() if name in names and value is not None}
+    for name, value in options.settings(values.get("set") or ()).items():
+        if overrides.setdefault(name, value) != value:
+            raise InputError(f"--{name} and --set {name} must say the same. Received: {overrides[name]} and {value}")
     if "unfreeze" in overrides:  # 2.0 is 2; what is no whole number is refused below
         overrides["unfreeze"] = tuple(int(part) if part == int(part) else part for part in overrides["unfreeze"])
     if "milestones" in overrides:
@@ -68,3 +76,24 @@ def training_data(values: Values, overrides: Values):
         raise InputError(f"{info.name} is a network for {info.task}. Received: task={values['task']}")
     source = data.load(values["data"], values["data_dir"], limit=overrides.get("limit") or None, task=info.task)
     return info, source
+
+
+def recipe_options(values: Values, wanted: Mapping[str, Any], known: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """The options of a network that its recipe wants: those that it has, that were not given and are no defaults.
+
+    A run that is resumed keeps those that it was started with.
+
+    Args:
+        values: flags; `out`, and those that are options.
+        wanted: of the plan.
+        known: the parameters of the network's builder.
+    """
+    found = {name: value for name, value in wanted.items() if name in known and values.get(name) is None}
+    found = {name: value for name, value in found.items() if known[name].default != value}
+    config = Path(values["out"]) / "config.json"
+    if found and (Path(values["out"]) / "history.csv").is_file() and config.is_file():
+        from kerascnn.inference.run_record import read_config
+
+        kept = read_config(config)["model"].get("options", {})
+        found = {name: kept[name] for name in found if name in kept}
+    return found

@@ -12,6 +12,7 @@ class Classification(Task):
     best = "accuracy"
     drawn = ("accuracy",)
     recipe = None
+    losses = ("softmax", "binary")
     keeps_size = False
     exported = "classes"
 

@@ -12,6 +12,7 @@ class Segmentation(Task):
     best = "mean_iou"
     drawn = ("accuracy", "mean_iou")
     recipe = "segmentation"
+    losses = ("softmax",)
     keeps_size = True
     exported = "class_map"
 

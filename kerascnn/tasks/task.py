@@ -23,6 +23,7 @@ class Task(abc.ABC):
     best: str  # the measure by which best.keras is chosen, the higher the better
     drawn: Sequence[str]  # the measures in curves.png
     recipe: str | None  # by which all its networks are trained by default; None: by each network's own
+    losses: Sequence[str]  # the kinds of loss that there are, as in `TrainConfig`
     keeps_size: bool  # networks take images as large as the data's, where the size fits, however large they are
     exported: str  # output of an export's serving_default that says which classes; beside it are "probabilities"
 

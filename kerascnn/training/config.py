@@ -74,7 +74,8 @@ class TrainConfig:
     momentum: float = _field(0.9, "of sgd, rmsprop and rmsprop_tf", _check.real, low=0.0, high=1.0, below=True)
     nesterov: bool = _field(True, "sgd: Nesterov's form of momentum", _check.flag)
     epsilon: float = _field(
-        0.0, "what keeps adaptive steps finite; 0: rmsprop 1, rmsprop_tf 1e-3, adam 1e-7, adamw 1e-8, lamb 1e-6",
+        0.0, "what keeps adaptive steps finite; 0: rmsprop 1, rmsprop_tf 1e-3, adadelta 1e-6, adam 1e-7, adamw 1e-8, "
+        "lamb 1e-6",
         _check.real, low=0.0,
     )  # fmt: skip
     beta_1: float = _field(
@@ -82,8 +83,8 @@ class TrainConfig:
         below=True,
     )  # fmt: skip
     beta_2: float = _field(
-        0.0, "the same of the mean square, rmsprop's rho; 0: rmsprop 0.9, lion 0.99, else 0.999", _check.real, low=0.0,
-        high=1.0, below=True,
+        0.0, "the same of the mean square, rmsprop's and adadelta's rho; 0: rmsprop 0.9, adadelta 0.95, lion 0.99, "
+        "else 0.999", _check.real, low=0.0, high=1.0, below=True,
     )  # fmt: skip
     accumulate: int = _field(
         1, "batches whose gradients are averaged to one step: as a batch so many times as large, but for batch norm",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kerascnn import _check
 from kerascnn._errors import InputError
+from kerascnn.training import recipes
 from kerascnn.training.plan import Network, Plan, plan
 
 if TYPE_CHECKING:  # for the hints alone
@@ -104,6 +105,10 @@ def finetuning_plan(
         if value is not None:
             _check.one_of(name, value, choices)
     own = plan(info, source, recipe=recipe, image_size=image_size, **overrides)
+    if recipe is None and recipes.RECIPES[own.recipe].fine_tuning:  # what trained weights are known to learn well by
+        recipe = recipes.choose(recipes.RECIPES[own.recipe].fine_tuning, min(own.shape[:2]))
+        own = plan(info, source, recipe=recipe, image_size=image_size, **overrides)
+        own = dataclasses.replace(own, asked=tuple(name for name in own.asked if name != "recipe"))
     images, classes = source.sizes["train"], len(source.class_names)
     few = images < SMALL * classes
     found_size = size or ("small" if few else "large")

@@ -142,6 +142,9 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
         tf.config.experimental.enable_op_determinism()
     batch = min(config.batch_size, source.sizes["train"])  # the pipeline makes one batch of a smaller set
     steps = source.sizes["train"] // batch
+    if config.accumulate > steps * config.epochs:
+        rule = f"accumulate must be at most the {steps * config.epochs} batches of the run, or no step is ever taken"
+        raise InputError(f"{rule}. Received: accumulate={config.accumulate}")
     strategy = strategies.build(config, batch)
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)

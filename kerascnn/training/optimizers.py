@@ -34,6 +34,7 @@ class Rule:
     arguments: Mapping[str, Any]  # field of a configuration -> what it is where the field is 0; see `OWN`
     # Fields of a configuration that fit it, where a recipe for another rule has it replaced.
     defaults: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    scaling: float = 1.0  # the rate goes with the size of the batch to this power
     takes_l2: bool = False  # a published L2 coefficient c means the decoupled c / (1 - momentum)
 
 
@@ -65,10 +66,12 @@ OPTIMIZERS: dict[str, Rule] = {
     "rmsprop_tf": Rule(
         _own("RMSpropTF", beta_2="rho"), {"momentum": None, "epsilon": 1e-3, "beta_2": 0.9}, {"learning_rate": 0.016}
     ),
+    # Zeiler 2012 (arXiv:1212.5701).
+    "adadelta": Rule(_keras("Adadelta", beta_2="rho"), {"epsilon": 1e-6, "beta_2": 0.95}, {"learning_rate": 1.0}),
     "adam": Rule(_keras("Adam"), _ADAM, {"learning_rate": 1e-3, "weight_decay": 1e-2}),
     "adamw": Rule(_own("AdamW"), {**_ADAM, "epsilon": 1e-8}, {"learning_rate": 1e-3, "weight_decay": 5e-2}),
     # You et al. 2019 (arXiv:1904.00962); epsilon 1e-6 and rates as in arXiv:2110.00476, table 2.
-    "lamb": Rule(_own("Lamb"), {**_ADAM, "epsilon": 1e-6}, {"learning_rate": 5e-3, "weight_decay": 2e-2}),
+    "lamb": Rule(_own("Lamb"), {**_ADAM, "epsilon": 1e-6}, {"learning_rate": 5e-3, "weight_decay": 2e-2}, scaling=0.5),
     # Chen et al. 2023 (arXiv:2302.06675, section 5): a rate 3 to 10 times below AdamW's, a decay as much above it.
     "lion": Rule(
         _keras("Lion"), {"beta_1": 0.9, "beta_2": 0.99}, {"learning_rate": 1e-4, "weight_decay": 0.5}

@@ -4,6 +4,7 @@ The one home of these rules, for the command line, for Python and for searches.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kerascnn import _check
@@ -41,6 +42,8 @@ class Plan:
     config: TrainConfig
     recipe: str  # a name in `recipes.RECIPES`
     asked: tuple[str, ...] = ()  # fields of `config`, and "recipe", that were given; the others follow from the rest
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the recipe's, of networks that have them
+    reason: str = ""  # one line: what was chosen and why
 
 
 def plan(
@@ -58,8 +61,10 @@ def plan(
         source: the data set.
         recipe: a name in `recipes.RECIPES`; by default that of the network, or the one for small images.
         image_size: height and width of the network's input in pixels; by default see `input_shape`.
-        **overrides: fields of `TrainConfig`. Those that are not given are the recipe's, with the weight decay that the
-            network was published with, and without augmentation where `source.mirrored` is False.
+        **overrides: fields of `TrainConfig`. Those that are not given are the recipe's as `recipes.resolve` scales it,
+            with the weight decay that the network was published with, and without augmentation where `source.mirrored`
+            is False. A network's own recipe of hundreds of epochs on small images is shortened to `usual_epochs` where
+            neither it nor `epochs` is given.
 
     Returns:
         The plan.
@@ -74,7 +79,7 @@ def plan(
 
         info, source = kerascnn.model_info("resnet20"), data.load("digits")
         plan = training.plan(info, source, epochs=2)
-        plan.shape, plan.recipe, plan.config.weight_decay  # (8, 8, 1), "cifar", 0.001
+        plan.shape, plan.recipe, plan.config.weight_decay  # (8, 8, 1), "resnet_cifar", 0.001
 
         result = training.train(
             lambda: kerascnn.create_model(
@@ -91,12 +96,19 @@ def plan(
         raise InputError(f"{info.name} must have data for {info.task}. Received: {source.name}, for {source.task}")
     shape = input_shape(info, source.image_shape, image_size)
     name = recipe or recipes.choose(TASKS[info.task].recipe or info.recipe, min(shape[:2]))
-    config = recipes.resolve(name, **{"augment": augmentation(name, source), **overrides})
+    derived: dict[str, Any] = {"augment": augmentation(name, source)}
+    if recipe is None and recipes.RECIPES[name].usual_epochs:
+        derived["epochs"] = recipes.RECIPES[name].usual_epochs
+    config = recipes.resolve(name, **{**derived, **overrides})
     TASKS[info.task].check_augment(config.augment)
-    if "weight_decay" not in overrides:
+    if config.loss not in TASKS[info.task].losses:
+        rule = f"Networks for {info.task} are trained with loss={' or '.join(TASKS[info.task].losses)}"
+        raise InputError(f"{rule}. Received: loss={config.loss}")
+    if not {"weight_decay", "l2"} & overrides.keys():
         config = with_published_weight_decay(info, config)
     asked = tuple(sorted([*overrides, *(["recipe"] if recipe else [])]))
-    return Plan(info.name, shape, preprocessing(info, shape, name), config, name, asked)
+    pixels, options = preprocessing(info, shape, name), recipes.RECIPES[name].options
+    return Plan(info.name, shape, pixels, config, name, asked, options, recipes.told(name, config))
 
 
 def augmentation(recipe: str, source: "data.Source") -> str:
@@ -171,9 +183,13 @@ def with_published_weight_decay(info: Network, config: TrainConfig) -> TrainConf
         config: of the run.
 
     Returns:
-        It with the network's L2 coefficient c as the decoupled c / (1 - momentum); unchanged where none was published,
-        and for optimizers for which an L2 coefficient means something else.
+        It with the network's L2 coefficient c as the recipe has it: as `l2`, or as the decoupled c / (1 - momentum);
+        unchanged where none was published, and for optimizers for which an L2 coefficient means something else.
     """
-    if info.weight_decay is None or not OPTIMIZERS[config.optimizer].takes_l2:
+    if info.weight_decay is None:
+        return config
+    if config.l2:
+        return dataclasses.replace(config, l2=info.weight_decay)
+    if not OPTIMIZERS[config.optimizer].takes_l2:
         return config
     return dataclasses.replace(config, weight_decay=info.weight_decay / (1 - config.momentum))

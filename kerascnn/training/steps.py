@@ -167,7 +167,10 @@ def _register(kind: type) -> type:
     return keras.saving.register_keras_serializable(package="kerascnn")(made)
 
 
-_KEPT = (keras.optimizers.SGD, keras.optimizers.RMSprop, keras.optimizers.Adam, keras.optimizers.Lion)
+_KEPT = (
+    keras.optimizers.SGD, keras.optimizers.RMSprop, keras.optimizers.Adam, keras.optimizers.Adadelta,
+    keras.optimizers.Lion,
+)  # fmt: skip
 KINDS = {kind: _register(kind) for kind in (*_KEPT, rules.RMSpropTF, rules.AdamW, rules.Lamb)}
 
 
@@ -175,7 +178,7 @@ def extended(optimizer: keras.optimizers.Optimizer, **options: Any) -> keras.opt
     """The same optimizer with factors of its rate, L2, clipping, accumulation.
 
     Args:
-        optimizer: Keras' SGD, RMSprop, Adam or Lion, or one of `kerascnn.training.rules`; not built.
+        optimizer: Keras' SGD, RMSprop, Adam, Adadelta or Lion, or one of `kerascnn.training.rules`; not built.
         **options: `factors`, path of each variable -> what its rate and its weight decay are multiplied by; `starts`,
             path of a variable -> the step from which it is trained, not needed where that is 0; `l2`, added to the
             gradient as `l2 * w` of what is not excluded from weight decay; one of `clip_norm`, the largest norm of all

@@ -8,6 +8,16 @@ from pathlib import Path
 import numpy as np
 
 PATH = Path(__file__).parents[1] / "golden" / "peer_states.json.gz"
+TRAINING = PATH.with_name("peer_training.json.gz")
+STEPS, BATCH, SIZE, CLASSES = 50, 8, 64, 10  # of the training that is recorded there
+
+
+def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images [BATCH, SIZE, SIZE, 3] and labels [BATCH] of a step of training: noise, brighter or darker by class."""
+    rng = np.random.default_rng(step)
+    labels = rng.integers(0, CLASSES, BATCH)
+    images = rng.normal(size=(BATCH, SIZE, SIZE, 3)) + (labels[:, None, None, None] - CLASSES / 2) / 5
+    return images.astype("float32"), labels
 
 
 def read() -> dict[str, dict]:

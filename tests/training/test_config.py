@@ -93,8 +93,8 @@ def test_recipes_follow_the_network_and_the_size():
     assert recipes.choose("imagenet", 32) == "cifar"
     assert recipes.choose("lenet", 32) == "lenet"
     assert recipes.choose("vit", 32) == "vit"
-    with pytest.raises(InputError, match="recipe must be one of .*Received: recipe='resnet'"):
-        recipes.choose("resnet", 32)
+    with pytest.raises(InputError, match="recipe must be one of .*Received: recipe='resnets'"):
+        recipes.choose("resnets", 32)
     # DeiT: 5e-4 for 512 images
     transformers = recipes.resolve("vit")
     assert transformers.learning_rate / transformers.batch_size == pytest.approx(5e-4 / 512)
@@ -142,8 +142,8 @@ def test_numbers_must_be_numbers(value):
 
 
 def test_unknown_recipe_or_field():
-    with pytest.raises(InputError, match="cifar, imagenet, lenet, segmentation, vit. Received: recipe='vgg'"):
-        recipes.resolve("vgg")
+    with pytest.raises(InputError, match="recipe must be one of .*cifar, .*Received: recipe='vggg'"):
+        recipes.resolve("vggg")
     with pytest.raises(InputError, match="Received: rate"):
         recipes.resolve("cifar", rate=1)
 

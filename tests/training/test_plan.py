@@ -76,7 +76,7 @@ def test_shape_and_recipe(info, image_shape, size, shape, recipe):
             "net takes images whose size is a multiple of 16 pixels. Received: image_size=40",
         ),
         (DENSE, {}, "net must have data for segmentation. Received: set, for classification"),
-        (Network(), {"recipe": "resnet"}, "recipe must be one of .*Received: recipe='resnet'"),
+        (Network(), {"recipe": "resnets"}, "recipe must be one of .*Received: recipe='resnets'"),
         (Network(), {"epochs": 5, "warmup_epochs": 5.0}, r"warmup_epochs must be in \[0, epochs=5\)"),
         (Network(), {"batchsize": 5}, "no field of this name. Received: batchsize"),
         (Network(), {"augment": "scale_crop_flip"}, "for classification"),
@@ -105,6 +105,7 @@ def test_the_published_weight_decay_is_the_default():
         (resnet, {}, 1e-3),
         (resnet, {"momentum": 0.5}, 2e-4),
         (resnet, {"optimizer": "adam"}, 1e-2),
+        (resnet, {"l2": 1e-4}, 5e-3),
         (resnet, {"weight_decay": 0.3}, 0.3),
         (lenet, {}, 5e-3),
     ]:

@@ -62,6 +62,8 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
             raise InputError(f"{info.name} must have the option to be trained with it. Received: {name}")
     if head_stage is not None:
         options["head_stage"] = head_stage
+    else:
+        options |= planning.recipe_options(values, plan.options, known)
     if published is not None:
         options["weights"] = published.tag
     elif values["weights"]:
@@ -76,6 +78,7 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
     for name, value in {**options, "initializer": initializer or "the paper's", **plan.config.to_dict()}.items():
         table.add_row(name, str(value))
     console.print(table, markup=False)
+    console.print(f"{plan.reason}.", highlight=False, markup=False, soft_wrap=True)
     if values["dry_run"]:
         return
 

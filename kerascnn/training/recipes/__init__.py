@@ -7,6 +7,7 @@ Every module of this folder that has `RECIPES` (name -> `Recipe`) is found by li
     recipes.RECIPES["imagenet"].config.learning_rate  # 0.1
 """
 
+import dataclasses
 import importlib
 import pkgutil
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.training.config import TrainConfig, check_fields
-from kerascnn.training.optimizers import OPTIMIZERS
+from kerascnn.training.optimizers import OPTIMIZERS, OWN
 from kerascnn.training.recipes.recipe import Recipe
 
-__all__ = ["RECIPES", "SMALL_IMAGE", "Recipe", "choose", "resolve"]
+__all__ = ["RECIPES", "SMALL_IMAGE", "Recipe", "choose", "resolve", "told"]
 
 SMALL_IMAGE = 64  # pixels; up to here an ImageNet network is trained like a CIFAR network
 
@@ -60,8 +61,10 @@ def resolve(recipe: str, **overrides: Any) -> TrainConfig:
 
     Args:
         recipe: a name in `RECIPES`.
-        **overrides: fields of `TrainConfig`. What is not given follows: a warm-up is cut to a tenth of given `epochs`,
-            another optimizer brings its own rate and weight decay, and without momentum there is no Nesterov.
+        **overrides: fields of `TrainConfig`. What is not given follows: the rate from the size of the batch, linearly
+            (Goyal et al. 2017, arXiv:1706.02677; for LAMB its root, arXiv:1904.00962); with fewer epochs a warm-up is
+            cut to a tenth of them, and periods counted in epochs shrink as the run does; another optimizer brings its
+            own rate, constants and weight decay, and without momentum there is no Nesterov.
 
     Returns:
         The configuration of the run.
@@ -73,11 +76,40 @@ def resolve(recipe: str, **overrides: Any) -> TrainConfig:
     overrides = check_fields(overrides)
     defaults = RECIPES[recipe].config
     values = {field: getattr(defaults, field) for field in vars(defaults)}
+    epochs = overrides.get("epochs", defaults.epochs)
     if "epochs" in overrides:
-        values["warmup_epochs"] = min(defaults.warmup_epochs, overrides["epochs"] / 10)
+        values["warmup_epochs"] = min(defaults.warmup_epochs, epochs / 10)
+        period = {"every": "decay_every", "restarts": "restart_epochs"}.get(defaults.schedule)
+        if period:
+            values[period] *= epochs / defaults.epochs
     optimizer = overrides.get("optimizer", defaults.optimizer)
     if optimizer != defaults.optimizer:
+        own = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+        values.update({name: own[name] for name in (*OWN, "l2")})
         values.update(OPTIMIZERS[optimizer].defaults)
-    if overrides.get("momentum") == 0:
+    batch = overrides.get("batch_size", defaults.batch_size) * overrides.get("accumulate", defaults.accumulate)
+    values["learning_rate"] *= (batch / (defaults.batch_size * defaults.accumulate)) ** OPTIMIZERS[optimizer].scaling
+    if overrides.get("momentum") == 0 or optimizer != "sgd":
         values["nesterov"] = False
     return TrainConfig(**{**values, **overrides})
+
+
+def told(recipe: str, config: TrainConfig) -> str:
+    """What a recipe has become, in one line.
+
+    Args:
+        recipe: a name in `RECIPES`.
+        config: what was resolved from it.
+    """
+    own = RECIPES[recipe].config
+    parts = []
+    if config.epochs != own.epochs:
+        parts.append(f"{config.epochs} epochs, not {own.epochs}, and what is counted in them in proportion")
+    if config.optimizer == own.optimizer and config.learning_rate != own.learning_rate:
+        parts.append(
+            f"rate {config.learning_rate:.3g} for batches of {config.batch_size * config.accumulate}, "
+            f"where it is {own.learning_rate:.3g} for {own.batch_size * own.accumulate}"
+        )
+    if config.warmup_epochs:
+        parts.append(f"{config.warmup_epochs:.3g} epoch{'s' if config.warmup_epochs != 1 else ''} of warm-up")
+    return f"recipe {recipe} ({RECIPES[recipe].networks}): {'; '.join(parts) or 'as published'}"
