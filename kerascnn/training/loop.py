@@ -100,7 +100,9 @@ def train(
         model_record = {**named, "classes": len(source.class_names), **(model_record or {})}
         preprocessing = preprocessing or config.preprocessing
         asked = config.asked if asked is None else asked
-        config = config.config
+        recipe, config = {"recipe": config.recipe}, config.config
+    else:
+        recipe = {}
     if model_record is None or preprocessing is None:
         raise InputError("train needs model_record and preprocessing, or a Plan, which has both. Received: neither")
     task = TASKS[source.task]
@@ -117,6 +119,7 @@ def train(
         "training": config.to_dict(),
         "asked": sorted(config.to_dict() if asked is None else asked),
         "starts": [_provenance.provenance()],
+        **recipe,
     }
     run = RunFolder(out)
     with run.hold():

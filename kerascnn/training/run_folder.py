@@ -24,7 +24,9 @@ except ImportError:  # no such locks on Windows
 
 KEPT = 2  # checkpoints: the newest, and the one before in case the newest is damaged
 # May differ between starts: where the data lies, on what the run computes, and which release computes it.
-_IRRELEVANT = ("kerascnn", "starts", "asked", "data.data_dir", "training.strategy", "training.virtual_devices")
+_IRRELEVANT = (
+    "kerascnn", "starts", "asked", "recipe", "data.data_dir", "training.strategy", "training.virtual_devices",
+)  # fmt: skip
 
 
 class RunFolder:
@@ -127,6 +129,9 @@ class RunFolder:
         if self.saved_epochs():
             before = read_config(self.config)
             asked = {*before.get("asked", ()), *record.get("asked", ())}
+            if "recipe" not in record.get("asked", ()):  # the default may have changed since: what was run is kept
+                record = {name: value for name, value in record.items() if name != "recipe"}
+                record |= {name: before[name] for name in ("recipe",) if name in before}
             record = {**record, "asked": sorted(asked)}
             if record.get("starts"):
                 record["starts"] = [*before.get("starts", ()), *record["starts"]]

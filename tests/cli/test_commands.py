@@ -74,6 +74,14 @@ def test_dashes_underscores_and_order():
         ("zzz", "the commands are benchmark"),
         ("train --modle x", "has no such flag; did you mean --model? Received: --modle"),
         ("train --model resnet20", "needs --data and --out"),
+        ("train --model resnet20 --data digits --set epoch=3 --out c", "did you mean epochs?"),
+        ("train --model resnet20 --data digits --set epochs --out c", "takes KEY=VALUE"),
+        ("train --model resnet20 --data digits --set epochs=3 --set epochs=4 --out c", "once. Received: epochs twice"),
+        ("train --model resnet20 --data digits --set epochs=3 --epochs 4 --out c", "must say the same"),
+        ("train --model resnet20 --data digits --set nesterov=maybe --out c", "nesterov must be true or false"),
+        ("train --model resnet20 --data digits --set milestones=0.9,0.1 --out c", "milestones must be"),
+        ("recipes nothing", "NAME must be one of a1"),
+        ("recipes wrn --set epochs=0", "epochs must be a whole number"),
         ("train --model a --data b --out c d", "takes flags only. Received: d"),
         ("train --model a --data b --out c --epochs many", "epochs"),
         ("train --model a --data b --out c --epochs 0", "epochs must be"),
@@ -119,7 +127,7 @@ def test_train_writes_prints_and_says_when_it_is_finished(run, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "batch_size │ 32" in shown and "recipe │ lenet" in shown and "64 training" in shown
     assert "finished already" in shown and "validation accuracy" in shown
-    assert "learning_rate was 0.02, now 0.5" in refused(capsys, *TRAIN, "--learning-rate=0.5", "--out", str(run))
+    assert "learning_rate was 0.01, now 0.5" in refused(capsys, *TRAIN, "--learning-rate=0.5", "--out", str(run))
 
 
 def test_evaluate(run, tmp_path, capsys):

@@ -145,7 +145,7 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     line = "search compound --model resnet20 --data digits --limit 64 --step 0.5 --tolerance 0.25 --phi 2 --out"
     assert cli.main([*line.split(), str(tmp_path / "out")]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "resnet20 and 3 candidates, 5 epochs each, recipe cifar" in shown and "75.00% │ 1k │ 2k" in shown
+    assert "resnet20 and 3 candidates, 5 epochs each, recipe resnet_cifar" in shown and "75.00% │ 1k │ 2k" in shown
     assert (asked["name"], asked["step"], asked["phi"], asked["resolution"]) == ("resnet20", 0.5, 2.0, 8)
     assert asked["config"].epochs == 5 and asked["config"].augment == "none" and asked["sizes"]["train"] == 64
 

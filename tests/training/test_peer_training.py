@@ -23,10 +23,10 @@ import recorded  # noqa: E402
 
 PEER = json.loads(gzip.decompress(recorded.TRAINING.read_bytes()))
 SHAPE = (recorded.SIZE, recorded.SIZE, 3)
-RMSPROP = {"optimizer": "rmsprop_tf", "learning_rate": 2e-4, "momentum": 0.9, "epsilon": 1e-3}
+RMSPROP = {"optimizer": "rmsprop_tf", "learning_rate": 1e-6, "momentum": 0.9, "epsilon": 1e-3}
 # name -> (options of the network, settings as in tools/peer_training.py)
 RUNS = {
-    "resnet18": ({}, {"learning_rate": 1e-3, "momentum": 0.9, "nesterov": True, "l2": 1e-4}),
+    "resnet18": ({}, {"learning_rate": 2e-5, "momentum": 0.9, "nesterov": True, "l2": 1e-4}),
     "mobilenetv2_100": ({"dropout_rate": 0.0}, {**RMSPROP, "l2": 4e-5}),
     "efficientnet_b0": ({"dropout_rate": 0.0}, {**RMSPROP, "l2": 1e-5}),
     "vit_tiny_patch16_224": ({}, {"optimizer": "adamw", "learning_rate": 1e-4, "weight_decay": 0.05}),

@@ -127,6 +127,19 @@ def test_lion():
     check(run("lion", weight_decay=DECAY), step)
 
 
+def test_adadelta():
+    """Zeiler 2012, algorithm 1. Keras' own is right."""
+
+    def step(w, g, state, number, decayed):
+        g = g + DECAY * w * decayed
+        state["g"] = 0.9 * state.get("g", 0.0) + 0.1 * g**2
+        move = np.sqrt(state.get("x", 0.0) + 1e-3) / np.sqrt(state["g"] + 1e-3) * g
+        state["x"] = 0.9 * state.get("x", 0.0) + 0.1 * move**2
+        return w - RATE * move
+
+    check(run("adadelta", epsilon=1e-3, beta_2=0.9, l2=DECAY), step)
+
+
 def test_sgd_with_l2_is_that_of_pytorch():
     def step(w, g, state, number, decayed):
         g = g + DECAY * w * decayed

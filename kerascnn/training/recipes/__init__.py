@@ -32,7 +32,7 @@ def _listed() -> dict[str, Recipe]:
                     f"Each recipe must have a name of its own. Received: {key} a second time, in {name}.py"
                 )
             found[key] = recipe
-    return found
+    return dict(sorted(found.items()))
 
 
 RECIPES: dict[str, Recipe] = _listed()
@@ -104,7 +104,8 @@ def told(recipe: str, config: TrainConfig) -> str:
     own = RECIPES[recipe].config
     parts = []
     if config.epochs != own.epochs:
-        parts.append(f"{config.epochs} epochs, not {own.epochs}, and what is counted in them in proportion")
+        count = f"{config.epochs} epoch{'s' if config.epochs != 1 else ''}"
+        parts.append(f"{count}, not {own.epochs}, and what is counted in them in proportion")
     if config.optimizer == own.optimizer and config.learning_rate != own.learning_rate:
         parts.append(
             f"rate {config.learning_rate:.3g} for batches of {config.batch_size * config.accumulate}, "

@@ -17,11 +17,12 @@ RECIPES = {
             weight_decay=0.005,
             augment="crop + flip + pca_noise",
         ),
-        source="Krizhevsky, Sutskever, Hinton 2012 (NIPS), sections 4.1 and 5: batch 128, momentum 0.9, L2 5e-4, rate "
+        source="Krizhevsky, Sutskever, Hinton 2012 (doi.org/10.1145/3065386), sections 4.1 and 5: batch 128, "
+        "momentum 0.9, L2 5e-4, rate "
         "0.01, divided by 10 three times, about 90 passes; crops of 224 from 256, flips, noise along the "
         "principal components of the colors. Departure: they divided when the validation error stalled, here it "
         "is at each quarter of the run.",
-        networks="AlexNet",
+        networks="AlexNet on ImageNet",
         reported="top-1 40.7, top-5 18.2 % (1 net, 10 crops)",
         small_images="cifar",
         fine_tuning="imagenet",

@@ -21,7 +21,7 @@ RECIPES = {
         "momentum, "
         "4 % every 8 epochs made six times as fast, L2 a fifth of GoogLeNet's; 6 million steps, that is 150 "
         "epochs, to 74.8 %. Momentum 0.9 as GoogLeNet.",
-        networks="BN-Inception",
+        networks="BN-Inception on ImageNet",
         reported="top-1 25.2 % (BN-x30, 1 crop)",
         small_images="cifar",
         fine_tuning="imagenet",

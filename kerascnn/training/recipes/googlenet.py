@@ -23,7 +23,7 @@ RECIPES = {
         "averaged weights at the end, crops of 8 to 100 % of the area and ratios of 3/4 to 4/3; auxiliary heads "
         "(section 5). The paper names neither batch nor rate nor epochs: 32, 0.01 and 60 are those of BVLC's "
         "GoogLeNet for Caffe, as is L2 2e-4. Departure: no photometric distortions.",
-        networks="GoogLeNet",
+        networks="GoogLeNet on ImageNet",
         reported="top-5 10.07 % (1 net, 1 crop)",
         options={"auxiliary_heads": True},
         small_images="cifar",

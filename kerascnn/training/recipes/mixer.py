@@ -23,7 +23,7 @@ RECIPES = {
         "for batches of 4096, 10,000 steps of warm-up (32 epochs), a linear fall to 0, decay 0.1, gradients "
         "clipped at 1, RandAugment of magnitude 15, mixup 0.5, stochastic depth 0.1, 300 epochs. Departure: "
         "batches of 256, and with them 6.25e-5.",
-        networks="MLP-Mixer",
+        networks="MLP-Mixer on ImageNet",
         reported="Mixer-B/16: top-1 23.56 % (ImageNet alone)",
         options={"drop_path_rate": 0.1},
         fine_tuning="vit",

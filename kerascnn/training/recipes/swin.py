@@ -24,7 +24,7 @@ RECIPES = {
         "1e-3 for batches of 1024, decay 0.05, gradients clipped at 5 (their code), RandAugment, mixup, cutmix, "
         "random erasing, stochastic depth 0.2 (T). Departures: batches of 256, and with them 2.5e-4; S and B had "
         "stochastic depth 0.3 and 0.5 (--drop-path-rate).",
-        networks="Swin",
+        networks="Swin on ImageNet",
         reported="Swin-T: top-1 18.7 %",
         options={"drop_path_rate": 0.2},
         fine_tuning="vit",

@@ -22,7 +22,7 @@ RECIPES = {
         "when the validation error stalled, 70 epochs, crops and flips. Departures: it falls at each quarter; the "
         "paper names no weight decay, 5e-4 is AlexNet's, on whose training theirs is built; filters are not "
         "renormalized.",
-        networks="ZFNet",
+        networks="ZFNet on ImageNet",
         reported="top-1 38.4, top-5 16.5 % (1 net, 10 crops)",
         small_images="cifar",
         fine_tuning="imagenet",
