@@ -49,7 +49,9 @@ def trainer(source):
     from kerascnn import training
     from kerascnn._preprocessing import CIFAR
 
-    def start(out, build=build, data=source, classes=10, shape=SHAPE, initialize=None, asked=None, **fields):
+    def start(
+        out, build=build, data=source, classes=10, shape=SHAPE, initialize=None, asked=None, workers=None, **fields
+    ):
         fields = {"batch_size": 16, "epochs": 3, "learning_rate": 0.05, "warmup_epochs": 0.5, **fields}
         return training.train(
             build,
@@ -60,6 +62,7 @@ def trainer(source):
             model_record={"name": "tiny", "options": {}, "classes": classes, "input_shape": list(shape)},
             preprocessing=CIFAR.for_channels(1),
             asked=asked,
+            workers=workers,
         )
 
     return start

@@ -5,10 +5,50 @@ import functools
 
 import tensorflow as tf
 
+from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.data.augment import images as changes
 
 SHUFFLE_BUFFER = 10_000  # encoded images; only for streams that are too large to be kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Which part of each batch is made here: `count` of `total` equal pieces, from piece `first` on.
+
+    Raises:
+        InputError: there are no such pieces.
+    """
+
+    first: int = 0
+    count: int = 1
+    total: int = 1
+
+    def __post_init__(self):
+        _check.whole("the pieces of a batch", self.total, 1)
+        _check.whole("the first piece", self.first, 0, self.total - 1)
+        _check.whole("the number of pieces", self.count, 1, self.total - self.first)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether batches stay whole."""
+        return self.total == 1
+
+    def bounds(self, rows: int) -> list[int]:
+        """Where the pieces made here begin among the rows of a batch, and where the last ends."""
+        return [rows * piece // self.total for piece in range(self.first, self.first + self.count + 1)]
+
+    def pieces(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Each batch of known size as its pieces, one after the other."""
+        if self.is_all:
+            return batches
+        rows = tf.nest.flatten(batches.element_spec)[0].shape[0]
+        first, last = (bounds := self.bounds(rows))[0], bounds[-1]
+        own = batches.map(lambda *batch: tf.nest.map_structure(lambda x: x[first:last], batch))
+        return own.rebatch((last - first) // self.count, drop_remainder=True)
+
+
+ALL = Share()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,20 +60,31 @@ class Epochs:
     seed: int
     first: int
     last: int
+    share: Share = ALL
 
     @classmethod
-    def of(cls, size: int, batch_size: int, seed: int, first: int, last: int) -> "Epochs":
+    def of(cls, size: int, batch_size: int, seed: int, first: int, last: int, share: Share = ALL) -> "Epochs":
         """Checks the numbers; a set that is smaller than one batch makes one batch of its own size.
 
         Raises:
-            InputError: no example a batch, or no epoch.
+            InputError: no example a batch, no epoch, or a batch that cannot be divided into equal pieces.
         """
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
         if not 0 <= first < last:
             rule = "first_epoch must be from 0 to epochs - 1"
             raise InputError(f"{rule}. Received: first_epoch={first}, epochs={last}")
-        return cls(size, min(batch_size, size), seed, first, last)
+        batch_size = min(batch_size, size)
+        if batch_size % share.total:
+            raise InputError(
+                f"A batch must be a multiple of its {share.total} pieces. Received: batch_size={batch_size}"
+            )
+        return cls(size, batch_size, seed, first, last, share)
+
+    @property
+    def piece(self) -> int:
+        """Examples in a piece of a batch; in a batch, where it stays whole."""
+        return self.batch_size // self.share.total
 
     @property
     def steps(self) -> int:
@@ -58,9 +109,30 @@ class Epochs:
         seeds = tf.random.stateless_uniform([used, 2], example_seed, None, None, tf.int64)
         return order[:used], seeds
 
+    def own(self, order: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What of the `draws` of an epoch belongs to the pieces that are made here, in the same order."""
+        if self.share.is_all:
+            return order, seeds
+        first, *_, last = self.share.bounds(self.batch_size)
+        return (
+            tf.reshape(tf.reshape(order, [self.steps, self.batch_size])[:, first:last], [-1]),
+            tf.reshape(tf.reshape(seeds, [self.steps, self.batch_size, 2])[:, first:last], [-1, 2]),
+        )
+
+    def own_stream(self, examples: tf.data.Dataset) -> tf.data.Dataset:
+        """The same of a stream of the examples of an epoch."""
+        if self.share.is_all:
+            return examples
+        first, *_, last = self.share.bounds(self.batch_size)
+
+        def mine(position, _):
+            return (first <= position % self.batch_size) & (position % self.batch_size < last)
+
+        return examples.enumerate().filter(mine).map(lambda _, example: example)
+
     def finished(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """The batches of all epochs, with their number known, prefetched and in a fixed order."""
-        return finished(batches, self.steps * (self.last - self.first))
+        """The batches (or pieces) of all epochs, with their number known, prefetched and in a fixed order."""
+        return finished(batches, self.steps * (self.last - self.first) * self.share.count)
 
 
 def finished(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:

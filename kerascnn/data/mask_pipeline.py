@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import letterbox, masks
 from kerascnn.data.augment import Target, apply, parse
-from kerascnn.data.epochs import Epochs, finished, shuffled_stream
+from kerascnn.data.epochs import Epochs, Share, finished, shuffled_stream
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Packed, cpu_constant
 
@@ -28,6 +28,7 @@ def train_pipeline(
     first_epoch: int,
     epochs: int,
     keep: int,
+    share: Share,
 ) -> tuple[tf.data.Dataset, int]:
     """Batches for training, epoch after epoch; the arguments are those of `kerascnn.data.train_pipeline`.
 
@@ -44,7 +45,7 @@ def train_pipeline(
     """
     operations, target = parse(augment, "segmentation"), Target(image_shape, preprocessing)
     fitted_shape = apply.fitted_shape(operations, image_shape)
-    times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs)
+    times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs, share)
     split = _remember(source, keep)
 
     def prepared(pair, seed):
@@ -54,15 +55,17 @@ def train_pipeline(
 
     if isinstance(split, masks.PairStream):
         stream, read = split.read(), split.decode
-        examples = times.numbers.flat_map(lambda epoch: shuffled_stream(stream, *times.draws(epoch)))
+        examples = times.own_stream(times.numbers.flat_map(lambda epoch: shuffled_stream(stream, *times.draws(epoch))))
         pairs = examples.map(
             lambda image, mask, seed: prepared(read(image, mask), seed), tf.data.AUTOTUNE, deterministic=True
         )
     else:
         read_pair = split.images if isinstance(split, Packed) else split.pairs
-        examples = times.numbers.flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(times.draws(epoch)))
+        examples = times.numbers.flat_map(
+            lambda epoch: tf.data.Dataset.from_tensor_slices(times.own(*times.draws(epoch)))
+        )
         pairs = examples.map(lambda index, seed: prepared(read_pair(index), seed), tf.data.AUTOTUNE, deterministic=True)
-    return times.finished(_batches(pairs.batch(times.batch_size, drop_remainder=True), preprocessing)), times.steps
+    return times.finished(_batches(pairs.batch(times.piece, drop_remainder=True), preprocessing)), times.steps
 
 
 def eval_pipeline(

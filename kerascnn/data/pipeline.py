@@ -1,5 +1,7 @@
 """The one tf.data pipeline: cached, shuffled, augmented, batched, prefetched, and a function of (seed, epoch) alone."""
 
+import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -10,7 +12,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import mask_pipeline
 from kerascnn.data.augment import ALIASES, Target, apply, parse
-from kerascnn.data.epochs import Epochs, finished, shuffled_stream
+from kerascnn.data.epochs import ALL, Epochs, Share, finished, shuffled_stream
 from kerascnn.data.preprocessing import check_image_shape, fit_image, normalize_image
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Arrays, Files, Packed, Split, Stream, check_labels
@@ -30,6 +32,7 @@ def train_pipeline(
     seed: int = 0,
     first_epoch: int = 0,
     epochs: int = 1,
+    share: Share = ALL,
 ) -> tuple[tf.data.Dataset, int]:
     """Batches for training, epoch after epoch.
 
@@ -54,6 +57,9 @@ def train_pipeline(
         seed: any integer.
         first_epoch: the first epoch to yield, counting from 0.
         epochs: the number of the epoch after the last one.
+        share: the pieces of each batch that are made here, where several processes share it; together their pieces are
+            the batch, to the bit. Only their images are read and changed, unless whole batches are changed at once (of
+            sets in memory) or images are mixed, each with any other of the batch.
 
     Returns:
         A dataset of (float32 [batch, height, width, channels], int64 [batch]), where operations mix images with
@@ -68,10 +74,10 @@ def train_pipeline(
     if source.task == "segmentation":
         return mask_pipeline.train_pipeline(
             source, image_shape=image_shape, preprocessing=preprocessing, batch_size=batch_size, augment=augment,
-            seed=seed, first_epoch=first_epoch, epochs=epochs, keep=CACHE_BYTES,
+            seed=seed, first_epoch=first_epoch, epochs=epochs, keep=CACHE_BYTES, share=share,
         )  # fmt: skip
     operations, target = parse(augment), Target(image_shape, preprocessing)
-    times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs)
+    times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs, share)
     fitted_shape = apply.fitted_shape(operations, image_shape)
     split, fitted = _remember(source, fitted_shape, preprocessing)
     batch_size, steps, draws = times.batch_size, times.steps, times.draws
@@ -108,7 +114,9 @@ def train_pipeline(
             return mixed(finish(split.images(index), seed), tf.gather(split.labels, index), seed)
 
         batches = times.numbers.flat_map(index_batches).map(batch_at, tf.data.AUTOTUNE, deterministic=True)
+        batches = share.pieces(batches)
     else:
+        whole = apply.mixes(operations)
         if isinstance(split, Stream):
             read = split.epochs()
 
@@ -117,16 +125,19 @@ def train_pipeline(
                 return shuffled_stream(read(seeds[0]), order, seeds)
 
             examples = times.numbers.flat_map(epoch_of)
+            examples = examples if whole else times.own_stream(examples)
         else:
-            examples = times.numbers.flat_map(lambda epoch: _shuffled_indices(split, *draws(epoch)))
+            own = (lambda *drawn: drawn) if whole else times.own
+            examples = times.numbers.flat_map(lambda epoch: _shuffled_indices(split, *own(*draws(epoch))))
         examples = examples.map(
             lambda image, label, seed: (example(image, seed), label, seed), tf.data.AUTOTUNE, deterministic=True
         )
-        batches = examples.batch(batch_size, drop_remainder=True)
+        batches = examples.batch(batch_size if whole else times.piece, drop_remainder=True)
         # What is drawn for a batch follows from the seed of its first example, at a place of its own in it.
         batches = batches.map(
             lambda images, labels, seeds: mixed(images, labels, seeds[0]), tf.data.AUTOTUNE, deterministic=True
         )
+        batches = share.pieces(batches) if whole else batches
     return times.finished(batches), steps
 
 
@@ -182,6 +193,50 @@ def eval_pipeline(
     else:
         batches = examples.elements().map(finish, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
     return finished(batches, -(-examples.size // batch_size))
+
+
+def eval_share(
+    source: Source,
+    split: str,
+    share: Share,
+    *,
+    image_shape: tuple[int, int, int],
+    preprocessing: Preprocessing,
+    batch_size: int,
+    keep: bool = False,
+) -> tuple[tf.data.Dataset, int]:
+    """The pieces that are made here of each batch of `eval_pipeline`, one after the other.
+
+    Args:
+        source, split, image_shape, preprocessing, batch_size, keep: as for `eval_pipeline`; the batch size is a
+            multiple of the pieces, of which each has an example of the last, smaller batch.
+        share: which pieces; no other example is read.
+
+    Returns:
+        The dataset, and the number of batches.
+
+    Raises:
+        InputError: an argument that cannot be used, or a damaged image that was found while filling the memory.
+    """
+    examples, settings = source.split(split), {"image_shape": image_shape, "preprocessing": preprocessing, "keep": keep}
+    steps = -(-examples.size // batch_size)
+    if share.is_all:
+        return eval_pipeline(source, split, batch_size=batch_size, **settings), steps
+    remainder = examples.size % batch_size
+    if batch_size % share.total or 0 < remainder < share.total:
+        given = f"batch_size={batch_size}, {examples.size} examples"
+        raise InputError(f"Each of {share.total} pieces of each batch must have an example. Received: {given}")
+    whole = np.arange(examples.size - remainder).reshape(-1, batch_size)
+    first, *_, last = share.bounds(batch_size)
+    parts = [(whole[:, first:last].ravel(), batch_size // share.total)] if whole.size else []
+    bounds = [examples.size - remainder + bound for bound in share.bounds(remainder)] if remainder else []
+    parts += [(np.arange(low, high), high - low) for low, high in zip(bounds, bounds[1:], strict=False)]
+    made = []
+    for positions, size in parts:
+        part = dataclasses.replace(source, splits={**source.splits, split: examples.select(positions)})
+        made.append(eval_pipeline(part, split, batch_size=size, **settings))
+    pieces = functools.reduce(tf.data.Dataset.concatenate, made)
+    return finished(pieces, steps * share.count), steps
 
 
 def _shuffled_indices(split, order, seeds):

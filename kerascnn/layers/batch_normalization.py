@@ -21,12 +21,19 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Everything else runs Keras' code: GPUs, XLA, another `axis` than the last, masks, `renorm`, `synchronized`, and what
     is traced with native ops switched off (`kerascnn.ops.native`), such as exports.
 
+    Under a strategy with several devices each sees its own part of the batch. With the attribute `across_devices`,
+    which `training.train` sets for `batch_statistics="sync"` and no file keeps, each sees the whole batch, as one
+    device would: one sum over the devices forward and one backward, where Keras' `synchronized` takes three and three,
+    and without the difference of large squares by which that loses digits.
+
     Args:
         **kwargs: everything that `keras.layers.BatchNormalization` takes.
 
     Source: Ioffe, Szegedy, Batch normalization: accelerating deep network training by reducing internal covariate
     shift, 2015, arXiv:1502.03167.
     """
+
+    across_devices = False
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """inputs [..., channels] -> the same shape, in the layer's compute dtype."""
@@ -35,6 +42,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             mask is not None
             or self.renorm
             or self.synchronized
+            or (self.across_devices and training)
             or rank != 4
             or self.axis not in (-1, 3)
             or self.compute_dtype == "float64"
@@ -48,6 +56,22 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if not plain and self.compute_dtype == "float32":
             return self._fused(inputs, self.moving_mean, self.moving_variance, False).y
         return super().call(inputs, training=training, mask=mask)
+
+    def _moments(self, inputs, mask):
+        replica = tf.distribute.get_replica_context() if self.across_devices and mask is None else None
+        if replica is None or replica.num_replicas_in_sync == 1:
+            return super()._moments(inputs, mask)
+        axes = self._reduction_axes
+        mean, variance = tf.nn.moments(inputs, axes)
+        rows = tf.cast(tf.size(inputs) / tf.size(mean), inputs.dtype)
+        # Squares of what lies near zero: the devices' means are told from the moving one, the same on all of them.
+        near = keras.ops.cast(self.moving_mean, inputs.dtype)
+        away = mean - near
+        parts = tf.concat([[rows], rows * away, rows * (variance + away * away)], 0)
+        if_any = tf.where(rows > 0, parts, tf.zeros_like(parts))  # a device that is left without images has no say
+        total = replica.all_reduce(tf.distribute.ReduceOp.SUM, if_any)
+        away, square = tf.split(total[1:] / total[0], 2)
+        return near + away, tf.maximum(square - away * away, 0.0)
 
     def _by_batch(self, inputs):
         fused = self._fused(inputs, tf.zeros([0]), tf.zeros([0]), True)

@@ -8,9 +8,10 @@ from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.training.optimizers import OPTIMIZERS, OWN
 from kerascnn.training.schedules import SCHEDULES
-from kerascnn.training.strategies import STRATEGIES
+from kerascnn.training.strategies import REFUSED, STRATEGIES
 
 PRECISIONS = {"none": None, "float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}  # name -> Keras' dtype policy
+BATCH_STATISTICS = ("average", "sync")
 _MOST = 2**31 - 1  # of whatever is counted
 
 
@@ -26,6 +27,12 @@ def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise _check.refuse(name, "a text", value)
     return value
+
+
+def _strategy(name: str, value: Any) -> str:
+    if value in REFUSED:
+        raise _check.refuse(name, f"one of {', '.join(STRATEGIES)}; {value} {REFUSED[value]}", value)
+    return _check.one_of(name, value, STRATEGIES)
 
 
 def _parts(name: str, value: Any) -> tuple[float, ...]:
@@ -168,7 +175,15 @@ class TrainConfig:
         "more, the last one first", check_epochs,
     )  # fmt: skip
     mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
-    strategy: str = _field("one", "one device, or a mirror on each GPU or virtual device", choices=STRATEGIES)
+    strategy: str = _field(
+        "one", "one device; mirrored: each GPU or virtual device; multiworker: each device of several processes, see "
+        "docs/distributed.md (one, mirrored or multiworker)", _strategy,
+    )  # fmt: skip
+    batch_statistics: str = _field(
+        "average", "with several devices, the batch norms of each see their part of the batch, and moving statistics "
+        "are averaged before each validation; sync: they see the whole batch, as one device would, which is slower",
+        choices=BATCH_STATISTICS,
+    )  # fmt: skip
     virtual_devices: int = _field(
         0, "mirrored on a CPU: split it into this many devices", _check.whole, low=0, high=1024
     )
@@ -190,8 +205,11 @@ class TrainConfig:
         self._rule("label_threshold", not self.label_threshold or self.loss == "binary", "is for loss=binary only")
         late = bool(self.unfreeze) and self.unfreeze[-1] >= self.epochs
         self._rule("unfreeze", not late, f"must be below epochs={self.epochs}")
-        alone = self.virtual_devices and self.strategy == "one"
+        alone = self.virtual_devices and self.strategy != "mirrored"
         self._rule("virtual_devices", not alone, "are for strategy=mirrored only")
+        # Keras' loss scaling asks whether the gradients of its own worker are finite, and the others wait for its sums.
+        apart = self.strategy == "multiworker" and self.mixed_precision == "float16"
+        self._rule("mixed_precision", not apart, "must not be float16 with strategy=multiworker: take bfloat16")
 
     def _rule(self, name: str, holds: bool, rule: str):
         if not holds:

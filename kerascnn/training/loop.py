@@ -20,7 +20,10 @@ from kerascnn.tasks import TASKS, Task
 from kerascnn.training import callbacks, history, optimizers, schedules, strategies
 from kerascnn.training.config import PRECISIONS, TrainConfig
 from kerascnn.training.plan import Plan
-from kerascnn.training.run_folder import RunFolder
+from kerascnn.training.run_folder import RunFolder, differences
+from kerascnn.training.workers import sums
+from kerascnn.training.workers.fitting import fit
+from kerascnn.training.workers.team import Team
 
 VALIDATION = "validation"  # the split that is measured after each epoch; "test" is for `evaluate` alone
 
@@ -47,6 +50,7 @@ def train(
     preprocessing: Preprocessing | None = None,
     data_record: Mapping[str, Any] | None = None,
     asked: Collection[str] | None = None,
+    workers: Team | None = None,
     console: Console | None = None,
 ) -> Result:
     """Trains a model, or resumes the run in `out`.
@@ -68,6 +72,8 @@ def train(
         data_record: for config.json: what `data.load` needs to find the set again; by default what the source says.
         asked: the fields of `config` that were asked for; when the run is resumed the others are what they were at its
             first start. By default all.
+        workers: for the strategy "multiworker": what `training.workers.join` gave. Each worker calls this function with
+            the same arguments; the chief alone writes `out`, reads checkpoints and says which settings hold.
         console: prints progress there; None: silent.
 
     Returns:
@@ -75,7 +81,7 @@ def train(
 
     Raises:
         InputError: the settings, the data and the model do not fit, `out` holds another run or another process trains
-            in it, or the loss or a weight became infinite or NaN.
+            in it, the workers do not agree, or the loss or a weight became infinite or NaN.
         OSError: `out` cannot be written; it holds everything up to the last finished epoch.
 
     Example:
@@ -121,25 +127,33 @@ def train(
         "starts": [_provenance.provenance()],
         **recipe,
     }
-    run = RunFolder(out)
-    with run.hold():
-        return _train(run, record, build_model, initialize, source, task, preprocessing, console)
+    if workers is not None and config.strategy != "multiworker":
+        raise InputError(f"workers must be for strategy=multiworker. Received: strategy={config.strategy}")
+    run, chief = RunFolder(out), workers is None or workers.is_chief
+    with run.hold() if chief else contextlib.nullcontext():
+        return _train(run, record, build_model, initialize, source, task, preprocessing, workers, console)
 
 
-def _train(run, record, build_model, initialize, source, task, preprocessing, console) -> Result:
-    """`train` in a folder that is held."""
-    config = run.agree(record)
-    record = {**record, "training": config.to_dict()}
+def _train(run, record, build_model, initialize, source, task, preprocessing, workers, console) -> Result:
+    """`train` in a folder that is held, by the chief, where there are several workers."""
+    chief, several = workers is None or workers.is_chief, workers is not None and workers.strategy is not None
+    config = run.agree(record) if chief or not several else None
     classes, shape = len(source.class_names), tuple(record["model"]["input_shape"])
-    rows = history.read(run.history, history.columns(task.measures(classes)))
+    rows = history.read(run.history, history.columns(task.measures(classes))) if config else []
+    if several:
+        config, rows = _agree(workers, record, config, rows)
+    record = {**record, "training": config.to_dict()}
     if history.diverged(rows):
         raise InputError(
             f"The run has diverged: history.csv is not finite in epoch {history.diverged(rows)}. Start again in "
             f"another folder with a lower learning rate. Received: {run.path}"
         )
     over = config.epochs <= len(rows) or schedules.stopped(config, [row["val_loss"] for row in rows])
-    if over and len(rows) in run.saved_epochs():
+    if not several and over and len(rows) in run.saved_epochs():
         return _result(rows, run, len(rows), task)
+    if workers is not None and not several:
+        rule = "workers.join must be told the epochs of a finished run that is to go on"
+        raise InputError(f"{rule}. Received: {run.path}, epochs={config.epochs}")
 
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -148,12 +162,19 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
     if config.accumulate > steps * config.epochs:
         rule = f"accumulate must be at most the {steps * config.epochs} batches of the run, or no step is ever taken"
         raise InputError(f"{rule}. Received: accumulate={config.accumulate}")
-    strategy = strategies.build(config, batch)
+    strategy = strategies.build(config, batch, workers.strategy if several else None)
+    share = workers.share if several else data.Share()
+    # Variables that are made in the scope are made by all workers at once: what the chief does alone is done outside.
+    alone = contextlib.nullcontext if several else strategy.scope
     with strategy.scope():
         keras.utils.set_random_seed(config.seed)
         model = _build(build_model, config, shape, task.output_shape(shape, classes))
-        if initialize is not None and not run.saved_epochs():
+    if config.batch_statistics == "sync" and strategy.num_replicas_in_sync > 1:
+        strategies.synchronize(model)
+    if chief and initialize is not None and not run.saved_epochs():
+        with alone():
             initialize(model)
+    with strategy.scope():
         thaw = None
         if config.unfreeze:
             thaw = callbacks.Unfreeze(model, config.unfreeze, _teller(console))
@@ -161,23 +182,32 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
         average = callbacks.AverageWeights(config.ema, config.accumulate) if config.ema else None
         if average:
             average.set_model(model)
-        first = _restore(model, run, rows, average)
-    run.claim(record)
+    first = 0
+    if chief:
+        with alone():
+            first = _restore(model, run, rows, average)
+    if several:
+        first = workers.agree(first)
+        sums.as_the_chief(strategy, [*model.variables, *model.optimizer.variables], chief)
+        if average:
+            average.follow(workers.agree(average.taken), chief)
+    if chief:
+        run.claim(record)
     del rows[first:]
-    if first:
+    if first and chief:
         _teller(console)(f"resuming after epoch {first} in {run.path}")
     feed, _ = data.train_pipeline(
         source, image_shape=shape, preprocessing=preprocessing, batch_size=batch, augment=config.augment,
-        seed=config.seed, first_epoch=first, epochs=config.epochs,
+        seed=config.seed, first_epoch=first, epochs=config.epochs, share=share,
     )  # fmt: skip
     size = source.sizes[VALIDATION]
     measured = strategies.even_batch(size, config.batch_size, strategy.num_replicas_in_sync)
-    validation = data.eval_pipeline(
-        source, VALIDATION, image_shape=shape, preprocessing=preprocessing, batch_size=measured, keep=True
+    validation, validation_steps = data.eval_share(
+        source, VALIDATION, share, image_shape=shape, preprocessing=preprocessing, batch_size=measured, keep=True
     )
 
     hooks: list[keras.callbacks.Callback] = [
-        callbacks.SeedEpoch(config.seed),
+        callbacks.SeedEpoch(config.seed, share.first),
         callbacks.AverageStatistics(),
         callbacks.StopOnNaN(config, run),
     ]
@@ -190,24 +220,48 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, co
     if config.schedule == "plateau":
         hooks.append(callbacks.Plateau(config, rows, steps))
     title = f"{record['model']['name']} on {source.name}"
-    hooks += [callbacks.Record(run, rows, task, classes, title, average), callbacks.TensorBoard(run)]
+    if chief:
+        hooks += [callbacks.Record(run, rows, task, classes, title, average), callbacks.TensorBoard(run)]
+    else:
+        hooks.append(callbacks.Remember(rows))
     if config.early_stopping:
         hooks.append(callbacks.StopEarly(config, rows, _teller(console)))
     progress = None
-    if console:
+    if console and chief:
         titles = {name: task.titles[name] for name in task.measures(classes)}
-        progress = callbacks.ShowProgress(console, config.epochs, steps, -(-size // measured), batch, titles)
+        progress = callbacks.ShowProgress(console, config.epochs, steps, validation_steps, batch, titles)
+        hooks.append(progress)
     try:
-        model.fit(
-            feed, validation_data=validation, epochs=config.epochs, initial_epoch=first,
-            steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=hooks + ([progress] if progress else []),
-        )  # fmt: skip
+        if several and first < config.epochs:
+            fit(
+                model, feed, validation, epochs=config.epochs, initial_epoch=first, steps=steps,
+                validation_steps=validation_steps, callbacks=hooks,
+            )  # fmt: skip
+        elif not several:
+            model.fit(
+                feed, validation_data=validation, epochs=config.epochs, initial_epoch=first,
+                steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=hooks,
+            )  # fmt: skip
     except tf.errors.OpError as error:
+        if several and workers.is_loss(error):
+            raise
         raise data.explain(source, error) from error
     finally:
         if progress:
             progress.close()
     return _result(rows, run, first, task)
+
+
+def _agree(workers: Team, record: Mapping[str, Any], config: TrainConfig | None, rows: list[history.Row]):
+    """The settings and the history of the chief, in each worker."""
+    told = workers.agree({"record": record, "training": config.to_dict(), "rows": rows} if config else None)
+    differing = differences(told["record"], record)
+    if differing:
+        raise InputError(
+            f"Worker {workers.members.index} must have the settings of the chief: {'; '.join(differing)}. "
+            f"Received: {workers.out}"
+        )
+    return TrainConfig.from_dict(told["training"]), told["rows"]
 
 
 def _build(build_model, config: TrainConfig, shape: tuple[int, ...], outputs: tuple[int, ...]) -> keras.Model:

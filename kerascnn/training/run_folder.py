@@ -14,8 +14,9 @@ from absl import logging
 from kerascnn import _files, _records
 from kerascnn._errors import InputError
 from kerascnn.inference.run_record import read_config
+from kerascnn.training import history
 from kerascnn.training.config import TrainConfig
-from kerascnn.training.schedules import SCHEDULES
+from kerascnn.training.schedules import SCHEDULES, stopped
 
 try:
     import fcntl
@@ -76,6 +77,22 @@ class RunFolder:
         """Epochs with a checkpoint, ascending."""
         found = (re.fullmatch(r"epoch_([0-9]{4,9})\.keras", file.name) for file in self.checkpoints.glob("epoch_*"))
         return sorted(int(match[1]) for match in found if match)
+
+    def is_finished(self, epochs: int | None = None) -> bool:
+        """Whether the last epoch of the run has its checkpoint.
+
+        Args:
+            epochs: how many are wanted; None: as many as the run was started for.
+        """
+        if not self.config.is_file():
+            return False
+        training, saved = read_config(self.config)["training"], self.saved_epochs()
+        if not saved:
+            return False
+        if saved[-1] >= (epochs or training["epochs"]):
+            return True
+        losses = [row["val_loss"] for row in history.read(self.history)]
+        return len(losses) == saved[-1] and stopped(TrainConfig.from_dict(training), losses)
 
     def prune(self) -> None:
         """Deletes all but the newest checkpoints."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kerascnn._errors import InputError
 
 if TYPE_CHECKING:  # for the hints alone
+    import keras
     import tensorflow as tf
 
     from kerascnn.training.config import TrainConfig
@@ -64,30 +65,67 @@ def _mirrored(config: "TrainConfig") -> "tf.distribute.Strategy":
     return tf.distribute.MirroredStrategy(gpus)
 
 
-STRATEGIES: dict[str, Callable[["TrainConfig"], Any]] = {"one": _one, "mirrored": _mirrored}
+def _multiworker(config: "TrainConfig") -> "tf.distribute.Strategy":
+    raise InputError(
+        "strategy=multiworker needs the other workers: training.train(..., workers=training.workers.join(...)), or "
+        "kerascnn train with --local_workers, --workers and --worker_index, TF_CONFIG, or by srun. Received: none"
+    )
 
 
-def build(config: "TrainConfig", batch_size: int) -> "tf.distribute.Strategy":
+STRATEGIES: dict[str, Callable[["TrainConfig"], Any]] = {
+    "one": _one,
+    "mirrored": _mirrored,
+    "multiworker": _multiworker,
+}
+# Strategies of TensorFlow that are left out, and why.
+REFUSED = {
+    "parameter_server": "is not offered: parameter servers update weights without waiting for each other, so that no "
+    "two runs give the same result, and Keras 3 cannot fit under them; strategy=multiworker trains on many machines",
+    "tpu": "is not offered: no part of kerascnn was tried on a TPU",
+}
+
+
+def build(
+    config: "TrainConfig", batch_size: int, joined: "tf.distribute.Strategy | None" = None
+) -> "tf.distribute.Strategy":
     """The strategy of a run.
 
     Args:
         config: `strategy` and `virtual_devices` are used.
         batch_size: over all devices.
+        joined: that of several workers, who have joined already.
 
     Returns:
         "one": the first GPU or the CPU. "mirrored": a copy of the model per GPU, or per virtual device of the CPU;
-        each gets an equal share of the batch and the gradients are summed.
+        each gets an equal share of the batch and the gradients are summed. "multiworker": the same on all workers.
 
     Raises:
-        InputError: the batch cannot be shared evenly, or the CPU cannot be split any more.
+        InputError: the batch cannot be shared evenly, the CPU cannot be split any more, or no workers have joined.
     """
     if config.virtual_devices:
         split_cpu(config.virtual_devices)
-    strategy = STRATEGIES[config.strategy](config)
+    strategy = joined or STRATEGIES[config.strategy](config)
     devices = strategy.num_replicas_in_sync
     if batch_size % devices:
         raise InputError(f"A batch must be a multiple of the {devices} devices. Received: batch_size={batch_size}")
     return strategy
+
+
+def synchronize(model: "keras.Model") -> None:
+    """Makes the batch norms of a model see the whole batch, whatever part of it their device has.
+
+    Args:
+        model: in training; Keras' own batch norms keep that they do so in files, ours do not.
+    """
+    import keras
+
+    from kerascnn.layers import BatchNormalization
+
+    for layer in model._flatten_layers():
+        if isinstance(layer, BatchNormalization):
+            layer.across_devices = True
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
 
 
 def even_batch(examples: int, batch_size: int, devices: int) -> int:

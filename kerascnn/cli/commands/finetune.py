@@ -2,25 +2,28 @@
 
 from rich.console import Console
 
-from kerascnn.cli import planning
+from kerascnn.cli import planning, workers
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.commands import train
-from kerascnn.cli.loading import load_tensorflow
 from kerascnn.training.finetuning import DOMAINS, SIZES, SMALL
 
 
-def run(values: Values, arguments: list[str], console: Console) -> None:
+def run(values: Values, arguments: list[str], console: Console) -> int | None:
     """kerascnn finetune."""
     overrides = planning.training_flags(values)
     train.check_weights(values)
-    load_tensorflow()
-    from kerascnn import training
 
-    info, source = planning.training_data(values, overrides)
-    names = ("size", "domain", "head_stage", "recipe", "image_size")
-    chosen = training.finetuning_plan(info, source, **{name: values[name] for name in names}, **overrides)
-    console.print(f"{chosen.reason}.", highlight=False, markup=False, soft_wrap=True)
-    train.train({**values, "head_stage": chosen.head_stage}, info, source, chosen.plan, console, new_head=True)
+    def work(team, console):
+        from kerascnn import training
+
+        info, source = planning.training_data(values, overrides)
+        names = ("size", "domain", "head_stage", "recipe", "image_size")
+        chosen = training.finetuning_plan(info, source, **{name: values[name] for name in names}, **overrides)
+        console.print(f"{chosen.reason}.", highlight=False, markup=False, soft_wrap=True)
+        decided = {**values, "head_stage": chosen.head_stage}
+        train.train(decided, info, source, chosen.plan, console, new_head=True, team=team)
+
+    return workers.attend(values, overrides, console, work)
 
 
 COMMAND = Command(

@@ -10,26 +10,28 @@ from rich.text import Text
 
 from kerascnn import _units
 from kerascnn._errors import InputError
-from kerascnn.cli import options, planning
+from kerascnn.cli import options, planning, workers
 from kerascnn.cli.command import Command, Flag, Values
-from kerascnn.cli.loading import load_tensorflow
 from kerascnn.tasks import TASKS
 
 INITIALIZERS = ("he", "he_fan_out", "glorot", "lecun", "gaussian", "orthogonal")  # kerascnn.weights.SCHEMES
 PARTS = {"train": "training", "validation": "validation", "test": "test"}  # of a data set, and what they are called
 
 
-def run(values: Values, arguments: list[str], console: Console) -> None:
+def run(values: Values, arguments: list[str], console: Console) -> int | None:
     """kerascnn train."""
     overrides = planning.training_flags(values)
     check_weights(values)
-    load_tensorflow()
-    from kerascnn.training.finetuning import check_head_stage
 
-    info, source, plan = planning.training_plan(values, overrides)
-    if values["head_stage"] is not None:
-        check_head_stage(info, values["head_stage"])
-    train(values, info, source, plan, console)
+    def work(team, console):
+        from kerascnn.training.finetuning import check_head_stage
+
+        info, source, plan = planning.training_plan(values, overrides)
+        if values["head_stage"] is not None:
+            check_head_stage(info, values["head_stage"])
+        train(values, info, source, plan, console, team=team)
+
+    return workers.attend(values, overrides, console, work)
 
 
 def check_weights(values: Values) -> None:
@@ -40,7 +42,7 @@ def check_weights(values: Values) -> None:
         raise InputError(f"Weights are either drawn or read. Received: {given}")
 
 
-def train(values: Values, info, source, plan, console: Console, new_head: bool = False) -> None:
+def train(values: Values, info, source, plan, console: Console, new_head: bool = False, team=None) -> None:
     """Trains what was planned, or says what would be trained.
 
     Args:
@@ -48,6 +50,7 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
         info, source, plan: network, data and plan that follow from them.
         console: for what is said.
         new_head: the head of the weights is not taken, even where it has as many classes.
+        team: of workers, where there are several.
     """
     import kerascnn
     from kerascnn import surgery, training, weights
@@ -117,6 +120,7 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
         values["out"],
         initialize=initialize,
         model_record=record,
+        workers=team,
         console=console,
     )
     best, measure = result.rows[result.best], result.task.best
@@ -170,7 +174,7 @@ FLAGS = options.training_flags(
             high=1024,
         ),
     ),
-    run=(Flag("dry_run", "print what would be trained and how, and stop", bool, False),),
+    run=(Flag("dry_run", "print what would be trained and how, and stop", bool, False), *workers.FLAGS),
 )
 
 COMMAND = Command(

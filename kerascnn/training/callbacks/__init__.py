@@ -4,7 +4,7 @@ from kerascnn.training.callbacks.average_statistics import AverageStatistics
 from kerascnn.training.callbacks.average_weights import AverageWeights
 from kerascnn.training.callbacks.plateau import Plateau
 from kerascnn.training.callbacks.progress import ShowProgress
-from kerascnn.training.callbacks.record import Record
+from kerascnn.training.callbacks.record import Record, Remember
 from kerascnn.training.callbacks.schedule_drop_path import ScheduleDropPath, progress_layers
 from kerascnn.training.callbacks.seed_epoch import SeedEpoch
 from kerascnn.training.callbacks.stop_early import StopEarly
@@ -17,6 +17,7 @@ __all__ = [
     "AverageWeights",
     "Plateau",
     "Record",
+    "Remember",
     "ScheduleDropPath",
     "SeedEpoch",
     "ShowProgress",

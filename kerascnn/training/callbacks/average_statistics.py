@@ -1,7 +1,9 @@
 """One set of moving statistics for all devices of a strategy."""
 
 import keras
-import tensorflow as tf
+import numpy as np
+
+from kerascnn.training.workers import sums
 
 
 class AverageStatistics(keras.callbacks.Callback):
@@ -15,10 +17,12 @@ class AverageStatistics(keras.callbacks.Callback):
         strategy = self.model.distribute_strategy
         if strategy.num_replicas_in_sync == 1:
             return
+        variables = [x for x in self.model.non_trainable_variables if x.dtype.startswith(("float", "bfloat"))]
+        # In 64 bits, in which the mean of equal numbers is exact: what is frozen stays so to the bit.
+        local = [
+            sum(np.asarray(part, np.float64) for part in strategy.experimental_local_results(variable.value))
+            for variable in variables
+        ]
         with strategy.scope():
-            for variable in self.model.non_trainable_variables:
-                if variable.dtype.startswith("float"):
-                    parts = [tf.convert_to_tensor(x) for x in strategy.experimental_local_results(variable.value)]
-                    # What is frozen is the same everywhere and stays so to the bit: a mean would round.
-                    if not all(bool(tf.reduce_all(part == parts[0])) for part in parts[1:]):
-                        variable.assign(tf.add_n(parts) / len(parts))
+            for variable, total in zip(variables, sums.over_workers(strategy, local), strict=True):
+                variable.assign(total / strategy.num_replicas_in_sync)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._files import replace_with
+from kerascnn.training.workers import sums
 
 
 class AverageWeights(keras.callbacks.Callback):
@@ -72,7 +73,29 @@ class AverageWeights(keras.callbacks.Callback):
         self._update(tf.constant(keep, tf.float64))
 
     def on_test_begin(self, logs=None):
+        # Averages of batch statistics are those of one worker's devices; the others' count as much.
+        strategy = self.model.distribute_strategy
+        for average, total in zip(own := self._of_statistics(), sums.over_workers(strategy, _arrays(own)), strict=True):
+            average.assign(tf.cast(total / sums.workers(strategy), average.dtype))
         self._swap()
+
+    def _of_statistics(self):
+        return [x for x, variable in zip(self._averages, self._variables, strict=True) if not variable.trainable]
+
+    @property
+    def taken(self) -> list[int]:
+        """Steps and batches so far."""
+        return [self._taken, self._batches]
+
+    def follow(self, taken: list[int], is_chief: bool) -> None:
+        """Takes over the average of the chief of several workers; all call it at once.
+
+        Args:
+            taken: of the chief.
+            is_chief: whether this is the chief.
+        """
+        self._taken, self._batches = taken
+        sums.as_the_chief(self.model.distribute_strategy, self._averages, is_chief)
 
     def on_test_end(self, logs=None):
         self._swap()
@@ -125,6 +148,10 @@ class AverageWeights(keras.callbacks.Callback):
             reason = " ".join(str(error).split())[:120]
             raise InputError(f"The average of the weights cannot be read ({reason}). Received: {path}") from error
         self._taken, self._batches = taken, batches
+
+
+def _arrays(variables):
+    return [np.asarray(tf.convert_to_tensor(x), np.float64) for x in variables]
 
 
 def _mean(model: keras.Model, variable: keras.Variable):

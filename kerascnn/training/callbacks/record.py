@@ -14,7 +14,27 @@ from kerascnn.training.optimizers import last_rate
 from kerascnn.training.run_folder import RunFolder
 
 
-class Record(keras.callbacks.Callback):
+class Remember(keras.callbacks.Callback):
+    """Keeps the history in memory alone: what the workers do that do not write the run folder.
+
+    Args:
+        rows: of the history so far; grows by one an epoch.
+    """
+
+    def __init__(self, rows: list[history.Row]):
+        super().__init__()
+        self._rows, self._began = rows, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {name: float(value) for name, value in (logs or {}).items()}
+        row |= {"epoch": epoch + 1, "lr": last_rate(self.model.optimizer), "seconds": time.monotonic() - self._began}
+        self._rows.append(row)
+
+
+class Record(Remember):
     """Writes the run folder after each epoch.
 
     First history.csv, then best.keras, then the checkpoint: the epoch counts as finished when its checkpoint is there,
@@ -38,20 +58,13 @@ class Record(keras.callbacks.Callback):
         title: str,
         average: AverageWeights | None = None,
     ):
-        super().__init__()
-        self._average = average
-        self._run, self._rows, self._task, self._title = run, rows, task, title
+        super().__init__(rows)
+        self._run, self._task, self._title, self._average = run, task, title, average
         self._names = history.columns(task.measures(classes))
-        self._began = 0.0
         self._inference = None
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began = time.monotonic()
-
     def on_epoch_end(self, epoch, logs=None):
-        row = {name: float(value) for name, value in (logs or {}).items()}
-        row |= {"epoch": epoch + 1, "lr": last_rate(self.model.optimizer), "seconds": time.monotonic() - self._began}
-        self._rows.append(row)
+        super().on_epoch_end(epoch, logs)
         history.write(self._run.history, self._rows, self._names)
         if history.best(self._rows, self._task.best) == epoch:
             self._inference = self._inference or with_probabilities(self.model)
