@@ -12,6 +12,7 @@ from kerascnn.evaluation.outputs import check_answers, measured
 
 BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
+_ROWS = 4096  # examples at a time
 _STILL = 1e-9  # relative change of 1 / temperature
 
 
@@ -174,15 +175,19 @@ def fit_temperature(answers: Answers) -> float:
         sure = evaluation.Answers.of(np.full([10, 2], [0.99, 0.01]), np.arange(10) // 8, ["cat", "dog"])
         evaluation.fit_temperature(sure)  # 3.31...: of 10 answers at 99 % two are wrong
     """
-    logarithms = answers.logarithms.astype(np.float64)
-    true = logarithms[np.arange(len(answers)), answers.labels].mean()
+    true = answers.logarithms[np.arange(len(answers)), answers.labels].mean(dtype=np.float64)
 
     def slopes(scale):
-        """First and second derivative of the loss by 1 / temperature."""
-        shares = np.exp(scale * logarithms - (scale * logarithms).max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
-        mean = (shares * logarithms).sum(axis=1)
-        return mean.mean() - true, ((shares * logarithms**2).sum(axis=1) - mean**2).mean()
+        """First and second derivative of the loss by 1 / temperature; a piece at a time, for many classes."""
+        slope = curvature = 0.0
+        for start in range(0, len(answers), _ROWS):
+            logarithms = answers.logarithms[start : start + _ROWS].astype(np.float64)
+            shares = np.exp(scale * logarithms - (scale * logarithms).max(axis=1, keepdims=True))
+            shares /= shares.sum(axis=1, keepdims=True)
+            mean = (shares * logarithms).sum(axis=1)
+            slope += mean.sum()
+            curvature += ((shares * logarithms**2).sum(axis=1) - mean**2).sum()
+        return slope / len(answers) - true, curvature / len(answers)
 
     low, high, scale = 1 / HOTTEST, 1 / COLDEST, 1.0
     if slopes(low)[0] >= 0:

@@ -49,6 +49,10 @@ def test_calibrate_then_calibrated(run, tmp_path, capsys):
     line = ["predict", "--checkpoint", run, image, "--json", "--top", "10"]
     plain, softer = (json.loads(called(capsys, *line, *more))[0] for more in ([], ["--calibrated"]))
     assert plain["classes"] == softer["classes"] and plain["probabilities"] != softer["probabilities"]
+    called(capsys, "export", "--checkpoint", run, "--calibrated", "--out", tmp_path / "exported")
+    served = json.loads(called(capsys, "predict", "--saved_model", tmp_path / "exported", *line[3:]))[0]
+    assert served["classes"] == softer["classes"]
+    assert served["probabilities"] == pytest.approx(softer["probabilities"], rel=1e-4, abs=1e-6)
     shifted = json.loads(called(capsys, *line, "--tta", "shift(1)"))[0]
     assert shifted["probabilities"] != plain["probabilities"]
     assert "same images" not in shown and "fitted on the images" in called(

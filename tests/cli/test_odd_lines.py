@@ -20,6 +20,7 @@ BASES = {
     "info": [],
     "list": ["no_such_network"],
     "predict": ["--checkpoint=no_run"],
+    "runs": ["no_such_folder"],
     "search": ["--model=lenet5", "--data=digits", "--data_dir=/no/where", "--out=out"],
     "train": ["--model=lenet5", "--data=digits", "--data_dir=/no/where", "--out=out"],
 }
