@@ -105,13 +105,34 @@ class Arrays:
         return self.select(np.arange(min(count, self.size)))
 
 
+class Below(Sequence):
+    """Paths below one folder, which is not repeated in the memory for each of a million files.
+
+    Args:
+        folder: above all of them.
+        names: their paths from there.
+    """
+
+    def __init__(self, folder: str | os.PathLike, names: Sequence[str]):
+        self.folder = os.path.join(os.fspath(folder), "")
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place):
+        if isinstance(place, slice):
+            return [self.folder + name for name in self.names[place]]
+        return self.folder + self.names[place]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Files:
     """One image file per example, of any size."""
 
-    paths: Sequence[str]
+    paths: Sequence[str]  # perhaps `Below`
     numbers: np.ndarray  # int64 [n]
-    ids: Sequence[str] | None = None  # names: the paths below the set's folder, with "/"; None: the paths
+    ids: Sequence[str] | None = None  # names, those of `paths` where they are `Below` a folder; None: the paths
 
     @property
     def size(self) -> int:
@@ -127,15 +148,21 @@ class Files:
 
     @functools.cached_property
     def _tensor(self):
-        return cpu_constant(path_array(self.paths))
+        return cpu_constant(path_array(self.paths.names if isinstance(self.paths, Below) else self.paths))
+
+    def _read(self, index):
+        path = tf.gather(self._tensor, index)
+        if isinstance(self.paths, Below):
+            path = tf.strings.join([os.fsencode(self.paths.folder), path])
+        return tf.io.read_file(path)
 
     def images(self, index: tf.Tensor) -> tf.Tensor:
         """One image for a scalar index."""
-        return decode_image(tf.io.read_file(tf.gather(self._tensor, index)))
+        return decode_image(self._read(index))
 
     def windows(self, index: tf.Tensor, choose: Callable[[tf.Tensor, tf.Tensor], Sequence[tf.Tensor]]) -> tf.Tensor:
         """A part of one image for a scalar index; see `decoding.decode.decode_window`."""
-        return decode_window(tf.io.read_file(tf.gather(self._tensor, index)), choose)
+        return decode_window(self._read(index), choose)
 
     def elements(self) -> tf.data.Dataset:
         return tf.data.Dataset.range(self.size).map(
@@ -143,7 +170,9 @@ class Files:
         )
 
     def select(self, positions: np.ndarray) -> "Files":
-        return Files(pick(self.paths, positions), self.numbers[positions], pick(self.names, positions))
+        names, below = pick(self.names, positions), isinstance(self.paths, Below)
+        paths = Below(self.paths.folder, names) if below else pick(self.paths, positions)
+        return Files(paths, self.numbers[positions], names)
 
     def first(self, count: int, seed: int) -> "Files":
         """A choice by `seed`, because files are sorted by class."""

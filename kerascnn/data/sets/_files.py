@@ -71,6 +71,13 @@ class Listing:
         self._walk(os.fspath(folder), (), found, set())
         return [os.path.join(folder, *parts) for parts in sorted(found)]
 
+    def below(self, folder: Path) -> list[str]:
+        """As `files`, the names of the examples instead of their paths."""
+        found: list[tuple[str, ...]] = []
+        self._walk(os.fspath(folder), (), found, set())
+        above = os.path.relpath(folder, self.root).split(os.sep)
+        return ["/".join([*above, *parts]) for parts in sorted(found)]
+
     def names(self, paths: list[str]) -> list[str]:
         """The names of the examples in these files."""
         return [os.path.relpath(path, self.root).replace(os.sep, "/") for path in paths]

@@ -11,7 +11,7 @@ from kerascnn.data.preprocessing import FORMATS
 from kerascnn.data.sets._files import Listing, folders, part_folders, shown
 from kerascnn.data.sets.kind import Kind
 from kerascnn.data.source import Source
-from kerascnn.data.splits import Files
+from kerascnn.data.splits import Below, Files
 
 
 def load_folder(folder: Path) -> Source:
@@ -42,9 +42,9 @@ def load_folder(folder: Path) -> Source:
         if unknown:
             where = f"{shown(divided[part].name)}/" if divided else ""
             raise InputError(f"Classes of {where} must be classes of train/. Received: {unknown} in {shown(folder)}")
-        paths = [path for name in class_names for path in by_class.get(name, [])]
+        names = [image for name in class_names for image in by_class.get(name, [])]
         counts = [len(by_class.get(name, [])) for name in class_names]
-        splits[part] = Files(paths, np.repeat(np.arange(len(counts)), counts), listing.names(paths))
+        splits[part] = Files(Below(folder, names), np.repeat(np.arange(len(counts)), counts), names)
     listing.report()
     source = Source(os.path.basename(os.path.abspath(folder)), class_names, (None, None, 3), splits)
     _warn_of_classes_without_images(source)
@@ -52,7 +52,7 @@ def load_folder(folder: Path) -> Source:
 
 
 def _classes(folder, listing):
-    """The sorted image files of each class, by the name of its sub-folder."""
+    """The names of the sorted image files of each class, by the name of its sub-folder."""
     class_folders = folders(folder)
     if not class_folders:
         rule = "A folder of images must hold one sub-folder per class, or train/ and test/, or IDX files"
@@ -63,7 +63,7 @@ def _classes(folder, listing):
             class_folder.name.encode()
         except UnicodeEncodeError as error:
             raise InputError(f"Names of classes must be UTF-8. Received: {shown(class_folder)}") from error
-        found[class_folder.name] = listing.files(class_folder)
+        found[class_folder.name] = listing.below(class_folder)
         if not found[class_folder.name]:
             passed = f"; ignored: {listing.summary()}" if listing.ignored else ""
             rule = f"Every class must have images, files named {', '.join(FORMATS)}"

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from kerascnn.data.parts import FOLDERS
 from kerascnn.data.sets._files import shown
 from kerascnn.data.sets.kind import Kind
 from kerascnn.data.source import Source
-from kerascnn.data.splits import Files
+from kerascnn.data.splits import Below, Files
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}  # by the ending of the table's name
 COLUMNS = ("path", "label")  # which every table has; "split" may be the third
@@ -104,9 +104,11 @@ def _classes(labels) -> tuple[str, ...]:
         return tuple(sorted(names))
 
 
-def _found(table, paths) -> list[str]:
+def _found(table, paths) -> Sequence[str]:
     """The paths from here; refuses those that lead to no file."""
-    places = [os.path.join(table.parent, path) for path in paths]
+    places: Sequence[str] = [os.path.join(table.parent, path) for path in paths]
+    if not any(os.path.isabs(path) for path in paths):
+        places = Below(table.parent, paths)
     lost = [path for path, place in zip(paths, places, strict=True) if not os.path.isfile(place)]
     if lost:
         rule = "Every path must lead to a file, from the table's folder or from the root"

@@ -92,7 +92,7 @@ def test_limit_takes_from_all_classes(tmp_path):
     source = data.load(str(tmp_path), limit=12)
     assert source.sizes["train"] == 12 and min(source.sizes.values()) >= 1
     assert set(source.split("train").numbers) == {0, 1, 2}
-    assert source.split("train").paths == data.load(str(tmp_path), limit=12).split("train").paths
+    assert source.split("train").names == data.load(str(tmp_path), limit=12).split("train").names
 
 
 @pytest.mark.parametrize(
@@ -228,3 +228,13 @@ def test_vanished_file_is_named(tmp_path):
     tf.io.gfile.remove(path)
     with pytest.raises(InputError, match=f"No such file.*{path}"):
         data.check_images(source)
+
+
+def test_paths_are_held_once(tmp_path):
+    """A million paths: the folder above is not repeated, and no name is held twice."""
+    write_images(tmp_path / "train", {"a": 12, "b/deep": 12})
+    split = data.load(tmp_path).split("train")
+    assert split.paths.names is split.names and split.paths[0] == str(tmp_path / split.names[0])
+    assert split.paths[2:4] == [str(tmp_path / name) for name in split.names[2:4]]
+    fewer = split.select(np.array([3, 1]))
+    assert list(fewer.paths) == [split.paths[3], split.paths[1]] and fewer.paths.names is fewer.names
