@@ -24,6 +24,17 @@ def exif(orientation, order=0):
     return b"Exif\0\0" + EXIF[order] % bytes([orientation])
 
 
+def segment(marker, content):
+    return b"\xff" + bytes([marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def late_exif(mode="RGB", between=b""):
+    """A JPEG whose EXIF stands behind something, and the pixels right behind the quantization tables and it."""
+    plain = encode(PHOTO.convert(mode), "JPEG")
+    frame = plain.index(b"\xff\xc0")  # behind the quantization tables
+    return plain[:frame] + between + segment(0xE1, exif(6)) + plain[frame:]
+
+
 def cases():
     for subsampling in (0, 1, 2):
         for progressive in (False, True):
@@ -33,6 +44,10 @@ def cases():
     yield "jpeg cmyk", encode(PHOTO.convert("CMYK"), "JPEG")
     for orientation in range(1, 9):
         yield f"jpeg exif {orientation}", encode(PHOTO, "JPEG", exif=exif(orientation), icc_profile=bytes(70_000))
+    thumbnail = segment(0xED, b"Photoshop 3.0\0" + encode(NOISE, "JPEG"))
+    for mode in ("RGB", "L", "CMYK"):
+        yield f"jpeg late exif {mode}", late_exif(mode)
+        yield f"jpeg exif behind a thumbnail {mode}", late_exif(mode, thumbnail)
     for order in (0, 1):
         yield f"png exif {order}", encode(PHOTO, "PNG", exif=exif(6, order))
         yield f"webp exif {order}", encode(PHOTO, "WEBP", lossless=True, exif=exif(8, order))

@@ -12,6 +12,8 @@ _TAG, _LONG = 0x0112, 4
 _SEGMENTS = 100  # of a JPEG that are looked at
 _LITTLE, _BIG = b"II*\0", b"MM\0*"
 _START = b"Exif\0\0"
+_IMAGE = b"\xff\xd8\xff"  # begins a JPEG, and a thumbnail within one
+_PIXELS = b"\xff\xda\0\x0c\x03"  # the header of a scan of three colors: marker, 12 bytes, 3 components
 
 
 def orientation(block: tf.Tensor) -> tf.Tensor:
@@ -84,7 +86,19 @@ def of_jpeg(contents: tf.Tensor) -> tf.Tensor:
 
         return tf.while_loop(more, step, [tf.constant(2, tf.int64), tf.constant(b""), tf.constant(0)])[1]
 
-    return tf.cond(holds(contents, _START)[0], walk, lambda: tf.constant(b""))
+    return tf.cond(holds(_header(contents), _START)[0], walk, lambda: tf.constant(b""))
+
+
+def _header(contents):
+    """A JPEG without its pixels where these are found at once, else all of it.
+
+    Searching a whole file takes a tenth of the time of decoding it. The bytes that begin the pixels of a color image
+    also stand in the thumbnail of a segment, which, however, has a beginning of its own before them.
+    """
+    parts = tf.raw_ops.StringSplitV2(input=contents[None], sep=_PIXELS, maxsplit=1).values
+    images = tf.raw_ops.StringSplitV2(input=parts[:1], sep=_IMAGE, maxsplit=2).values
+    sure = (tf.size(parts) == 2) & (tf.size(images) == 2)
+    return tf.cond(sure, lambda: parts[0], lambda: contents)
 
 
 def of_chunk(contents: tf.Tensor, name: bytes, skip: int) -> tf.Tensor:
