@@ -45,7 +45,7 @@ _GROUPS = {
         "clip_value", "clip_adaptive", "ema", "schedule", "epochs", "warmup_epochs", "milestones", "decay_rate",
         "decay_every", "power", "restart_epochs", "restart_factor", "patience", "early_stopping",
     ),
-    "regularization": ("weight_decay", "l2", "loss", "label_threshold", "label_smoothing"),
+    "regularization": ("weight_decay", "l2", "loss", "label_threshold", "label_smoothing", "statistics_momentum"),
     "fine-tuning": ("freeze", "layer_decay", "unfreeze"),
 }  # fmt: skip
 TRAINING_NOTE = "What the recipe gives depends on network and data; kerascnn train ... --dry_run prints it."

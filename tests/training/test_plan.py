@@ -33,6 +33,7 @@ class Set:
     task: str = "classification"
     name: str = "set"
     mirrored: bool = True
+    sizes: dict = dataclasses.field(default_factory=lambda: {"train": 50_000})
 
 
 SMALL = Network(recipe="cifar", input_shape=(32, 32, 3), min_size=8, preprocessing=CIFAR)
