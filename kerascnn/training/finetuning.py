@@ -129,7 +129,8 @@ def finetuning_plan(
         fields.setdefault("freeze", "head")
     # What a head on a stage is given is normalized (`surgery.linear_head`), so that it takes the recipe's rate.
     alone = head_stage is not None and not {"freeze", "unfreeze"} & overrides.keys()
-    rate = own.config.learning_rate / (1 if alone else _SLOWER)
+    said_of_rate = {name: overrides[name] for name in ("optimizer", "learning_rate") if name in overrides}
+    rate = recipes.resolve(own.recipe, **said_of_rate).learning_rate / (1 if alone else _SLOWER)
     fields |= {"epochs": case.epochs, "batch_size": _BATCH, "learning_rate": rate, "statistics_momentum": 0.0}
     made = plan(info, source, recipe=recipe, image_size=image_size, **{**fields, **overrides})
     counted = f"{images:,} images of {classes} classes are {'a small' if found_size == 'small' else 'a large'} set"
