@@ -16,6 +16,7 @@ from kerascnn._errors import InputError
 from kerascnn.inference.run_record import read_config
 from kerascnn.tasks import TASKS
 from kerascnn.training import history
+from kerascnn.training.config import TrainConfig
 from kerascnn.training.run_folder import RunFolder
 
 ORDERS = ("best", "test", "loss", "name", "network", "time")
@@ -68,7 +69,7 @@ class Run:
     @property
     def seconds(self) -> float | None:
         """Mean time of an epoch."""
-        times = [row["seconds"] for row in self.rows if "seconds" in row]
+        times = [row["seconds"] for row in self.rows if math.isfinite(row.get("seconds", math.nan))]
         return sum(times) / len(times) if times else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def read(folder: str | os.PathLike) -> Run:
         problem = f"diverged in epoch {history.diverged(list(rows))}"
     elif rows and not run.best.exists():
         problem = "best.keras is missing"
-    return Run(run.path, problem, config, rows, history.best(list(rows), task.best), _tested(run, task.name))
+    return Run(run.path, problem, config, rows, history.best(list(rows), task.best), _tested(run, config, task.name))
 
 
 def differing(found: Sequence[Run]) -> list[str]:
@@ -160,7 +161,8 @@ def differing(found: Sequence[Run]) -> list[str]:
     Returns:
         Keys of `Run.settings`; the seed and the number of epochs too.
     """
-    sound = [run.settings for run in found if run.config]
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}  # of what came later than a run
+    sound = [{**defaults, **run.settings} for run in found if run.config]
     names = dict.fromkeys(name for settings in sound for name in settings)
     texts = {name: {json.dumps(settings.get(name), sort_keys=True) for settings in sound} for name in names}
     return [name for name in names if len(texts[name]) > 1]
@@ -222,20 +224,25 @@ def _below(folder: Path) -> list[Path]:
     return found
 
 
-def _tested(run: RunFolder, task: str) -> float | None:
-    """What evaluation.json says of best.keras as it is now."""
+def _tested(run: RunFolder, config: Mapping[str, Any], task: str) -> float | None:
+    """What evaluation.json says of best.keras as it is now, on the whole test part of the run's own data."""
     path = run.path / "evaluation.json"
     try:
-        if path.stat().st_mtime < run.best.stat().st_mtime:
+        if run.best.exists() and path.stat().st_mtime < run.best.stat().st_mtime:
             return None
         record = _records.read(path, "evaluation.json")
     except (OSError, InputError):
         return None
-    value = record.get(_MEASURES[task])
-    plain = (
-        record.get("split") == "test" and "tta" not in record and record.get("checkpoint", "").endswith(run.best.name)
+    size = config["data"].get("sizes", {}).get("test")
+    same = (
+        record.get("split") == "test"
+        and record.get("data") == config["data"]["name"]
+        and size in (None, record.get("examples"))
+        and str(record.get("checkpoint")).endswith(run.best.name)
+        and "tta" not in record
     )
-    return float(value) if plain and isinstance(value, int | float) and not isinstance(value, bool) else None
+    value = record.get(_MEASURES[task])
+    return float(value) if same and isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _order(run: Run, sort: str) -> tuple:

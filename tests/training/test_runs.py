@@ -18,7 +18,7 @@ CONFIG = {
     "model": {"name": "tiny", "options": {}, "classes": 10, "input_shape": [8, 8, 1]},
     "class_names": [str(digit) for digit in range(10)],
     "preprocessing": {"mean": [0.5], "std": [0.5], "crop_fraction": 1.0, "interpolation": "bilinear", "fit": "pad"},
-    "data": {"name": "digits", "data_dir": None},
+    "data": {"name": "digits", "data_dir": None, "sizes": {"test": 360}},
     "training": {"epochs": 3, "learning_rate": 0.1, "seed": 0},
 }
 HEAD = "epoch,lr,loss,accuracy,top5,val_loss,val_accuracy,val_top5,seconds\n"
@@ -77,10 +77,13 @@ def test_what_differs(folder):
 
 def test_the_test_measure_belongs_to_the_weights(folder):
     file, best = folder / "a" / "evaluation.json", folder / "a" / "best.keras"
-    record = {"split": "test", "checkpoint": "x/best.keras", "top1": 0.75}
+    record = {"split": "test", "data": "digits", "checkpoint": "x/best.keras", "top1": 0.75, "examples": 360}
     file.write_text(json.dumps(record))
     assert runs.read(folder / "a").test == 0.75
-    for other in ({"split": "train"}, {"tta": "flip"}, {"checkpoint": "x/epoch_0001.keras"}, {"top1": "high"}):
+    for other in (
+        {"split": "train"}, {"tta": "flip"}, {"checkpoint": "x/epoch_0001.keras"}, {"checkpoint": 3}, {"top1": "high"},
+        {"data": "mnist"}, {"examples": 50},
+    ):  # fmt: skip
         file.write_text(json.dumps({**record, **other}))
         assert runs.read(folder / "a").test is None
     file.write_text(json.dumps(record))

@@ -44,6 +44,7 @@ def run(values: Values, arguments: list[str], console: Console) -> int:
 def _table(found, differing: list[str], columns: str | None) -> Table:
     known = dict.fromkeys(name for one in found for name in one.settings)
     if columns is None:
+        differing = [name for name in differing if name != "epochs"]  # it has its column
         shown, more = differing[:_SETTINGS], differing[_SETTINGS:]
     else:
         shown, more = [name.strip() for name in columns.split(",")], []
