@@ -7,6 +7,7 @@ from kerascnn.surgery.cut import up_to
 from kerascnn.surgery.parts import HEAD, parts
 from kerascnn.surgery.replace import check
 
+NORMS_ALONE = "but_batch_norms"
 _LISTED = 12
 
 
@@ -20,7 +21,9 @@ def freeze(model: keras.Model, until: str) -> list[str]:
     Args:
         model: a functional or built sequential `keras.Model`, which changes.
         until: the last frozen part: the name of a layer, or the beginning of names, such as "stage3" for all up to the
-            last layer whose name begins with "stage3_"; "head": all but the head (see `surgery.parts`).
+            last layer whose name begins with "stage3_"; "head": all but the head (see `surgery.parts`);
+            "but_batch_norms": all but the scales and offsets of batch norms, the head too, which random features learn
+            much with (Frankle, Schwab, Morcos 2020, arXiv:2003.00152).
 
     Returns:
         The names of the layers with weights that are frozen now.
@@ -46,6 +49,8 @@ def freeze(model: keras.Model, until: str) -> list[str]:
 
 def _layers(model: keras.Model, until: str) -> list[keras.layers.Layer]:
     names = [layer.name for layer in model.layers]
+    if until == NORMS_ALONE:
+        return [layer for layer in model.layers if not isinstance(layer, keras.layers.BatchNormalization)]
     if until == HEAD:
         return [layer for part in parts(model)[:-1] for layer in part.layers]
     found = [name for name in names if name == until] or [name for name in names if name.startswith(f"{until}_")]

@@ -164,7 +164,7 @@ class TrainConfig:
     )  # fmt: skip
     freeze: str = _field(
         "none", "what is not trained: all up to this layer, or to the last that begins so, such as stage3; head: all "
-        "but the head", _text,
+        "but the head; but_batch_norms: all but scales and offsets of batch norms", _text,
     )  # fmt: skip
     layer_decay: float = _field(
         1.0, "the rate of each part of the network is this times that of the part after it, up to the head; a part: "

@@ -50,3 +50,20 @@ def test_what_is_refused():
     headless = kerascnn.create_model("lenet5", include_top=False, input_shape=(32, 32, 1))
     with pytest.raises(InputError, match="Something must be left to be trained"):
         freeze(headless, headless.layers[-1].name)
+
+
+def test_batch_norms_alone():
+    """Frankle, Schwab, Morcos 2020: scales and offsets learn, the statistics follow, all else stays as it was drawn."""
+    model = kerascnn.create_model("resnet20", input_shape=(8, 8, 1))
+    names = freeze(model, "but_batch_norms")
+    assert "head" in names and not any(name.endswith("_bn") or "_bn" in name for name in names)
+    assert {variable.path.rpartition("/")[2] for variable in model.trainable_variables} == {"gamma", "beta"}
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = values(model)
+    rng = np.random.default_rng(0)
+    model.fit(rng.normal(3, 2, size=(8, 8, 8, 1)), rng.integers(0, 10, 8), verbose=0)
+    for path, value in values(model).items():
+        assert np.array_equal(value, before[path]) == (path.split("/")[0] in names), path
+    plain = kerascnn.create_model("lenet5")
+    with pytest.raises(InputError, match="Something must be left to be trained. Received: until='but_batch_norms'"):
+        freeze(plain, "but_batch_norms")

@@ -11,9 +11,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import kerascnn
+from kerascnn import weights
 from kerascnn.tasks import TASKS
 from kerascnn.training import TrainConfig, optimizers
 
@@ -52,9 +53,19 @@ def test_fifty_steps(name, tmp_path):
     config = TrainConfig(**{"nesterov": False, **fields})
     loss = TASKS["classification"].loss(0.0, True)
     model.compile(optimizers.build(config, config.learning_rate, model), loss, jit_compile=False)
-    losses = [
-        float(model.train_on_batch(*recorded.batch(step), return_dict=True)["loss"]) for step in range(recorded.STEPS)
-    ]
+    losses = []
+    for step in range(recorded.STEPS):
+        model.reset_metrics()  # else it is the mean of the steps so far
+        losses.append(float(model.train_on_batch(*recorded.batch(step), return_dict=True)["loss"]))
     np.testing.assert_allclose(losses, peer["losses"], rtol=1e-3)
+    model.reset_metrics()
     evaluated = float(model.test_on_batch(*recorded.batch(recorded.STEPS - 1), return_dict=True)["loss"])
     assert evaluated == pytest.approx(peer["evaluated"], rel=1e-3)
+    # Each weight has moved as far, which tells the optimizer; and so have the batch statistics.
+    weights.save_torch(model, tmp_path / "after.safetensors", "timm")
+    after, before = load_file(tmp_path / "after.safetensors"), recorded.values(peer["shapes"])
+    for entry, distance in peer["moved"].items():
+        moved = np.linalg.norm(after[entry].astype("float64") - before[entry])
+        assert moved == pytest.approx(distance, rel=2e-2, abs=1e-6), entry
+    for entry, mean in peer["statistics"].items():
+        assert after[entry].astype("float64").mean() == pytest.approx(mean, rel=1e-3, abs=1e-3), entry
