@@ -32,14 +32,16 @@ RUNS = {
     "efficientnet_b0": ({"dropout_rate": 0.0}, {**RMSPROP, "l2": 1e-5}),
     "vit_tiny_patch16_224": ({}, {"optimizer": "adamw", "learning_rate": 1e-4, "weight_decay": 0.05}),
 }
-CHEAP = "vit_tiny_patch16_224"
+CHEAP = "vit_tiny_patch16_224"  # the others take minutes
 
 
 def test_the_same_networks():
     assert set(RUNS) == set(PEER) - {"versions"} and all(len(PEER[name]["losses"]) == recorded.STEPS for name in RUNS)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.after] * (name != CHEAP)) for name in RUNS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.after if name == CHEAP else pytest.mark.slow) for name in RUNS]
+)
 def test_fifty_steps(name, tmp_path):
     (options, fields), peer = RUNS[name], PEER[name]
     save_file(recorded.values(peer["shapes"]), tmp_path / "state.safetensors")
