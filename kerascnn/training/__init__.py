@@ -11,7 +11,7 @@ from kerascnn.training.finetuning import FineTuning, finetuning_plan
 from kerascnn.training.plan import Plan, plan
 
 if TYPE_CHECKING:
-    from kerascnn.training import callbacks, optimizers, recipes, runs
+    from kerascnn.training import callbacks, optimizers, recipes, runs, workers
     from kerascnn.training.callbacks import ScheduleDropPath
     from kerascnn.training.loop import train
 
@@ -27,8 +27,11 @@ __all__ = [
     "recipes",
     "runs",
     "train",
+    "workers",
 ]
 
 __getattr__, __dir__ = _lazy.attach(
-    __name__, {"callbacks": ["ScheduleDropPath"], "loop": ["train"]}, ["callbacks", "optimizers", "recipes", "runs"]
+    __name__,
+    {"callbacks": ["ScheduleDropPath"], "loop": ["train"]},
+    ["callbacks", "optimizers", "recipes", "runs", "workers"],
 )

@@ -11,22 +11,42 @@ import tensorflow as tf
 
 import kerascnn
 from kerascnn._errors import InputError
-from kerascnn.training import TrainConfig, strategies
+from kerascnn.training import TrainConfig, callbacks, strategies
 from kerascnn.training.callbacks import record
 
 
-def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source):
-    """Batch norm and dropout aside, whose statistics and draws are per device; all else is one sum in two parts."""
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source, batch_norm):
+    """Dropout aside, whose draws are per device; all else is one sum in two parts, in synchronized batch norms too."""
     odd = dataclasses.replace(source, splits={**source.splits, "validation": source.split("validation").first(17, 0)})
     rows = {}  # of 17 = 16 + 1 the second device would get nothing
     for strategy, devices in (("one", 0), ("mirrored", 2)):
         rows[strategy] = train(
-            tmp_path / strategy, lambda: network(batch_norm=False, dropout=0), odd, epochs=1, strategy=strategy,
-            virtual_devices=devices, weight_decay=1e-2, label_smoothing=0.1, augment="pad_crop_flip",
+            tmp_path / strategy, lambda: network(batch_norm=batch_norm, dropout=0), odd, epochs=1, strategy=strategy,
+            batch_statistics="sync" if batch_norm else "average", virtual_devices=devices,
+            weight_decay=1e-2, label_smoothing=0.1, augment="pad_crop_flip",
         ).rows  # fmt: skip
     for one, two in zip(rows["one"], rows["mirrored"], strict=True):
         for name in ("loss", "accuracy", "top5", "val_loss", "val_accuracy", "lr"):
             assert two[name] == pytest.approx(one[name], abs=1e-5), name
+
+
+def test_each_device_draws_its_own_numbers():
+    """Left alone, Keras gives both devices the same; and the first of two draws what a single one would."""
+    drawn = []
+    for names, first in ((["CPU:0", "CPU:1"], 0), (["CPU:1"], 0), (["CPU:0"], 1)):
+        strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=tf.distribute.ReductionToOneDevice())
+        with strategy.scope():
+            model = keras.Sequential([keras.Input((1000,)), keras.layers.Dropout(0.5)])
+        hook = callbacks.SeedEpoch(3, first)
+        hook.set_model(model)
+        hook.on_epoch_begin(1)
+        parts = strategy.run(lambda model=model: model(tf.ones([1, 1000]), training=True))
+        drawn.append([np.asarray(part) for part in strategy.experimental_local_results(parts)])
+    (one, other), (alone,), (second,) = drawn
+    assert 350 < (one != other).sum() < 650  # half of the units
+    np.testing.assert_array_equal(one, alone)
+    np.testing.assert_array_equal(other, second)  # the device of another worker, told how many come before it
 
 
 DEARER = ("resnet20", "squeezenet1_1", "vit_tiny_patch16_224")
