@@ -15,7 +15,7 @@ from kerascnn import data, training
 from kerascnn.training import callbacks, curves, history
 from kerascnn.training.callbacks import record
 
-EPOCHS = 4
+EPOCHS = 12
 FIELDS = {"epochs": EPOCHS, "augment": "pad_crop_flip + mixup(0.2)"}
 # Where a process is killed: what is called then, and after how many calls at most.
 PHASES = {
@@ -70,16 +70,19 @@ def in_a_process(out, before=lambda: None):
 
 def main(out, kills, seed):
     draws = random.Random(seed)
-    phases = [*PHASES, *draws.choices(list(PHASES), k=kills - len(PHASES))]  # each once at least
+    folder = training.run_folder.RunFolder(out)
+    phases = [*PHASES, *draws.choices(list(PHASES), k=kills - len(PHASES) - 1)]  # each once at least
     draws.shuffle(phases)
-    for phase in phases:
-        calls = draws.randint(1, PHASES[phase][2])
+    first = ("plot", 1)  # when one epoch is finished
+    for number, (phase, calls) in enumerate([first, *((name, draws.randint(1, PHASES[name][2])) for name in phases)]):
         status = in_a_process(out, lambda phase=phase, calls=calls: dying(phase, calls))
         sys.stdout.write(f"{phase} {calls} {status}\n")
-    saved = training.run_folder.RunFolder(out).saved_epochs()
-    status = in_a_process(out, full_disk)
-    after = training.run_folder.RunFolder(out).saved_epochs()
-    sys.stdout.write(f"full {saved == after} {status}\nend {in_a_process(out)}\n")
+        if number == 0:
+            saved = folder.saved_epochs()
+            status = in_a_process(out, full_disk)
+            sys.stdout.write(f"full {saved == folder.saved_epochs() == [1]} {status}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"end {in_a_process(out)}\n")
 
 
 if __name__ == "__main__":
