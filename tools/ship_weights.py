@@ -44,9 +44,14 @@ def command(config: dict) -> str:
     if training.plan(info, source).shape != shape:
         words.append(f"--image-size {shape[0]}")
     given = {asked: settings[asked] for asked in config["asked"] if asked != "recipe"}
-    if "recipe" in config["asked"]:  # config.json has what follows from it, and not its name
-        made = {one: training.plan(info, source, recipe=one, image_size=shape[0], **given) for one in recipes.RECIPES}
-        words.append("--recipe " + next(one for one, plan in made.items() if plan.config.to_dict() == settings))
+
+    def makes(recipe):
+        """Whether it gives these settings; a run of an older version lacks the fields that came later."""
+        made = training.plan(info, source, recipe=recipe, image_size=shape[0], **given).config.to_dict()
+        return all(made[name] == value for name, value in settings.items())
+
+    if not makes(None):  # the network's own recipe was another then, or another was asked for
+        words.append("--recipe " + next(recipe for recipe in recipes.RECIPES if makes(recipe)))
     for asked, value in given.items():
         words.append(f"--{asked.replace('_', '-')} {json.dumps(value) if isinstance(value, str) else value}")
     return " ".join([*words, f"--out runs/{name}"])
@@ -126,13 +131,17 @@ def table(rows: dict) -> str:
 def main() -> None:
     """Ships what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("runs", nargs="*", type=Path, help="none: the commands of what is shipped are made anew")
     file = TRAINED / "rows.json"
     rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     for run in parser.parse_args().runs:
         name, tag, row = ship(run)
         rows.setdefault(name, {})[tag] = row
         print(name, tag, row["reported"], f"{row['bytes']:,} bytes", flush=True)
+    for file_of in (ROOT / "results" / "trained").glob("*/evaluation.json"):
+        line = command(json.loads(file_of.with_name("config.json").read_text(encoding="utf-8")))
+        report = json.loads(file_of.read_text(encoding="utf-8"))
+        file_of.write_text(json.dumps({**report, "command": line}, indent=1) + "\n", encoding="utf-8")
     total = sum(file.stat().st_size for file in TRAINED.glob("*.safetensors"))
     if total > LIMIT:
         raise SystemExit(f"All files together may have {LIMIT:,} bytes. Received: {total:,}")

@@ -1,5 +1,8 @@
 """The networks that come trained in the package: they load by name, offline, and know what they were taught."""
 
+import dataclasses
+import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,22 @@ def test_the_manual_lists_them():
         size = "×".join(str(value) for value in (*row.input_size, row.channels))
         cells = (f"`{row.network}`", f"`{row.tag}`", size, f"{score(row):.2f} %", f"{row.bytes / 1000:.0f} kB")
         assert any(all(f"| {cell} |" in line for cell in cells) for line in lines), cells
+
+
+def test_their_commands_make_what_was_trained(monkeypatch):
+    """Though recipes change: a command names the recipe where it is no longer the network's own."""
+    spec = importlib.util.spec_from_file_location("ship_weights", ROOT / "tools/ship_weights.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    clothes = data.load("synthetic:28x28x1,classes=10,examples=20,test=2")
+    clothes = dataclasses.replace(clothes, name="fashion_mnist", mirrored=True)  # the set itself is not at hand
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name: clothes if name == "fashion_mnist" else load(name))
+    folders = [path.parent for path in (ROOT / "results/trained").glob("*/config.json")]
+    assert {folder.name for folder in folders} == {f"{row.network}-{row.tag}" for row in SHIPPED}
+    for folder in folders:
+        config, report = (json.loads((folder / f"{name}.json").read_text()) for name in ("config", "evaluation"))
+        assert tool.command(config) == report["command"]
 
 
 @pytest.mark.parametrize("row", SHIPPED, ids=lambda row: f"{row.network}-{row.tag}")
