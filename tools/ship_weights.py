@@ -35,6 +35,7 @@ def command(config: dict) -> str:
     """The command line that makes the run: what was asked for, and nothing that follows from it."""
     import kerascnn
     from kerascnn import data, training
+    from kerascnn._errors import InputError
     from kerascnn.training import recipes
 
     settings, name, set_name = config["training"], config["model"]["name"], config["data"]["name"]
@@ -47,7 +48,10 @@ def command(config: dict) -> str:
 
     def makes(recipe):
         """Whether it gives these settings; a run of an older version lacks the fields that came later."""
-        made = training.plan(info, source, recipe=recipe, image_size=shape[0], **given).config.to_dict()
+        try:
+            made = training.plan(info, source, recipe=recipe, image_size=shape[0], **given).config.to_dict()
+        except InputError:  # one for another task
+            return False
         return all(made[name] == value for name, value in settings.items())
 
     if not makes(None):  # the network's own recipe was another then, or another was asked for

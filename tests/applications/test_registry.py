@@ -70,7 +70,7 @@ def test_a_name_is_registered_once():
 
 def test_info_of_a_network():
     info = kerascnn.model_info("resnet50")
-    assert (info.name, info.builder, info.family, info.recipe) == ("resnet50", "ResNet50", "resnet", "imagenet")
+    assert (info.name, info.builder, info.family, info.recipe) == ("resnet50", "ResNet50", "resnet", "resnet")
     assert (info.input_shape, info.classes) == ((224, 224, 3), 1000)
     assert "arXiv:1512.03385" in info.paper
     assert info.spec.depths == (3, 4, 6, 3)

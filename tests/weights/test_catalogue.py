@@ -51,7 +51,7 @@ def test_rows_are_sound_for_their_networks():
             assert min(size) >= info.min_size and not any(side % info.size_multiple for side in size)
         assert row.hash is None or row.hash.startswith(("sha256:", "md5:"))
         assert row.hash or not row.location.startswith("https://download.pytorch.org")
-        assert all(10 < row.reported[key] < 100 for key in row.reported if key != "size")
+        assert all(10 < row.reported[key] <= 100 for key in row.reported if key != "size")
 
 
 def test_files_of_different_rows_have_different_names():
