@@ -97,6 +97,9 @@ def ship(run: Path) -> tuple[str, str, dict]:
     folder.mkdir(parents=True, exist_ok=True)
     for kept in KEPT:
         shutil.copy(run / kept, folder / kept)
+    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    record.pop("starts", None)  # which machine, and when
+    (folder / "config.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     line = command(config)
     (folder / "evaluation.json").write_text(json.dumps({"command": line, **report}, indent=1) + "\n")
     segments = config["task"] == "segmentation"

@@ -1,6 +1,5 @@
 """The networks that come trained in the package: they load by name, offline, and know what they were taught."""
 
-import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -47,8 +46,9 @@ def test_their_commands_make_what_was_trained(monkeypatch):
     spec = importlib.util.spec_from_file_location("ship_weights", ROOT / "tools/ship_weights.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    clothes = data.load("synthetic:28x28x1,classes=10,examples=20,test=2")
-    clothes = dataclasses.replace(clothes, name="fashion_mnist", mirrored=True)  # the set itself is not at hand
+    images = np.broadcast_to(np.zeros([1], np.uint8), (60_000, 28, 28, 1))  # the set itself is not at hand
+    part = data.splits.Arrays(images, np.arange(60_000) % 10)
+    clothes = data.Source("fashion_mnist", tuple("0123456789"), (28, 28, 1), {"train": part, "test": part})
     load = data.load
     monkeypatch.setattr(data, "load", lambda name: clothes if name == "fashion_mnist" else load(name))
     folders = [path.parent for path in (ROOT / "results/trained").glob("*/config.json")]
