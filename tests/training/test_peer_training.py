@@ -29,7 +29,7 @@ RMSPROP = {"optimizer": "rmsprop_tf", "learning_rate": 1e-6, "momentum": 0.9, "e
 RUNS = {
     "resnet18": ({}, {"learning_rate": 2e-5, "momentum": 0.9, "nesterov": True, "l2": 1e-4}),
     "mobilenetv2_100": ({"dropout_rate": 0.0}, {**RMSPROP, "l2": 4e-5}),
-    "efficientnet_b0": ({"dropout_rate": 0.0}, {**RMSPROP, "l2": 1e-5}),
+    "efficientnet_b0": ({"dropout_rate": 0.0, "drop_path_rate": 0.0}, {**RMSPROP, "l2": 1e-5}),
     "vit_tiny_patch16_224": ({}, {"optimizer": "adamw", "learning_rate": 1e-4, "weight_decay": 0.05}),
 }
 CHEAP = "vit_tiny_patch16_224"  # the others take minutes
@@ -79,6 +79,7 @@ def test_fifty_steps(name, tmp_path):
     after, before = load_file(tmp_path / "after.safetensors"), recorded.values(peer["shapes"])
     for entry, distance in peer["moved"].items():
         moved = np.linalg.norm(after[entry].astype("float64") - before[entry])
-        assert moved == pytest.approx(distance, rel=2e-2, abs=1e-6), entry
+        rounding = recorded.STEPS * 2**-24 * float(np.linalg.norm(before[entry]))  # of float32, half a unit a step
+        assert moved == pytest.approx(distance, rel=2e-2, abs=rounding + 1e-6), entry
     for entry, mean in peer["statistics"].items():
         assert after[entry].astype("float64").mean() == pytest.approx(mean, rel=1e-3, abs=1e-3), entry
