@@ -116,9 +116,9 @@ def test_only_the_own_files_are_read(tmp_path, monkeypatch):
     settings = {"image_shape": (12, 12, 3), "preprocessing": CIFAR, "batch_size": BATCH, "seed": 2}
     read = []
     monkeypatch.setattr(
-        type(source.split("train")), "images", lambda self, index: tf.py_function(
+        type(source.split("train")), "images", lambda self, index: tf.ensure_shape(tf.py_function(
             lambda number: (read.append(int(number)), tf.zeros([12, 12, 3], tf.uint8))[1], [index], tf.uint8
-        ),
+        ), [12, 12, 3]),
     )  # fmt: skip
     first, steps = data.train_pipeline(source, **settings, share=Share(0, 1, 2))
     list(first.as_numpy_iterator())

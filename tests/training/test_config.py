@@ -124,9 +124,11 @@ def test_every_recipe_names_its_papers_and_fits_its_own_rules():
 
 
 def test_names_stand_in_one_table():
-    for table, field in ((OPTIMIZERS, "optimizer"), (SCHEDULES, "schedule"), (STRATEGIES, "strategy")):
+    for table, field in ((OPTIMIZERS, "optimizer"), (SCHEDULES, "schedule")):
         choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(TrainConfig)}[field]
         assert choices == tuple(table)
+    with pytest.raises(InputError, match=f"strategy must be one of {', '.join(STRATEGIES)}. Received"):
+        TrainConfig(strategy="two")
 
 
 @pytest.mark.parametrize("value", ["5", None, 2**31, 10**400, True, [1]])

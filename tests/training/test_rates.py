@@ -104,7 +104,9 @@ def test_an_optimizer_of_another_network():
 
 
 def test_what_is_refused():
-    with pytest.raises(InputError, match="must be one of Keras' SGD, RMSprop, Adam, Lion, or of .*Received: Adagrad"):
+    with pytest.raises(
+        InputError, match="must be one of Keras' SGD, RMSprop, Adam, Adadelta, Lion, or of .*Received: Adagrad"
+    ):
         steps.extended(keras.optimizers.Adagrad(), factors={}, starts={})
     with pytest.raises(InputError, match=r"decay must be a finite number in \(0, 1\]. Received: decay=0"):
         rates.by_depth(dense(), 0)

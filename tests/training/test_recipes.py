@@ -138,12 +138,14 @@ def test_published_figures():
 
 
 def test_the_default_is_short_on_small_images_and_says_so():
+    part = Arrays(np.broadcast_to(np.zeros([1], np.uint8), (6000, SIZE, SIZE, 3)), np.arange(6000) % CLASSES)
+    many = Source("many", tuple("abc"), (SIZE, SIZE, 3), {"train": part, "test": part})  # steps enough for 15 epochs
     info = dataclasses.replace(Network(), recipe="resnet_cifar")
-    plan = training.plan(info, colors())
+    plan = training.plan(info, many)
     assert (plan.recipe, plan.config.epochs, plan.asked) == ("resnet_cifar", 15, ())
     assert "15 epochs, not 164" in plan.reason
-    assert training.plan(info, colors(), epochs=164).config.epochs == 164
-    asked = training.plan(info, colors(), recipe="resnet_cifar")
+    assert training.plan(info, many, epochs=164).config.epochs == 164
+    asked = training.plan(info, many, recipe="resnet_cifar")
     assert asked.config.epochs == 164 and asked.reason.endswith("1 epoch of warm-up")
 
 

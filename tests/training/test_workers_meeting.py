@@ -66,7 +66,7 @@ def test_all_know_what_the_chief_says_and_end_together(heard):
 @pytest.mark.parametrize("gone", [0, 1])
 def test_a_lost_worker_starts_the_others_again(heard, gone):
     found, _ = meet_all(2)
-    for link in found[gone]._links.values():
+    for link in list(found[gone]._links.values()):  # a thread forgets those that are lost
         link.socket.shutdown(socket.SHUT_RDWR)
     reasons = [heard.get(timeout=5) for _ in range(2)]
     name = "the chief" if gone == 0 else "worker 1"

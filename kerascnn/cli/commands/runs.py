@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
 _SETTINGS = 6  # columns for what differs
+_WIDEST = 1000  # characters of a table that is no picture on a screen
 
 
 def run(values: Values, arguments: list[str], console: Console) -> int:
@@ -30,7 +32,7 @@ def run(values: Values, arguments: list[str], console: Console) -> int:
             json.dumps([one.to_dict() for one in found], indent=1), highlight=False, markup=False, soft_wrap=True
         )
     else:
-        console.print(_table(found, reading.differing(found), values["columns"]), markup=False)
+        _print_whole(console, _table(found, reading.differing(found), values["columns"]))
     if out is not None:
         ensure_folder(out.parent)
         reading.plot(found, out)
@@ -39,6 +41,15 @@ def run(values: Values, arguments: list[str], console: Console) -> int:
     for one in damaged:
         print(f"kerascnn: {one.path}: {one.problem}"[:1000], file=sys.stderr)
     return 1 if damaged else 0
+
+
+def _print_whole(console: Console, table: Table) -> None:
+    """A table in a file or a pipe is as wide as it is: no column is dropped."""
+    if console.is_terminal:
+        console.print(table, markup=False)
+        return
+    width = Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    Console(file=console.file, width=max(width, console.width), color_system=None).print(table, markup=False)
 
 
 def _table(found, differing: list[str], columns: str | None) -> Table:

@@ -32,6 +32,8 @@ def over_workers(strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray])
 
 def workers(strategy: tf.distribute.Strategy) -> int:
     """How many processes compute under a strategy."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
     return strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
 
 
