@@ -99,7 +99,7 @@ def _write(source, work, shard_bytes, skip_damaged, seed, told) -> Packed:
     splits, damaged = {}, []
     for part, split in source.splits.items():
         shards, names, numbers = [], [], []
-        examples = _examples(split, source.image_shape[2], part == "train", seed)
+        examples = _examples(split, part == "train", seed)
         for name, label, contents, wrong in examples:
             if wrong is not None:
                 if not skip_damaged:
@@ -139,7 +139,7 @@ def _write(source, work, shard_bytes, skip_damaged, seed, told) -> Packed:
     return Packed(work, sizes, len(written), sum(written), tuple(damaged))
 
 
-def _examples(split, channels, shuffled, seed) -> Iterator[tuple[str, int, bytes, str | None]]:
+def _examples(split, shuffled, seed) -> Iterator[tuple[str, int, bytes, str | None]]:
     """Name, label, encoded image and what is wrong with it, if anything."""
     if isinstance(split, Files):
         order = np.random.RandomState(seed).permutation(split.size) if shuffled else np.arange(split.size)
@@ -152,7 +152,7 @@ def _examples(split, channels, shuffled, seed) -> Iterator[tuple[str, int, bytes
         return
     if shuffled and hasattr(split, "images"):
         split = split.select(np.random.RandomState(seed).permutation(split.size))
-    encoded = split.elements().map(lambda image, label: (tf.io.encode_png(image), label), tf.data.AUTOTUNE)
+    encoded = split.elements().map(lambda image, label: (tf.io.encode_png(image), label))
     for name, (image, label) in zip(split.names, encoded.as_numpy_iterator(), strict=True):
         yield name, int(label), image, None
 

@@ -67,16 +67,12 @@ class Listing:
         Raises:
             InputError: a folder cannot be read, or what is named like an image is no regular file.
         """
-        found: list[tuple[str, ...]] = []
-        self._walk(os.fspath(folder), (), found, set())
-        return [os.path.join(folder, *parts) for parts in sorted(found)]
+        return [os.path.join(folder, *parts) for parts in self._sorted(folder)]
 
     def below(self, folder: Path) -> list[str]:
         """As `files`, the names of the examples instead of their paths."""
-        found: list[tuple[str, ...]] = []
-        self._walk(os.fspath(folder), (), found, set())
         above = os.path.relpath(folder, self.root).split(os.sep)
-        return ["/".join([*above, *parts]) for parts in sorted(found)]
+        return ["/".join([*above, *parts]) for parts in self._sorted(folder)]
 
     def names(self, paths: list[str]) -> list[str]:
         """The names of the examples in these files."""
@@ -93,6 +89,11 @@ class Listing:
                 "%s: %d entries that are no images of the set are ignored (%s)",
                 shown(self.root), sum(self.ignored.values()), self.summary(),
             )  # fmt: skip
+
+    def _sorted(self, folder):
+        found: list[tuple[str, ...]] = []
+        self._walk(os.fspath(folder), (), found, set())
+        return sorted(found)
 
     def _walk(self, folder, parts, found, above):
         try:

@@ -1,21 +1,26 @@
 """ResNet strikes back: A1, A2 and A3."""
 
+import dataclasses
+
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.recipes.recipe import Recipe
 
+_SHARED = TrainConfig(
+    batch_size=2048,
+    optimizer="lamb",
+    nesterov=False,
+    schedule="cosine",
+    warmup_epochs=5.0,
+    loss="binary",
+    clip_norm=1.0,
+)
 RECIPES = {
     "a1": Recipe(
-        TrainConfig(
-            batch_size=2048,
-            optimizer="lamb",
-            nesterov=False,
-            schedule="cosine",
-            warmup_epochs=5.0,
-            loss="binary",
+        dataclasses.replace(
+            _SHARED,
             epochs=600,
             learning_rate=0.005,
             weight_decay=0.01,
-            clip_norm=1.0,
             label_smoothing=0.1,
             augment="resized_crop + flip + randaugment(2, 7, 0.5, 0.5, increasing, bilinear, mean) + "
             "mixup_or_cutmix(0.2, 1.0)",
@@ -32,17 +37,11 @@ RECIPES = {
         fine_tuning="imagenet",
     ),
     "a2": Recipe(
-        TrainConfig(
-            batch_size=2048,
-            optimizer="lamb",
-            nesterov=False,
-            schedule="cosine",
-            warmup_epochs=5.0,
-            loss="binary",
+        dataclasses.replace(
+            _SHARED,
             epochs=300,
             learning_rate=0.005,
             weight_decay=0.02,
-            clip_norm=1.0,
             augment="resized_crop + flip + randaugment(2, 7, 0.5, 0.5, increasing, bilinear, mean) + "
             "mixup_or_cutmix(0.1, 1.0)",
         ),
@@ -58,17 +57,11 @@ RECIPES = {
         fine_tuning="imagenet",
     ),
     "a3": Recipe(
-        TrainConfig(
-            batch_size=2048,
-            optimizer="lamb",
-            nesterov=False,
-            schedule="cosine",
-            warmup_epochs=5.0,
-            loss="binary",
+        dataclasses.replace(
+            _SHARED,
             epochs=100,
             learning_rate=0.008,
             weight_decay=0.02,
-            clip_norm=1.0,
             augment="resized_crop + flip + randaugment(2, 6, 0.5, 0.5, increasing, bilinear, mean) + "
             "mixup_or_cutmix(0.1, 1.0)",
         ),
