@@ -99,13 +99,14 @@ class BinaryCrossentropy(keras.losses.Loss):
     """The mean over the classes of each one's own cross-entropy: `-(q log s + (1 - q) log(1 - s))`, s a sigmoid.
 
     Each class is there or not, whatever the others are, as after images were mixed (Wightman, Touvron, Jégou 2021,
-    arXiv:2110.00476, section 3). Labels are class numbers or soft ones. Keras' own binary cross-entropy takes no class
-    numbers, and smooths towards 1/2, where one class of many should be as likely as any other: here
+    arXiv:2110.00476, section 3.1). Labels are class numbers or soft ones. Keras' own binary cross-entropy takes no
+    class numbers, and smooths towards 1/2, where one class of many should be as likely as any other: here
     `q = (1 - smoothing) label + smoothing / classes`.
 
     Args:
         smoothing: probability spread evenly over all classes, in [0, 1).
-        threshold: where it is not 0, labels above it become 1 and others 0, after smoothing.
+        threshold: where it is not 0, labels above it become 1 and others 0, before they are smoothed; timm's does it
+            after, and so undoes the smoothing.
         reduction, name: as for every Keras loss.
     """
 
@@ -136,9 +137,9 @@ class BinaryCrossentropy(keras.losses.Loss):
         else:
             numbers = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
             labels = keras.ops.one_hot(numbers, classes, dtype=y_pred.dtype)
-        labels = (1 - self.smoothing) * labels + self.smoothing / classes
         if self.threshold:
             labels = keras.ops.cast(labels > self.threshold, y_pred.dtype)
+        labels = (1 - self.smoothing) * labels + self.smoothing / classes
         each = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=y_pred)
         return _not_empty(keras.ops.mean(each, axis=-1))
 

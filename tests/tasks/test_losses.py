@@ -84,8 +84,9 @@ def test_a_device_without_examples_adds_nothing(smoothing):
 @pytest.mark.parametrize("labels", [LABELS, SOFT], ids=["numbers", "soft"])
 def test_binary_cross_entropy(labels, smoothing, threshold):
     """Each class by itself; with one-hot labels and no smoothing it is Keras' own."""
-    target = (1 - smoothing) * (np.eye(4)[labels] if labels.ndim == 1 else labels) + smoothing / 4
+    target = np.eye(4)[labels] if labels.ndim == 1 else labels
     target = (target > threshold).astype(float) if threshold else target
+    target = (1 - smoothing) * target + smoothing / 4
     sigmoid = 1 / (1 + np.exp(-LOGITS.astype("float64")))
     expected = -(target * np.log(sigmoid) + (1 - target) * np.log(1 - sigmoid)).mean()
     loss = BinaryCrossentropy(smoothing, threshold)

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from kerascnn.data.augment import images
-from kerascnn.data.augment.operation import Operation, number
+from kerascnn.data.augment.operation import Operation, choice, number
 from kerascnn.data.preprocessing import change_channels, resize
 
 
@@ -31,13 +31,18 @@ class Crop(Operation):
 @dataclasses.dataclass(frozen=True)
 class PadCrop(Operation):
     """Surrounds an image by black and takes a random window of its size (He et al. 2015, arXiv:1512.03385, section 4.2:
-    4 pixels of 32)."""
+    4 pixels of 32); or by itself, mirrored (Zagoruyko & Komodakis 2016, arXiv:1605.07146, section 3)."""
 
     name = "pad_crop"
     part: float = number(1 / 8, 0.0, 1.0, above=True)
+    mode: str = choice("zero", ("zero", "reflect"))
 
     def image(self, image, seed, target):
-        return images.pad_and_crop(image, seed, padding=max(1, round(min(target.shape[:2]) * self.part)))
+        side = min(target.shape[:2])
+        padding = max(1, round(side * self.part))
+        if self.mode == "reflect":  # an image has no more than this to mirror
+            padding = min(padding, side - 1)
+        return images.pad_and_crop(image, seed, padding, self.mode)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,9 +19,10 @@ RECIPES = {
         ),
         source="He et al. 2015 (arXiv:1512.03385), section 3.4: batch 256, rate 0.1, divided by 10 when the error "
         "stalls, up to 600,000 steps (120 epochs), momentum 0.9, L2 1e-4. Departures: it falls at each quarter "
-        "(every 30 epochs); random areas as in fb.resnet.torch in place of scale and color jitter.",
+        "(every 30 epochs, as in fb.resnet.torch); random areas as there in place of shorter sides of 256 to 480 "
+        "pixels, and no noise of colors.",
         networks="ResNet on ImageNet",
-        reported="ResNet-50: top-1 24.7, top-5 7.8 % (10 crops: 22.85, 6.71)",
+        reported="ResNet-50: top-1 24.7, top-5 7.8 % (KaimingHe/deep-residual-networks); 10 crops: 22.85, 6.71",
         small_images="cifar",
         fine_tuning="imagenet",
     ),

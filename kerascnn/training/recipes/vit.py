@@ -18,10 +18,11 @@ RECIPES = {
             augment="random_resized_crop",
         ),
         source="Dosovitskiy et al. 2020 (arXiv:2010.11929, table 3): from scratch on ImageNet 300 epochs of Adam "
-        "at batch 4096, peak rate 3e-3, weight decay 0.3, cosine, warm-up of 10,000 steps. Smaller batches "
-        "follow Touvron et al. 2020 (DeiT, arXiv:2012.12877, table 9): rate 5e-4 per 512 images, decay "
-        "0.05, five epochs of warm-up, labels smoothed by 0.1. Decay is decoupled in both (Loshchilov & "
-        "Hutter, arXiv:1711.05101).",
+        "at batch 4096, peak rate 3e-3, weight decay 0.3, cosine, warm-up of 10,000 steps. Smaller batches follow "
+        "Touvron et al. 2020 (DeiT, arXiv:2012.12877, table 9): rate 5e-4 per 512 images, decay 0.05, five epochs of "
+        "warm-up, labels smoothed by 0.1, but without their RandAugment, erasing, mixup, cutmix and stochastic "
+        "depth, which `pit` has. Decay is decoupled in both (Loshchilov & Hutter, arXiv:1711.05101). Departures: no "
+        "dropout, and gradients are not clipped at 1, as the first were.",
         networks="vision transformers and MLP mixers",
     )
 }

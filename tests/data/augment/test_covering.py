@@ -35,6 +35,17 @@ def test_each_image_of_a_batch_is_drawn_by_itself(text):
     np.testing.assert_array_equal(operation.image(tf.constant(IMAGES), [1, 2], TARGET), IMAGES)
 
 
+def test_what_surrounds_a_window():
+    """Mirrored, it has no black, whatever the part; otherwise it is the same window of the same image."""
+    white = np.full((8, 8, 6, 3), 255, np.uint8)
+    for part in (0.25, 1.0):
+        (operation,) = augment.parse(f"pad_crop({part}, reflect)")
+        target = Target((8, 6, 3), CIFAR)
+        assert (operation.image(tf.constant(white), [4, 3], target).numpy() == 255).all()
+        (black,) = augment.parse(f"pad_crop({part})")
+        assert (black.image(tf.constant(white), [4, 3], target).numpy() == 0).any()
+
+
 def test_blur_draws_its_deviation():
     """A point becomes a Gaussian whose height tells its deviation."""
     points = np.zeros((60, 32, 24, 3), np.uint8)
