@@ -39,7 +39,7 @@ SET = Flag(
 
 # The fields of `TrainConfig` under the headings of the help; the others belong to the run.
 _GROUPS = {
-    "data": ("batch_size", "augment", "limit"),
+    "data": ("batch_size", "augment", "progressive", "progressive_parts", "limit"),
     "schedule": (
         "optimizer", "learning_rate", "momentum", "nesterov", "epsilon", "beta_1", "beta_2", "accumulate", "clip_norm",
         "clip_value", "clip_adaptive", "ema", "schedule", "epochs", "warmup_epochs", "milestones", "decay_rate",

@@ -24,8 +24,8 @@ def training_flags(values: Values) -> Values:
     for name, value in options.settings(values.get("set") or ()).items():
         if overrides.setdefault(name, value) != value:
             raise InputError(f"--{name} and --set {name} must say the same. Received: {overrides[name]} and {value}")
-    if "unfreeze" in overrides:  # 2.0 is 2; what is no whole number is refused below
-        overrides["unfreeze"] = tuple(int(part) if part == int(part) else part for part in overrides["unfreeze"])
+    for name in {"unfreeze", "progressive"} & overrides.keys():  # 2.0 is 2; what is no whole number is refused below
+        overrides[name] = tuple(int(part) if part == int(part) else part for part in overrides[name])
     if "milestones" in overrides:
         try:
             overrides["milestones"] = tuple(float(part) for part in overrides["milestones"])

@@ -11,7 +11,7 @@ from kerascnn.training.finetuning import FineTuning, finetuning_plan
 from kerascnn.training.plan import Plan, plan
 
 if TYPE_CHECKING:
-    from kerascnn.training import callbacks, optimizers, recipes, runs, workers
+    from kerascnn.training import callbacks, optimizers, progressive, recipes, runs, workers
     from kerascnn.training.callbacks import ScheduleDropPath
     from kerascnn.training.loop import train
 
@@ -24,6 +24,7 @@ __all__ = [
     "finetuning_plan",
     "optimizers",
     "plan",
+    "progressive",
     "recipes",
     "runs",
     "train",
@@ -33,5 +34,5 @@ __all__ = [
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {"callbacks": ["ScheduleDropPath"], "loop": ["train"]},
-    ["callbacks", "optimizers", "recipes", "runs", "workers"],
+    ["callbacks", "optimizers", "progressive", "recipes", "runs", "workers"],
 )

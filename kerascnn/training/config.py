@@ -58,6 +58,20 @@ def check_epochs(name: str, value: Any) -> tuple[int, ...]:
     return epochs
 
 
+def check_sizes(name: str, value: Any) -> tuple[int, ...]:
+    """Sizes of images in pixels that rise, as whole numbers of at least 1.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise _check.refuse(name, "sizes in pixels that rise", value)
+    sizes = tuple(_check.whole(name, size, 1, _MOST) for size in value)
+    if any(a >= b for a, b in zip(sizes, sizes[1:], strict=False)):
+        raise _check.refuse(name, "sizes in pixels that rise", value)
+    return sizes
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """One training run. Each field's `metadata` holds its help text and choices, from which the flags are made.
@@ -162,6 +176,14 @@ class TrainConfig:
         "pca_noise, color_jitter, grayscale, gaussian_blur, scale_crop, scale_crop_flip; kerascnn data show draws them",
         _text,
     )  # fmt: skip
+    progressive: tuple[int, ...] = _field(
+        (), "progressive resizing: sizes of the training images, one after the other, the network's input last, as "
+        "128,160,224; validation is always at the last", check_sizes,
+    )  # fmt: skip
+    progressive_parts: tuple[float, ...] = _field(
+        (), "progressive: parts of the run after each of which the next size comes; none: equally many epochs each",
+        _parts,
+    )  # fmt: skip
     freeze: str = _field(
         "none", "what is not trained: all up to this layer, or to the last that begins so, such as stage3; head: all "
         "but the head; but_batch_norms: all but scales and offsets of batch norms", _text,
@@ -209,6 +231,9 @@ class TrainConfig:
         self._rule("label_threshold", not self.label_threshold or self.loss == "binary", "is for loss=binary only")
         late = bool(self.unfreeze) and self.unfreeze[-1] >= self.epochs
         self._rule("unfreeze", not late, f"must be below epochs={self.epochs}")
+        fits = not self.progressive_parts or len(self.progressive_parts) == len(self.progressive) - 1
+        self._rule("progressive_parts", fits, f"must be one less than the sizes of progressive={self.progressive}")
+        self._rule("progressive", len(self.progressive) <= self.epochs, f"must be at most epochs={self.epochs} sizes")
         alone = self.virtual_devices and self.strategy != "mirrored"
         self._rule("virtual_devices", not alone, "are for strategy=mirrored only")
         # Keras' loss scaling asks whether the gradients of its own worker are finite, and the others wait for its sums.

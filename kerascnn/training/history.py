@@ -11,17 +11,19 @@ from kerascnn._files import atomic_write
 
 Row = dict[str, float]
 
+_WHOLE = ("epoch", "image_size")
 _LARGEST = 64 * 2**20  # bytes; a row has about two hundred
 
 
-def columns(measures: Sequence[str]) -> list[str]:
+def columns(measures: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
     """Names of the columns, in order.
 
     Args:
         measures: what is measured beside the loss.
+        extra: columns that only some runs have, such as "image_size" with progressive resizing.
     """
     measured = ["loss", *measures]
-    return ["epoch", "lr", *measured, *(f"val_{name}" for name in measured), "seconds"]
+    return ["epoch", "lr", *measured, *(f"val_{name}" for name in measured), *extra, "seconds"]
 
 
 def write(path: str | os.PathLike, rows: list[Row], names: Sequence[str]) -> None:
@@ -36,7 +38,7 @@ def write(path: str | os.PathLike, rows: list[Row], names: Sequence[str]) -> Non
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         for row in rows:
-            writer.writerow([int(row[name]) if name == "epoch" else repr(float(row[name])) for name in names])
+            writer.writerow([int(row[name]) if name in _WHOLE else repr(float(row[name])) for name in names])
 
 
 def read(path: str | os.PathLike, names: Sequence[str] | None = None) -> list[Row]:

@@ -17,7 +17,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.checkpoint import check_whole
 from kerascnn.tasks import TASKS, Task
-from kerascnn.training import callbacks, history, optimizers, schedules, statistics, strategies
+from kerascnn.training import callbacks, history, optimizers, progressive, schedules, statistics, strategies
 from kerascnn.training.config import PRECISIONS, TrainConfig
 from kerascnn.training.plan import Plan
 from kerascnn.training.run_folder import RunFolder, differences
@@ -139,7 +139,7 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     chief, several = workers is None or workers.is_chief, workers is not None and workers.strategy is not None
     config = run.agree(record) if chief or not several else None
     classes, shape = len(source.class_names), tuple(record["model"]["input_shape"])
-    rows = history.read(run.history, history.columns(task.measures(classes))) if config else []
+    rows = history.read(run.history, _columns(task, classes, config)) if config else []
     if several:
         config, rows = _agree(workers, record, config, rows)
     record = {**record, "training": config.to_dict()}
@@ -174,6 +174,8 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     if chief and initialize is not None and not run.saved_epochs():
         with alone():
             initialize(model)
+    if config.progressive:
+        progressive.check(model, config.progressive)
     with strategy.scope():
         thaw = None
         if config.unfreeze:
@@ -196,10 +198,6 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     del rows[first:]
     if first and chief:
         _teller(console)(f"resuming after epoch {first} in {run.path}")
-    feed, _ = data.train_pipeline(
-        source, image_shape=shape, preprocessing=preprocessing, batch_size=batch, augment=config.augment,
-        seed=config.seed, first_epoch=first, epochs=config.epochs, share=share,
-    )  # fmt: skip
     size = source.sizes[VALIDATION]
     measured = strategies.even_batch(size, config.batch_size, strategy.num_replicas_in_sync)
     validation, validation_steps = data.eval_share(
@@ -220,10 +218,11 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     if config.schedule == "plateau":
         hooks.append(callbacks.Plateau(config, rows, steps))
     title = f"{record['model']['name']} on {source.name}"
+    extra = [{"image_size": x.size} for x in progressive.parts(config) for _ in range(x.first, x.last) if x.size]
     if chief:
-        hooks += [callbacks.Record(run, rows, task, classes, title, average), callbacks.TensorBoard(run)]
+        hooks += [callbacks.Record(run, rows, task, classes, title, average, extra), callbacks.TensorBoard(run)]
     else:
-        hooks.append(callbacks.Remember(rows))
+        hooks.append(callbacks.Remember(rows, extra))
     if config.early_stopping:
         hooks.append(callbacks.StopEarly(config, rows, _teller(console)))
     progress = None
@@ -232,16 +231,18 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
         progress = callbacks.ShowProgress(console, config.epochs, steps, validation_steps, batch, titles)
         hooks.append(progress)
     try:
-        if several and first < config.epochs:
-            fit(
-                model, feed, validation, epochs=config.epochs, initial_epoch=first, steps=steps,
-                validation_steps=validation_steps, callbacks=hooks,
+        for part in progressive.parts(config, first):
+            if part.size and console:
+                console.print(f"from epoch {part.first + 1} on images of {part.size} pixels", highlight=False)
+            size = (part.size, part.size) if part.size else shape[:2]
+            feed, _ = data.train_pipeline(
+                source, image_shape=(*size, shape[2]), preprocessing=preprocessing, batch_size=batch,
+                augment=config.augment, seed=config.seed, first_epoch=part.first, epochs=part.last, share=share,
             )  # fmt: skip
-        elif not several:
-            model.fit(
-                feed, validation_data=validation, epochs=config.epochs, initial_epoch=first,
-                steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=hooks,
-            )  # fmt: skip
+            with progressive.any_size(model) if part.size else contextlib.nullcontext():
+                _fit(model, feed, validation, part, steps, validation_steps, hooks, several)
+            if model.stop_training:
+                break
     except tf.errors.OpError as error:
         if several and workers.is_loss(error):
             raise
@@ -250,6 +251,25 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
         if progress:
             progress.close()
     return _result(rows, run, first, task)
+
+
+def _columns(task: Task, classes: int, config: TrainConfig) -> list[str]:
+    return history.columns(task.measures(classes), ["image_size"] if config.progressive else ())
+
+
+def _fit(model, feed, validation, part, steps, validation_steps, hooks, several) -> None:
+    """Trains the epochs of one size of images."""
+    if several:
+        fit(
+            model, feed, validation, epochs=part.last, initial_epoch=part.first, steps=steps,
+            validation_steps=validation_steps, callbacks=hooks,
+        )  # fmt: skip
+        return
+    model.make_train_function(force=True)  # for images of this size, not of any
+    model.fit(
+        feed, validation_data=validation, epochs=part.last, initial_epoch=part.first, steps_per_epoch=steps,
+        shuffle=False, verbose=0, callbacks=hooks,
+    )  # fmt: skip
 
 
 def _agree(workers: Team, record: Mapping[str, Any], config: TrainConfig | None, rows: list[history.Row]):

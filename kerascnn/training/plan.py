@@ -110,6 +110,12 @@ def plan(
     if config.loss not in TASKS[info.task].losses:
         rule = f"Networks for {info.task} are trained with loss={' or '.join(TASKS[info.task].losses)}"
         raise InputError(f"{rule}. Received: loss={config.loss}")
+    for size in config.progressive[:-1]:
+        input_shape(info, source.image_shape, size)
+    if config.progressive and shape[:2] != (config.progressive[-1],) * 2:
+        sizes = ",".join(map(str, config.progressive))
+        rule = f"progressive must end with the size of the network's input, {shape[0]} x {shape[1]} (image_size)"
+        raise InputError(f"{rule}. Received: progressive={sizes}")
     if not {"weight_decay", "l2"} & overrides.keys():
         config = with_published_weight_decay(info, config)
     asked = tuple(sorted([*overrides, *(["recipe"] if recipe else [])]))

@@ -182,10 +182,13 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
                 words.append(f"{part} has other examples, as many as before")
             continue
         if name == "training.epochs" and isinstance(was, int) and now > was:
-            if schedule in SCHEDULES and SCHEDULES[schedule].spans_run:
+            spans = schedule in SCHEDULES and SCHEDULES[schedule].spans_run
+            stretched = [f"the {schedule} schedule is"] if spans else []
+            stretched += ["the plan of image sizes is"] if old["training"].get("progressive") else []
+            if stretched:
                 logging.warning(
-                    "epochs was raised from %s to %s: the %s schedule is stretched from here on, so the result is not "
-                    "that of one uninterrupted run.", was, now, schedule,
+                    "epochs was raised from %s to %s: %s stretched from here on, so the result is not that of one "
+                    "uninterrupted run.", was, now, " and ".join(stretched),
                 )  # fmt: skip
             continue
         words.append(f"{name.removeprefix('training.')} was {_short(was)}, now {_short(now)}")

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 import keras
 
@@ -19,11 +20,12 @@ class Remember(keras.callbacks.Callback):
 
     Args:
         rows: of the history so far; grows by one an epoch.
+        extra: for each epoch of the run further columns and their values.
     """
 
-    def __init__(self, rows: list[history.Row]):
+    def __init__(self, rows: list[history.Row], extra: Sequence[history.Row] = ()):
         super().__init__()
-        self._rows, self._began = rows, 0.0
+        self._rows, self._extra, self._began = rows, extra, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.monotonic()
@@ -31,7 +33,7 @@ class Remember(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         row = {name: float(value) for name, value in (logs or {}).items()}
         row |= {"epoch": epoch + 1, "lr": last_rate(self.model.optimizer), "seconds": time.monotonic() - self._began}
-        self._rows.append(row)
+        self._rows.append(row | (self._extra[epoch] if self._extra else {}))
 
 
 class Record(Remember):
@@ -47,6 +49,7 @@ class Record(Remember):
         classes: how many.
         title: of curves.png.
         average: of the weights; best.keras has it instead of them, and each checkpoint has it beside itself.
+        extra: see `Remember`.
     """
 
     def __init__(
@@ -57,10 +60,11 @@ class Record(Remember):
         classes: int,
         title: str,
         average: AverageWeights | None = None,
+        extra: Sequence[history.Row] = (),
     ):
-        super().__init__(rows)
+        super().__init__(rows, extra)
         self._run, self._task, self._title, self._average = run, task, title, average
-        self._names = history.columns(task.measures(classes))
+        self._names = history.columns(task.measures(classes), list(extra[0]) if extra else ())
         self._inference = None
 
     def on_epoch_end(self, epoch, logs=None):

@@ -45,3 +45,4 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         for writer in self._writers.values():
             writer.close()
+        self._writers.clear()  # a run may have several `fit`s
