@@ -3,7 +3,8 @@
     python tools/augmentation_peers.py
 
 About 10 seconds, into tests/golden/augmentations.npz and augmentation_policies.json. Needs torch, torchvision, timm and
-Pillow, not TensorFlow (extra `peers`). A key is NAME(NUMBER, ...)@IMAGE; amounts are those that the peers were given.
+Pillow, not TensorFlow (extra `peers`). A key is NAME(NUMBER, ...)@IMAGE; amounts are those that the peers were given,
+where they would draw them in place of their random numbers.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import torch
 import torchvision
 from PIL import Image
 from timm.data import auto_augment as timm_policies
+from torchvision import transforms
 from torchvision.transforms import InterpolationMode, autoaugment
 from torchvision.transforms import functional as F
 
@@ -94,6 +96,47 @@ def crops(image: Image.Image):
         yield f"resized_crop({window}, (7, 6))", F.resized_crop(image, *window, [7, 6], antialias=True)
 
 
+def jitters(image: Image.Image):
+    """(key, image) of jitter of color: torchvision's, which is given the order and the amounts that it would draw."""
+    jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)
+    amounts = ((1.3, 0.7, 1.2, -0.08), (0.65, 1.35, 0.9, 0.05), (1.1, 1.2, 0.6, 0.1))
+    for order, given in zip(((0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)), amounts, strict=True):
+        jitter.get_params = lambda *ranges, order=order, given=given: (torch.tensor(order), *given)
+        yield f"color_jitter({order}, {given})", jitter(image)
+
+
+def mixtures(image: Image.Image):
+    """(key, image) of AugMix: torchvision's with Pillow's changes; weights, changes, levels and signs are noted."""
+    random, change = np.random.RandomState(2), autoaugment._apply_op
+    mix = transforms.AugMix(severity=6, interpolation=InterpolationMode.NEAREST, fill=[0] * len(image.getbands()))
+    for _ in range(6):
+        own, weights, steps = random.dirichlet([1, 1]).tolist(), random.dirichlet([1] * 3).tolist(), []
+        given = [torch.tensor([own]), torch.tensor([weights])]
+
+        def changed(batch, name, magnitude, steps=steps, **how):
+            steps.append([name, magnitude])
+            return F.pil_to_tensor(change(F.to_pil_image(batch[0]), name, magnitude, **how))[None]
+
+        mix._sample_dirichlet = lambda params, given=given: given.pop(0)
+        mix.chain_depth = 2
+        torch.manual_seed(random.randint(1000))
+        autoaugment._apply_op = changed
+        found = mix(image)
+        autoaugment._apply_op = change
+        parts = [own[1] * weight for weight in weights]
+        yield f"augmix({own[0]}, {parts}, {[steps[at : at + 2] for at in (0, 2, 4)]})", found
+
+
+def sub_policies(image: Image.Image):
+    """(key, image) of each sub-policy of AutoAugment, all done that is ever done, in one and in the other direction."""
+    for name in ("IMAGENET", "CIFAR10", "SVHN"):
+        policy = autoaugment.AutoAugment(autoaugment.AutoAugmentPolicy[name], fill=[0] * len(image.getbands()))
+        for row in range(25):
+            signs = [row % 2, (row // 2) % 2]  # 0: negated
+            policy.get_params = lambda count, row=row, signs=signs: (row, torch.full((2,), 1e-3), torch.tensor(signs))
+            yield f"autoaugment('{name.lower().removesuffix('10')}', {row}, {signs})", policy(image)
+
+
 def policies() -> dict:
     """The sub-policies of AutoAugment, and what the levels of the other three mean."""
     found = {"autoaugment": {}, "levels": {}}
@@ -135,6 +178,7 @@ def main() -> None:
         groups = [colors]
         groups += [warps] if name in ("dark", "gray") else []
         groups += [blurs, crops] if name in ("smooth", "dark") else []
+        groups += [jitters, mixtures, sub_policies] if name == "noise" else []
         for group in groups:
             for key, image in group(opened(pixels)):
                 if group is colors and name == "smooth" and key.startswith(("posterize", "solarize")):

@@ -39,17 +39,40 @@ class AugMix(Automatic):
         depths = tf.random.stateless_uniform([self.width], second, 1, _DEEPEST + 1, tf.int32)
         own = draw_beta(self.alpha, [], third)
         weights = (1.0 - own) * draw_dirichlet(self.alpha, self.width, fourth)
-        mixed = own * tf.cast(image, tf.float32)
+        chains = []
         for chain in range(self.width):
-            changed = image
+            steps = []
             for place in range(longest):
                 draw = draws[chain, place]
                 index, sign = draw_change(draw, last)
                 if not self.depth:
                     index = tf.where(place < depths[chain], index, last)
-                changed = change(changed, index, tf.floor(draw[3] * self.severity) / 9.0, sign)
-            mixed += weights[chain] * tf.cast(changed, tf.float32)
-        return tf.cast(tf.clip_by_value(mixed + 1e-3, 0.0, 255.0), tf.uint8)
+                steps.append((index, tf.floor(draw[3] * self.severity) / 9.0, sign))
+            chains.append(steps)
+        return mixture(image, change, chains, own, tf.unstack(weights))
+
+
+def mixture(image: tf.Tensor, change, chains, own: tf.Tensor, weights) -> tf.Tensor:
+    """The mean of an image and of what chains of changes make of it, cut down to whole values.
+
+    Args:
+        image: uint8 [height, width, channels].
+        change: a function (image, number of the change, level, sign) -> image, see `spaces.changer`.
+        chains: for each chain, what `change` takes for each of its steps.
+        own: the weight of the image itself.
+        weights: that of each chain.
+
+    Returns:
+        uint8 [height, width, channels].
+    """
+    mixed = own * tf.cast(image, tf.float32)
+    for steps, weight in zip(chains, weights, strict=True):
+        changed = image
+        for step in steps:
+            changed = change(changed, *step)
+        mixed += weight * tf.cast(changed, tf.float32)
+    # What is a whole number but for rounding is not cut down to the one before.
+    return tf.cast(tf.clip_by_value(mixed + 1e-3, 0.0, 255.0), tf.uint8)
 
 
 OPERATIONS = (AugMix,)

@@ -59,23 +59,40 @@ class AutoAugment(Automatic):
         change = self.changer(image, policy.space, target)
         draws = tf.random.stateless_uniform([3, 4], seed)
         row = tf.cast(draws[2, 0] * len(policy.rows), tf.int32)
-        for place in range(2):
-            steps = [pair[place] for pair in policy.rows]
-            index, part, level = (
-                tf.constant(values)[row]
-                for values in (
-                    [policy.space.names.index(step.name) for step in steps],
-                    [step.probability for step in steps],
-                    [step.level / policy.top for step in steps],
-                )
+        signs = [draw_change(draws[place], 1)[1] for place in range(2)]
+        return sub_policy(image, policy, change, row, (draws[0, 1], draws[1, 1]), signs)
+
+
+def sub_policy(image: tf.Tensor, policy, change, row: tf.Tensor, draws, signs) -> tf.Tensor:
+    """Does the two changes of one row of a policy, each with its probability.
+
+    Args:
+        image: uint8 [height, width, channels].
+        policy: one of `POLICIES`.
+        change: a function (image, number of the change, level, sign) -> image, see `spaces.changer`.
+        row: int32 [], which.
+        draws: uniform numbers; a change is done where its own is below its probability.
+        signs: the directions of the two, 1 or -1.
+
+    Returns:
+        uint8 [height, width, channels].
+    """
+    for place in range(2):
+        steps = [pair[place] for pair in policy.rows]
+        index, part, level = (
+            tf.constant(values)[row]
+            for values in (
+                [policy.space.names.index(step.name) for step in steps],
+                [step.probability for step in steps],
+                [step.level / policy.top for step in steps],
             )
-            sign = draw_change(draws[place], 1)[1]
-            image = tf.cond(
-                draws[place, 1] < part,
-                lambda image=image, index=index, level=level, sign=sign: change(image, index, level, sign),
-                lambda image=image: image,
-            )
-        return image
+        )
+        image = tf.cond(
+            draws[place] < part,
+            lambda image=image, given=(index, level, signs[place]): change(image, *given),
+            lambda image=image: image,
+        )
+    return image
 
 
 @dataclasses.dataclass(frozen=True)

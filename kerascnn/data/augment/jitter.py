@@ -42,18 +42,35 @@ class ColorJitter(Operation):
         draws = tf.random.stateless_uniform([len(used) + 1], first)
         order = tf.random.experimental.stateless_shuffle(tf.range(len(used)), second)
 
-        def branch(function, low, high, draw):
-            return lambda image: function(image, low + (high - low) * draw)
-
-        changes = [branch(*change, draw) for change, draw in zip(used, tf.unstack(draws)[:-1], strict=True)]
-
         def changed():
-            found = image
-            for place in range(len(used)):
-                found = tf.switch_case(order[place], [lambda c=c, found=found: c(found) for c in changes])
-            return tf.ensure_shape(found, image.shape)
+            amounts = [
+                low + (high - low) * draw for (_, low, high), draw in zip(used, tf.unstack(draws)[:-1], strict=True)
+            ]
+            return in_order(image, [function for function, _, _ in used], amounts, order)
 
         return changed() if self.probability == 1.0 else tf.cond(draws[-1] < self.probability, changed, lambda: image)
+
+
+def in_order(image: tf.Tensor, functions, amounts, order: tf.Tensor) -> tf.Tensor:
+    """Does several changes one after another, in an order that only the graph knows.
+
+    Args:
+        image: uint8 [height, width, channels].
+        functions: each takes (image, amount).
+        amounts: one for each function.
+        order: int32 [number of functions]: which comes first, second, and so on.
+
+    Returns:
+        uint8 [height, width, channels].
+    """
+    found = image
+    for place in range(len(functions)):
+        branches = [
+            lambda change=change, amount=amount, found=found: change(found, amount)
+            for change, amount in zip(functions, amounts, strict=True)
+        ]
+        found = tf.switch_case(order[place], branches)
+    return tf.ensure_shape(found, image.shape)
 
 
 @dataclasses.dataclass(frozen=True)
