@@ -39,13 +39,15 @@ SET = Flag(
 
 # The fields of `TrainConfig` under the headings of the help; the others belong to the run.
 _GROUPS = {
-    "data": ("batch_size", "augment", "progressive", "progressive_parts", "limit"),
+    "data": ("batch_size", "augment", "sampling", "progressive", "progressive_parts", "limit"),
     "schedule": (
         "optimizer", "learning_rate", "momentum", "nesterov", "epsilon", "beta_1", "beta_2", "accumulate", "clip_norm",
         "clip_value", "clip_adaptive", "ema", "schedule", "epochs", "warmup_epochs", "milestones", "decay_rate",
         "decay_every", "power", "restart_epochs", "restart_factor", "patience", "early_stopping",
     ),
-    "regularization": ("weight_decay", "l2", "loss", "label_threshold", "label_smoothing", "statistics_momentum"),
+    "regularization": (
+        "weight_decay", "l2", "loss", "label_threshold", "label_smoothing", "class_weights", "statistics_momentum",
+    ),
     "fine-tuning": ("freeze", "layer_decay", "unfreeze"),
 }  # fmt: skip
 TRAINING_NOTE = "What the recipe gives depends on network and data; kerascnn train ... --dry_run prints it."

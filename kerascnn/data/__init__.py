@@ -9,6 +9,7 @@ from kerascnn.data.packing import pack
 from kerascnn.data.pipeline import AUGMENTATIONS, eval_pipeline, eval_share, train_pipeline
 from kerascnn.data.preprocessing import decode_image, preprocess_image, read_image
 from kerascnn.data.preview import preview
+from kerascnn.data.sampling import class_counts
 from kerascnn.data.source import Source, check_images, damaged, explain
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Share",
     "Source",
     "check_images",
+    "class_counts",
     "corrupt",
     "damaged",
     "decode_image",

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.data.augment import images as changes
+from kerascnn.data.sampling import Balanced
 
 SHUFFLE_BUFFER = 10_000  # encoded images; only for streams that are too large to be kept
 
@@ -61,6 +63,7 @@ class Epochs:
     first: int
     last: int
     share: Share = ALL
+    balanced: Balanced | None = None  # None: each example once
 
     @classmethod
     def of(cls, size: int, batch_size: int, seed: int, first: int, last: int, share: Share = ALL) -> "Epochs":
@@ -105,7 +108,10 @@ class Epochs:
         """The order of an epoch [steps * batch_size] and one seed per example [steps * batch_size, 2]."""
         used = self.steps * self.batch_size
         order_seed, example_seed = changes.split_seed(tf.random.fold_in(self._base, epoch), 2)
-        order = tf.random.experimental.stateless_shuffle(tf.range(self.size, dtype=tf.int64), order_seed)
+        if self.balanced is None:
+            order = tf.random.experimental.stateless_shuffle(tf.range(self.size, dtype=tf.int64), order_seed)
+        else:
+            order = self.balanced.order(used, order_seed)
         seeds = tf.random.stateless_uniform([used, 2], example_seed, None, None, tf.int64)
         return order[:used], seeds
 
@@ -118,6 +124,19 @@ class Epochs:
             tf.reshape(tf.reshape(order, [self.steps, self.batch_size])[:, first:last], [-1]),
             tf.reshape(tf.reshape(seeds, [self.steps, self.batch_size, 2])[:, first:last], [-1, 2]),
         )
+
+    def stream(self, read: Callable[[tf.Tensor], tf.data.Dataset], epoch: tf.Tensor) -> tf.data.Dataset:
+        """An epoch of a stream, with the seed of each example at its end; see `shuffled_stream`.
+
+        Args:
+            read: of two integers, drawn for the epoch: the examples, each once.
+            epoch: its number.
+        """
+        order, seeds = self.draws(epoch)
+        examples = read(seeds[0])
+        if self.balanced is not None:
+            examples = self.balanced.repeated(examples, order)
+        return shuffled_stream(examples, order, seeds)
 
     def own_stream(self, examples: tf.data.Dataset) -> tf.data.Dataset:
         """The same of a stream of the examples of an epoch."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import letterbox, masks
 from kerascnn.data.augment import Target, apply, parse
-from kerascnn.data.epochs import Epochs, Share, finished, shuffled_stream
+from kerascnn.data.epochs import Epochs, Share, finished
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Packed, cpu_constant
 
@@ -55,8 +55,8 @@ def train_pipeline(
 
     if isinstance(split, masks.PairStream):
         stream, read = split.read(), split.decode
-        examples = times.own_stream(times.numbers.flat_map(lambda epoch: shuffled_stream(stream, *times.draws(epoch))))
-        pairs = examples.map(
+        examples = times.numbers.flat_map(lambda epoch: times.stream(lambda seed: stream, epoch))
+        pairs = times.own_stream(examples).map(
             lambda image, mask, seed: prepared(read(image, mask), seed), tf.data.AUTOTUNE, deterministic=True
         )
     else:

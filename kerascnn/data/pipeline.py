@@ -12,8 +12,9 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data import mask_pipeline
 from kerascnn.data.augment import ALIASES, Target, apply, parse
-from kerascnn.data.epochs import ALL, Epochs, Share, finished, shuffled_stream
+from kerascnn.data.epochs import ALL, Epochs, Share, finished
 from kerascnn.data.preprocessing import check_image_shape, fit_image, normalize_image
+from kerascnn.data.sampling import SAMPLING, Balanced, labels_of
 from kerascnn.data.source import Source, explain
 from kerascnn.data.splits import Arrays, Files, Packed, Split, Stream, check_labels
 
@@ -29,6 +30,7 @@ def train_pipeline(
     preprocessing: Preprocessing,
     batch_size: int,
     augment: str = "none",
+    sampling: str = "shuffle",
     seed: int = 0,
     first_epoch: int = 0,
     epochs: int = 1,
@@ -54,6 +56,8 @@ def train_pipeline(
             than one batch makes one batch of its own size.
         augment: "none", or operations joined by "+", such as "pad_crop + flip + mixup(0.2)"; see
             `kerascnn.data.augment`.
+        sampling: "shuffle": each image once an epoch; or "balanced": each class equally often, in epochs as long as
+            before, see `kerascnn.data.sampling.Balanced`; of a large stream the labels are read once for it.
         seed: any integer.
         first_epoch: the first epoch to yield, counting from 0.
         epochs: the number of the epoch after the last one.
@@ -71,7 +75,10 @@ def train_pipeline(
             is found later raises a `tf.errors.OpError` from the iterator; see `explain`.
     """
     image_shape = check_image_shape(image_shape)
+    _check.one_of("sampling", sampling, SAMPLING)
     if source.task == "segmentation":
+        if sampling != "shuffle":
+            raise InputError(f"Images with masks have no class by which to sample. Received: sampling={sampling}")
         return mask_pipeline.train_pipeline(
             source, image_shape=image_shape, preprocessing=preprocessing, batch_size=batch_size, augment=augment,
             seed=seed, first_epoch=first_epoch, epochs=epochs, keep=CACHE_BYTES, share=share,
@@ -80,6 +87,9 @@ def train_pipeline(
     times = Epochs.of(source.sizes["train"], batch_size, seed, first_epoch, epochs, share)
     fitted_shape = apply.fitted_shape(operations, image_shape)
     split, fitted = _remember(source, fitted_shape, preprocessing)
+    if sampling == "balanced":
+        numbers = labels_of(split, len(source.class_names), "the training split")
+        times = dataclasses.replace(times, balanced=Balanced.of(numbers, source.class_names))
     batch_size, steps, draws = times.batch_size, times.steps, times.draws
 
     def finish(image, seed, cut=False):
@@ -119,12 +129,7 @@ def train_pipeline(
         whole = apply.mixes(operations)
         if isinstance(split, Stream):
             read = split.epochs()
-
-            def epoch_of(epoch):
-                order, seeds = draws(epoch)
-                return shuffled_stream(read(seeds[0]), order, seeds)
-
-            examples = times.numbers.flat_map(epoch_of)
+            examples = times.numbers.flat_map(lambda epoch: times.stream(read, epoch))
             examples = examples if whole else times.own_stream(examples)
         else:
             own = (lambda *drawn: drawn) if whole else times.own

@@ -13,6 +13,7 @@ class Classification(Task):
     drawn = ("accuracy",)
     recipe = None
     losses = ("softmax", "binary")
+    samplings = ("shuffle", "balanced")
     keeps_size = False
     exported = "classes"
 
@@ -24,14 +25,14 @@ class Classification(Task):
 
         return [metrics.Accuracy(), *([metrics.TopAccuracy(5)] if classes > 5 else [])]
 
-    def loss(self, smoothing, from_logits, kind="softmax", threshold=0.0):
+    def loss(self, smoothing, from_logits, kind="softmax", threshold=0.0, class_weights=None):
         from kerascnn.tasks import losses
 
         if kind == "binary":
             if not from_logits:
                 raise InputError("loss=binary needs a network that ends in logits. Received: one with a softmax")
-            return losses.BinaryCrossentropy(smoothing, threshold)
-        return losses.SmoothedCrossentropy(smoothing, from_logits=from_logits)
+            return losses.BinaryCrossentropy(smoothing, threshold, class_weights=class_weights)
+        return losses.SmoothedCrossentropy(smoothing, from_logits, class_weights=class_weights)
 
     def output_shape(self, input_shape, classes):
         return (classes,)

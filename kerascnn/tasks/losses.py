@@ -1,9 +1,26 @@
 """Cross-entropy of class numbers or of soft labels, with label smoothing, of images or of their pixels."""
 
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
+
 import keras
 import tensorflow as tf
 
+from kerascnn import _check
 from kerascnn.data.masks import IGNORE
+
+_UNWEIGHTED = contextvars.ContextVar("unweighted", default=False)
+
+
+@contextlib.contextmanager
+def unweighted() -> Iterator[None]:
+    """While this lasts, in this thread, losses do not weight classes: what is measured, and not trained."""
+    token = _UNWEIGHTED.set(True)
+    try:
+        yield
+    finally:
+        _UNWEIGHTED.reset(token)
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -14,11 +31,19 @@ class SmoothedCrossentropy(keras.losses.Loss):
     images makes them (Zhang et al. 2017, arXiv:1710.09412). Keras' own sparse cross-entropy cannot smooth, and its
     dense one wants one-hot labels from the data pipeline.
 
+    With weights w of the classes it is `-sum_k w_k q_k log p_k`, as of PyTorch's `CrossEntropyLoss(weight=w)`, whatever
+    the labels are. The loss of a batch is the mean over its examples, as PyTorch's is for soft labels; for class
+    numbers PyTorch divides by the sum of the weights of the batch's labels, which would differ from device to device.
+
     Args:
         smoothing: probability spread evenly over all classes, in [0, 1); 0 is the plain cross-entropy.
         from_logits: whether the network ends before its softmax.
         reduction: as for every Keras loss.
         name: as for every Keras loss.
+        class_weights: a number of at least 0 for each class; None: all 1. `kerascnn.training.class_weights` has rules.
+
+    Raises:
+        InputError: a weight is something else.
     """
 
     def __init__(
@@ -27,10 +52,12 @@ class SmoothedCrossentropy(keras.losses.Loss):
         from_logits: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str = "loss",
+        class_weights: Sequence[float] | None = None,
     ):
         super().__init__(name=name, reduction=reduction)
         self.smoothing = smoothing
         self.from_logits = from_logits
+        self.class_weights = _checked(class_weights)
 
     def call(self, y_true, y_pred):
         """Loss of each example.
@@ -51,9 +78,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
         """Loss of each class number, [...] of outputs [..., classes]."""
         logits = _as_logits(y_pred, self.from_logits)
         plain = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        weights = _weights(self.class_weights, logits)
+        if weights is not None:
+            plain *= keras.ops.take(weights, labels)
         if not self.smoothing:
             return plain
         log_p = keras.ops.log_softmax(logits)
+        log_p = log_p if weights is None else weights * log_p
         return (1 - self.smoothing) * plain - self.smoothing * keras.ops.mean(log_p, axis=-1)
 
     def _of_soft(self, labels, logits):
@@ -61,10 +92,14 @@ class SmoothedCrossentropy(keras.losses.Loss):
         labels = keras.ops.cast(labels, logits.dtype)
         if self.smoothing:
             labels = (1 - self.smoothing) * labels + self.smoothing / logits.shape[-1]
+        weights = _weights(self.class_weights, logits)
+        if weights is not None:
+            return -keras.ops.sum(weights * labels * keras.ops.log_softmax(logits), axis=-1)
         return keras.ops.categorical_crossentropy(labels, logits, from_logits=True)
 
     def get_config(self):
-        return {**super().get_config(), "smoothing": self.smoothing, "from_logits": self.from_logits}
+        own = {"smoothing": self.smoothing, "from_logits": self.from_logits, "class_weights": self.class_weights}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -72,7 +107,8 @@ class PixelCrossentropy(SmoothedCrossentropy):
     """The mean of `SmoothedCrossentropy` over the pixels of an image whose mask is not IGNORE.
 
     Each image counts the same, whatever part of it is ignored, so that the loss of a batch is the mean of its images'
-    losses, however the batch is shared among devices. An image that is ignored altogether has the loss 0.
+    losses, however the batch is shared among devices. An image that is ignored altogether has the loss 0. Class weights
+    are those of the pixels; the mean is over the number of pixels, too.
     """
 
     def call(self, y_true, y_pred):
@@ -103,11 +139,18 @@ class BinaryCrossentropy(keras.losses.Loss):
     class numbers, and smooths towards 1/2, where one class of many should be as likely as any other: here
     `q = (1 - smoothing) label + smoothing / classes`.
 
+    With weights w of the classes the whole loss of an example, of all its outputs, is multiplied by the weight of its
+    class (Cui et al. 2019, arXiv:1901.05555, equation 11), of a soft label by `sum_k label_k w_k`.
+
     Args:
         smoothing: probability spread evenly over all classes, in [0, 1).
         threshold: where it is not 0, labels above it become 1 and others 0, before they are smoothed; timm's does it
             after, and so undoes the smoothing.
         reduction, name: as for every Keras loss.
+        class_weights: a number of at least 0 for each class; None: all 1.
+
+    Raises:
+        InputError: a weight is something else.
     """
 
     def __init__(
@@ -116,10 +159,12 @@ class BinaryCrossentropy(keras.losses.Loss):
         threshold: float = 0.0,
         reduction: str | None = "sum_over_batch_size",
         name: str = "loss",
+        class_weights: Sequence[float] | None = None,
     ):
         super().__init__(name=name, reduction=reduction)
         self.smoothing = smoothing
         self.threshold = threshold
+        self.class_weights = _checked(class_weights)
 
     def call(self, y_true, y_pred):
         """Loss of each example.
@@ -137,14 +182,18 @@ class BinaryCrossentropy(keras.losses.Loss):
         else:
             numbers = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
             labels = keras.ops.one_hot(numbers, classes, dtype=y_pred.dtype)
+        weights = _weights(self.class_weights, y_pred)
+        factors = None if weights is None else keras.ops.sum(labels * weights, axis=-1)
         if self.threshold:
             labels = keras.ops.cast(labels > self.threshold, y_pred.dtype)
         labels = (1 - self.smoothing) * labels + self.smoothing / classes
         each = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=y_pred)
-        return _not_empty(keras.ops.mean(each, axis=-1))
+        each = keras.ops.mean(each, axis=-1)
+        return _not_empty(each if factors is None else factors * each)
 
     def get_config(self):
-        return {**super().get_config(), "smoothing": self.smoothing, "threshold": self.threshold}
+        own = {"smoothing": self.smoothing, "threshold": self.threshold, "class_weights": self.class_weights}
+        return {**super().get_config(), **own}
 
 
 def are_soft(y_true, y_pred) -> bool:
@@ -154,6 +203,21 @@ def are_soft(y_true, y_pred) -> bool:
     """
     true, predicted = y_true.shape, y_pred.shape
     return len(true) == len(predicted) and true[-1] == predicted[-1] and predicted[-1] not in (None, 1)
+
+
+def _checked(class_weights) -> list[float] | None:
+    if class_weights is None:
+        return None
+    return [_check.real("class_weights", weight, 0.0) for weight in class_weights]
+
+
+def _weights(class_weights, logits):
+    """The weights as a tensor [classes]; None where classes are not weighted, or not now."""
+    if class_weights is None or _UNWEIGHTED.get():
+        return None
+    if len(class_weights) != logits.shape[-1]:
+        raise _check.refuse("class_weights", f"one number for each of {logits.shape[-1]} outputs", class_weights)
+    return keras.ops.convert_to_tensor(class_weights, dtype=logits.dtype)
 
 
 def _as_logits(y_pred, from_logits: bool):

@@ -13,6 +13,7 @@ class Segmentation(Task):
     drawn = ("accuracy", "mean_iou")
     recipe = "segmentation"
     losses = ("softmax",)
+    samplings = ("shuffle",)  # an image with a mask has no class
     keeps_size = True
     exported = "class_map"
 
@@ -24,12 +25,12 @@ class Segmentation(Task):
 
         return [metrics.PixelAccuracy(name="accuracy"), metrics.MeanIoU(classes, name="mean_iou")]
 
-    def loss(self, smoothing, from_logits, kind="softmax", threshold=0.0):
+    def loss(self, smoothing, from_logits, kind="softmax", threshold=0.0, class_weights=None):
         from kerascnn.tasks import losses
 
         if kind != "softmax":
             raise InputError(f"Segmentation is trained with loss=softmax. Received: loss={kind}")
-        return losses.PixelCrossentropy(smoothing, from_logits=from_logits)
+        return losses.PixelCrossentropy(smoothing, from_logits, class_weights=class_weights)
 
     def output_shape(self, input_shape, classes):
         return (*input_shape[:2], classes)

@@ -7,6 +7,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 
 if TYPE_CHECKING:  # for the hints alone
@@ -24,6 +25,7 @@ class Task(abc.ABC):
     drawn: Sequence[str]  # the measures in curves.png
     recipe: str | None  # by which all its networks are trained by default; None: by each network's own
     losses: Sequence[str]  # the kinds of loss that there are, as in `TrainConfig`
+    samplings: Sequence[str]  # the kinds of sampling, as in `TrainConfig`
     keeps_size: bool  # networks take images as large as the data's, where the size fits, however large they are
     exported: str  # output of an export's serving_default that says which classes; beside it are "probabilities"
 
@@ -44,7 +46,14 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def loss(self, smoothing: float, from_logits: bool, kind: str = "softmax", threshold: float = 0.0) -> "keras.Loss":
+    def loss(
+        self,
+        smoothing: float,
+        from_logits: bool,
+        kind: str = "softmax",
+        threshold: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> "keras.Loss":
         """The loss.
 
         Args:
@@ -52,6 +61,7 @@ class Task(abc.ABC):
             from_logits: the network ends before its softmax.
             kind: "softmax" or "binary", as in `TrainConfig`.
             threshold: of "binary".
+            class_weights: one a class; None: all 1.
 
         Raises:
             InputError: the task, or outputs that are probabilities, have no loss of this kind.
@@ -102,3 +112,16 @@ class Task(abc.ABC):
         from kerascnn.data import augment as augmentations
 
         augmentations.check(augment, self.name)
+
+    def check_sampling(self, sampling: str) -> None:
+        """Refuses a sampling that the task does not have.
+
+        Args:
+            sampling: as in `TrainConfig`.
+
+        Raises:
+            InputError: it is.
+        """
+        if sampling not in self.samplings:
+            rule = f"Networks for {self.name} are trained with sampling={' or '.join(self.samplings)}"
+            raise InputError(f"{rule}. Received: sampling={sampling}")

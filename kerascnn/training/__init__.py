@@ -9,6 +9,7 @@ from kerascnn import _lazy
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.finetuning import FineTuning, finetuning_plan
 from kerascnn.training.plan import Plan, plan
+from kerascnn.training.weighting import class_weights, measure_unweighted
 
 if TYPE_CHECKING:
     from kerascnn.training import callbacks, optimizers, progressive, recipes, runs, workers
@@ -21,7 +22,9 @@ __all__ = [
     "ScheduleDropPath",
     "TrainConfig",
     "callbacks",
+    "class_weights",
     "finetuning_plan",
+    "measure_unweighted",
     "optimizers",
     "plan",
     "progressive",

@@ -9,9 +9,11 @@ from kerascnn._errors import InputError
 from kerascnn.training.optimizers import OPTIMIZERS, OWN
 from kerascnn.training.schedules import SCHEDULES
 from kerascnn.training.strategies import REFUSED, STRATEGIES
+from kerascnn.training.weighting import check_rule
 
 PRECISIONS = {"none": None, "float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}  # name -> Keras' dtype policy
 BATCH_STATISTICS = ("average", "sync")
+SAMPLING = ("shuffle", "balanced")  # those of `kerascnn.data.sampling`, which imports TensorFlow
 _MOST = 2**31 - 1  # of whatever is counted
 
 
@@ -167,6 +169,15 @@ class TrainConfig:
     label_smoothing: float = _field(
         0.0, "this much probability is spread evenly over all classes", _check.real, low=0.0, high=1.0, below=True
     )
+    class_weights: str = _field(
+        "none", "weights of the classes in the loss that is trained, not in the validation's: balanced, n / (k n_c), "
+        "for n_c of n images, or pixels, in a class of k; effective(0.999), by the effective number of images "
+        "(arXiv:1901.05555); or a number for each class, with commas", check_rule,
+    )  # fmt: skip
+    sampling: str = _field(
+        "shuffle", "each image once an epoch; balanced: each class equally often, small ones repeated, in epochs as "
+        "long as before", choices=SAMPLING,
+    )  # fmt: skip
     augment: str = _field(
         "none",
         "random changes of the training images: none, pad_crop_flip, random_resized_crop, alexnet, or operations "
@@ -229,6 +240,8 @@ class TrainConfig:
         if len(clips) > 1:
             self._rule(clips[1], False, f"cannot be used beside {clips[0]}: gradients are clipped in one way")
         self._rule("label_threshold", not self.label_threshold or self.loss == "binary", "is for loss=binary only")
+        twice = self.sampling == "balanced" and self.class_weights.startswith(("balanced", "effective"))
+        self._rule("class_weights", not twice, "must be none, or numbers, where sampling=balanced has balanced already")
         late = bool(self.unfreeze) and self.unfreeze[-1] >= self.epochs
         self._rule("unfreeze", not late, f"must be below epochs={self.epochs}")
         fits = not self.progressive_parts or len(self.progressive_parts) == len(self.progressive) - 1

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.checkpoint import check_whole
 from kerascnn.tasks import TASKS, Task
-from kerascnn.training import callbacks, history, optimizers, progressive, schedules, statistics, strategies
+from kerascnn.training import callbacks, history, optimizers, progressive, schedules, statistics, strategies, weighting
 from kerascnn.training.config import PRECISIONS, TrainConfig
 from kerascnn.training.plan import Plan
 from kerascnn.training.run_folder import RunFolder, differences
@@ -113,6 +113,7 @@ def train(
         raise InputError("train needs model_record and preprocessing, or a Plan, which has both. Received: neither")
     task = TASKS[source.task]
     task.check_augment(config.augment)
+    task.check_sampling(config.sampling)
     task.check_labels(source)
     shape = tuple(model_record["input_shape"])
     record = {
@@ -162,6 +163,7 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     if config.accumulate > steps * config.epochs:
         rule = f"accumulate must be at most the {steps * config.epochs} batches of the run, or no step is ever taken"
         raise InputError(f"{rule}. Received: accumulate={config.accumulate}")
+    weights = _class_weights(config, source)
     strategy = strategies.build(config, batch, workers.strategy if several else None)
     share = workers.share if several else data.Share()
     # Variables that are made in the scope are made by all workers at once: what the chief does alone is done outside.
@@ -180,7 +182,7 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
         thaw = None
         if config.unfreeze:
             thaw = callbacks.Unfreeze(model, config.unfreeze, _teller(console))
-        _compile(model, config, steps, task, classes, thaw.starts(steps) if thaw else None)
+        _compile(model, config, steps, task, classes, weights, thaw.starts(steps) if thaw else None)
         average = callbacks.AverageWeights(config.ema, config.accumulate) if config.ema else None
         if average:
             average.set_model(model)
@@ -198,6 +200,8 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     del rows[first:]
     if first and chief:
         _teller(console)(f"resuming after epoch {first} in {run.path}")
+    if weights and chief:
+        _teller(console)(weighting.told(weights, source.class_names))
     size = source.sizes[VALIDATION]
     measured = strategies.even_batch(size, config.batch_size, strategy.num_replicas_in_sync)
     validation, validation_steps = data.eval_share(
@@ -237,7 +241,8 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
             size = (part.size, part.size) if part.size else shape[:2]
             feed, _ = data.train_pipeline(
                 source, image_shape=(*size, shape[2]), preprocessing=preprocessing, batch_size=batch,
-                augment=config.augment, seed=config.seed, first_epoch=part.first, epochs=part.last, share=share,
+                augment=config.augment, sampling=config.sampling, seed=config.seed, first_epoch=part.first,
+                epochs=part.last, share=share,
             )  # fmt: skip
             with progressive.any_size(model) if part.size else contextlib.nullcontext():
                 _fit(model, feed, validation, part, steps, validation_steps, hooks, several)
@@ -322,19 +327,40 @@ def _teller(console: Console | None) -> Callable[[str], Any]:
     return console.print if console else logging.info
 
 
+def _class_weights(config: TrainConfig, source: "data.Source") -> tuple[float, ...] | None:
+    """Of the training part; its examples are counted where the weights follow from that."""
+    if config.class_weights == "none":
+        return None
+    counted = config.class_weights.startswith(("balanced", "effective"))
+    counts = data.class_counts(source) if counted else [1] * len(source.class_names)
+    return weighting.class_weights(counts, config.class_weights)
+
+
 def _compile(
-    model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int, starts: dict[str, int] | None
+    model: keras.Model,
+    config: TrainConfig,
+    steps: int,
+    task: Task,
+    classes: int,
+    weights: Sequence[float] | None,
+    starts: dict[str, int] | None,
 ):
     model.compile(
         optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model, starts),
         loss=task.loss(
-            config.label_smoothing, surgery.final_activation(model) != "softmax", config.loss, config.label_threshold
+            config.label_smoothing,
+            surgery.final_activation(model) != "softmax",
+            config.loss,
+            config.label_threshold,
+            weights,
         ),
         metrics=task.metrics(classes),
         # XLA compiles for minutes on a CPU and its convolutions are slower there than oneDNN's and ours.
         jit_compile=False,
         auto_scale_loss=False,  # optimizers.build has done it
     )
+    if weights:
+        weighting.measure_unweighted(model)
 
 
 def _restore(model: keras.Model, run: RunFolder, rows: list[history.Row], average) -> int:

@@ -11,7 +11,7 @@ from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.tasks import TASKS
-from kerascnn.training import few_images, recipes
+from kerascnn.training import few_images, recipes, weighting
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.optimizers import OPTIMIZERS
 
@@ -107,6 +107,8 @@ def plan(
     if few:
         config = recipes.resolve(name, **{**derived, **few, **overrides})
     TASKS[info.task].check_augment(config.augment)
+    TASKS[info.task].check_sampling(config.sampling)
+    weighting.check_number(config.class_weights, len(source.class_names))
     if config.loss not in TASKS[info.task].losses:
         rule = f"Networks for {info.task} are trained with loss={' or '.join(TASKS[info.task].losses)}"
         raise InputError(f"{rule}. Received: loss={config.loss}")
