@@ -108,7 +108,8 @@ def plan(
         config = recipes.resolve(name, **{**derived, **few, **overrides})
     TASKS[info.task].check_augment(config.augment)
     TASKS[info.task].check_sampling(config.sampling)
-    weighting.check_number(config.class_weights, len(source.class_names))
+    if config.class_weights != "none":
+        weighting.check_number(config.class_weights, len(source.class_names))
     if config.loss not in TASKS[info.task].losses:
         rule = f"Networks for {info.task} are trained with loss={' or '.join(TASKS[info.task].losses)}"
         raise InputError(f"{rule}. Received: loss={config.loss}")
