@@ -97,7 +97,7 @@ def main() -> None:
     lines = [
         f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}, Keras "
         f"{keras.__version__}, Python {sys.version.split()[0]}; load {os.getloadavg()[0]:.1f} at the end",
-        f"{args.network}, batch {BATCH}, {args.size} pixels a side; {args.rounds} rounds of {args.steps} steps in turns",
+        f"{args.network}, batch {BATCH}, {args.size} pixels; {args.rounds} rounds of {args.steps} steps in turns",
         "",
         f"{'':32}{'ms a step':>10}{'of the bare loop':>18}",
     ]
