@@ -1,0 +1,188 @@
+"""The table of results/fashion_mnist: trains its networks, one after the other, and measures what is finished.
+
+    python tools/fashion_mnist.py train --until 06:30     # or with names; what was interrupted is resumed
+    python tools/fashion_mnist.py report
+
+Runs are folders in runs/fashion_mnist. Each network is trained by its own recipe but for what `ROWS` says; the epoch
+is chosen on the validation part that `kerascnn train` holds out. `report` measures the test images once for each run
+that is finished and not yet in the table, and the ensembles of all of them, whose weights are fitted on validation.
+"""
+
+import argparse
+import csv
+import datetime
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS, OUT = Path("runs/fashion_mnist"), ROOT / "results" / "fashion_mnist" / "table"
+# Name of the run -> flags beside --data. Ordered by cost, so that an interrupted table has as many rows as may be.
+ROWS = {
+    "lenet5_1998": "--model lenet5_1998 --epochs 20",
+    "lenet5": "--model lenet5 --epochs 20",
+    "resnext29_8x2d_thin": "--model resnext29_8x2d_thin --epochs 10",
+    "tf_mobilenetv2_035_96": "--model tf_mobilenetv2_035_96 --image-size 64 --epochs 10",
+    "tf_mobilenetv1_025_128": "--model tf_mobilenetv1_025_128 --image-size 64 --epochs 10",
+    "plain20": "--model plain20 --epochs 10",
+    "resnet20": "--model resnet20 --epochs 10",
+    "vit_thin_patch4_32": "--model vit_thin_patch4_32 --epochs 15",
+    "highway_a": "--model highway_a --epochs 10",
+    "darts_v2_thin": "--model darts_v2_thin --epochs 10",
+    "simplenet_310k": "--model simplenet_310k --epochs 10",
+    "densenet40_k12_bc": "--model densenet40_k12_bc --epochs 10",
+    "simpnet_300k": "--model simpnet_300k --epochs 10",
+    "resnet20-seed1": "--model resnet20 --epochs 10 --seed 1",
+    "resnet20-seed2": "--model resnet20 --epochs 10 --seed 2",
+    "lenet5-seed1": "--model lenet5 --epochs 20 --seed 1",
+    "lenet5-seed2": "--model lenet5 --epochs 20 --seed 2",
+    "wrn40_1": "--model wrn40_1 --epochs 20",
+    "resnext29_8x4d_thin": "--model resnext29_8x4d_thin --epochs 40",
+}
+KEPT = ("config.json", "history.csv", "curves.png")
+HEADING = """# Fashion-MNIST: the networks side by side
+
+Written by `tools/fashion_mnist.py`. The full training set of 60,000 images, a tenth of it held out for validation, by
+which the epoch is chosen; the test figure is that of the 10,000 test images, measured once, with its 95 % interval.
+Each network has its own recipe and few epochs, as far as a CPU goes: a row is no network's best. "Mirrored" is what the
+mean over an image and its mirror image adds. Seconds are the median epoch of a machine that did other work too.
+
+| run | paper | parameters | multiply-adds | pixels | epochs | epoch | test top-1, % | mirrored | command |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+ENSEMBLES = (
+    "Ensembles of all runs, each with the mirrored image; weights are fitted on the validation part, and the greedy "
+    "choice is made on it:"
+)
+
+
+def command(name: str) -> str:
+    """The line that trains a row."""
+    return f"kerascnn train {ROWS[name]} --data fashion_mnist --out runs/fashion_mnist/{name}"
+
+
+def finished(folder: Path) -> bool:
+    """Whether all epochs are done, or the run has stopped early."""
+    if not (folder / "history.csv").exists():
+        return False
+    epochs = json.loads((folder / "config.json").read_text(encoding="utf-8"))["training"]["epochs"]
+    return len((folder / "history.csv").read_text(encoding="utf-8").splitlines()) - 1 >= epochs
+
+
+def train(names: list[str], until: str | None) -> None:
+    """Trains what is not finished; a run that the time ends is resumed by the next call."""
+    end = None
+    if until:
+        now = datetime.datetime.now()
+        end = now.replace(hour=int(until[:2]), minute=int(until[3:]), second=0)
+        end += datetime.timedelta(days=end < now)
+    for name in names or ROWS:
+        if finished(RUNS / name):
+            continue
+        left = (end - datetime.datetime.now()).total_seconds() if end else None
+        if left is not None and left < 60:
+            return
+        words = [sys.executable, "-m", *command(name).split()]
+        try:
+            subprocess.run(words, check=True, timeout=left)
+        except subprocess.TimeoutExpired:
+            return
+
+
+def measure(name: str) -> None:
+    """The test part, once, as the network is and with its mirrored image; what the run was."""
+    folder = OUT / name
+    if (folder / "flip.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in KEPT:
+        shutil.copy(RUNS / name / file, folder / file)
+    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    record.pop("starts", None)  # which machine, and when
+    (folder / "config.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    for kept, flags in (("evaluation.json", []), ("flip.json", ["--tta", "flip"])):
+        out = RUNS / name / "measured"
+        line = [sys.executable, "-m", "kerascnn", "evaluate", RUNS / name, "--out", out, *flags]
+        subprocess.run(line, check=True)
+        report = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+        report["checkpoint"] = f"runs/fashion_mnist/{name}"
+        (folder / kept).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        if not flags:
+            shutil.copy(out / "confusion.png", folder / "confusion.png")
+
+
+def row(name: str) -> tuple[float, str]:
+    """The test accuracy of a measured run, and its line of the table."""
+    import kerascnn
+    from kerascnn import analysis
+
+    folder = OUT / name
+    files = ("config.json", "evaluation.json", "flip.json")
+    config, plain, flipped = (json.loads((folder / file).read_text(encoding="utf-8")) for file in files)
+    network, shape = config["model"]["name"], tuple(config["model"]["input_shape"])
+    cost = analysis.count(kerascnn.create_model(network, classes=10, input_shape=shape))
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        seconds = [float(epoch["seconds"]) for epoch in csv.DictReader(file)]
+    top1, (low, high) = 100 * plain["top1"], plain["top1_interval"]
+    cells = (
+        f"`{name}`", kerascnn.model_info(network).paper, f"{cost.params_trainable:,}", f"{cost.macs / 1e6:.1f}M",
+        f"{shape[0]}", f"{len(seconds)}", f"{statistics.median(seconds):.0f} s",
+        f"{top1:.2f} ({100 * low:.2f}-{100 * high:.2f})", f"{100 * flipped['top1'] - top1:+.2f}",
+        f"`{command(name)}`",
+    )  # fmt: skip
+    return top1, "| " + " | ".join(cells) + " |"
+
+
+def seeds(names: list[str]) -> list[str]:
+    """A line for each network that was trained from several seeds: the test accuracies, their mean and spread."""
+    lines = []
+    for name in names:
+        group = [other for other in names if other.partition("-seed")[0] == name]
+        if len(group) > 1:
+            reports = [json.loads((OUT / other / "evaluation.json").read_text(encoding="utf-8")) for other in group]
+            found = [100 * report["top1"] for report in reports]
+            spread = f"mean {statistics.mean(found):.2f} %, standard deviation {statistics.stdev(found):.2f}"
+            lines.append(f"- `{name}`: {', '.join(f'{one:.2f}' for one in found)}; {spread}")
+    return lines
+
+
+def report() -> None:
+    """Measures what is finished and not yet in the table, the ensembles of all of it, and writes the README."""
+    for name in ROWS:
+        if finished(RUNS / name):
+            measure(name)
+    names = [name for name in ROWS if (OUT / name / "flip.json").exists()]
+    rows = sorted((row(name) for name in names), reverse=True)
+    lines = [HEADING, *(line for _, line in rows)]
+    if group := seeds(names):
+        lines += ["", "Three seeds of the same command:", "", *group]
+    members = [str(RUNS / name) for name in names if (RUNS / name / "best.keras").exists()]
+    if len(members) > 1:
+        line = [sys.executable, "-m", "kerascnn", "evaluate", *members, "--out", OUT, "--tta", "flip"]
+        subprocess.run(line, check=True)
+    if (OUT / "ensemble.json").exists():
+        found = json.loads((OUT / "ensemble.json").read_text(encoding="utf-8"))
+        lines += ["", ENSEMBLES, ""]
+        for name, one in found["reports"].items():
+            if name.startswith("ensemble"):
+                lines.append(f"- {name.removeprefix('ensemble: ')}: {100 * one['top1']:.2f} %")
+        lines += ["", "![Members and ensembles](ensemble.png)"]
+    (OUT / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train", "report"))
+    parser.add_argument("names", nargs="*", choices=[*ROWS, []], help="rows to train; none: all", metavar="ROW")
+    parser.add_argument("--until", metavar="HH:MM", help="stop training at that time")
+    args = parser.parse_args()
+    if args.what == "train":
+        train(args.names, args.until)
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()
