@@ -5,36 +5,11 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from plan_inputs import SMALL, Set
 
 from kerascnn import training
 from kerascnn._errors import InputError
-from kerascnn._preprocessing import CIFAR
 from kerascnn.training import TrainConfig, few_images, statistics
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """A network as a plan sees it."""
-
-    name: str = "net"
-    task: str = "classification"
-    recipe: str = "cifar"
-    input_shape: tuple = (32, 32, 3)
-    min_size: int = 8
-    size_multiple: int = 1
-    weight_decay: float | None = None
-    preprocessing: object = CIFAR
-
-
-@dataclasses.dataclass(frozen=True)
-class Set:
-    """A data set as a plan sees it."""
-
-    image_shape: tuple = (32, 32, 3)
-    task: str = "classification"
-    name: str = "set"
-    mirrored: bool = True
-    sizes: dict = dataclasses.field(default_factory=lambda: {"train": 50_000})
 
 
 @pytest.mark.parametrize(
@@ -62,15 +37,15 @@ def test_what_is_chosen(images, fields, asked, expected):
 
 def test_a_plan_says_it_and_offers_weights():
     few = dataclasses.replace(Set(), sizes={"train": 96})
-    plan = training.plan(Network(), few)
+    plan = training.plan(SMALL, few)
     config = plan.config
     assert (config.batch_size, config.epochs, config.statistics_momentum) == (16, 84, 0.9) and plan.asked == ()
     assert config.learning_rate == pytest.approx(0.1 / 8)
     assert "96 images make few steps: batches of 16 instead of 128, 84 epochs instead of 15" in plan.reason
     assert "kerascnn finetune --model efficientnet_lite0 --weights imagenet" in plan.reason
     gray = dataclasses.replace(few, image_shape=(32, 32, 1))
-    assert "finetune" not in training.plan(Network(), gray).reason
-    many = training.plan(Network(), Set())
+    assert "finetune" not in training.plan(SMALL, gray).reason
+    many = training.plan(SMALL, Set())
     assert "few steps" not in many.reason and many.config.statistics_momentum == 0
 
 

@@ -3,40 +3,14 @@
 import dataclasses
 
 import pytest
+from plan_inputs import SMALL, Network, Set
 
 import kerascnn
 from kerascnn import data, training
 from kerascnn._errors import InputError
-from kerascnn._preprocessing import CIFAR, IMAGENET, SEGMENTATION
+from kerascnn._preprocessing import CIFAR, SEGMENTATION
 from kerascnn.training import Plan, recipes
 
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """A network as a plan sees it."""
-
-    name: str = "net"
-    task: str = "classification"
-    recipe: str = "imagenet"
-    input_shape: tuple = (224, 224, 3)
-    min_size: int = 32
-    size_multiple: int = 1
-    weight_decay: float | None = None
-    preprocessing: object = IMAGENET
-
-
-@dataclasses.dataclass(frozen=True)
-class Set:
-    """A data set as a plan sees it."""
-
-    image_shape: tuple = (None, None, 3)
-    task: str = "classification"
-    name: str = "set"
-    mirrored: bool = True
-    sizes: dict = dataclasses.field(default_factory=lambda: {"train": 50_000})
-
-
-SMALL = Network(recipe="cifar", input_shape=(32, 32, 3), min_size=8, preprocessing=CIFAR)
 PATCHES = Network(recipe="vit", size_multiple=16)
 DENSE = Network(task="segmentation", min_size=32, size_multiple=32, preprocessing=SEGMENTATION)
 
