@@ -25,7 +25,7 @@ def run(values: Values, runs: list[str], console: Console) -> None:
     Raises:
         InputError: the runs are not of the same classes and data, or are not classifiers.
     """
-    from kerascnn import evaluation
+    from kerascnn import evaluation, inference
     from kerascnn._files import ensure_folder
 
     out = None if values["out"] is None else ensure_folder(values["out"])
@@ -51,7 +51,8 @@ def run(values: Values, runs: list[str], console: Console) -> None:
     made = len(weights)
     soups = _soups(values, subjects, out, console) if values["soup"] else {}
     for name, (network, _) in soups.items():
-        reports[f"one network: {name}"] = evaluating.measure(first, network, split, values, console)
+        seen = network if values["tta"] is None else inference.with_views(network, values["tta"])
+        reports[f"one network: {name}"] = evaluating.measure(first, seen, split, values, console)
         made += 1
 
     where = f"{first.data} ({split}{'' if values['tta'] is None else ', ' + values['tta']})"
@@ -117,6 +118,8 @@ def _soups(values, subjects, out, console) -> dict[str, tuple[Any, list[int]]]:
     if len(chosen) == 1:
         evaluating.say(console, f"No mean is better on validation than {subjects[chosen[0]].title} alone.")
     evaluating.say(console, "Batch statistics of the soups were estimated on training images without augmentation.")
+    if values["calibrated"]:
+        evaluating.say(console, "The soups are measured without a temperature: none was fitted for their weights.")
     for name, (network, members) in found.items() if out is not None else ():
         folder = ensure_folder(Path(out) / name.replace(" ", "_"))
         with replace_with(folder / "best.keras") as temporary:

@@ -189,6 +189,8 @@ def choose(names: str, channels: int) -> tuple[str, ...]:
     Raises:
         InputError: there is no such corruption, or it is one of colors and the images are gray.
     """
+    if not isinstance(names, str):
+        raise _check.refuse("corruptions", "a text", names)
     possible = [name for name, found in CORRUPTIONS.items() if channels == 3 or not found.colors]
     if names == "all":
         return tuple(possible)
@@ -225,6 +227,7 @@ def corrupt(image: np.ndarray, name: str, severity: int, *, seed: int = 0, index
     """
     found = CORRUPTIONS[_check.one_of("name", name, CORRUPTIONS)]
     level = _check.whole("severity", severity, 1, len(SEVERITIES))
+    seed, index = _check.whole("seed", seed, 0), _check.whole("index", index, 0)
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
         raise InputError(f"The image must be uint8 [height, width, 1 or 3]. Received: {pixels.dtype} {pixels.shape}")

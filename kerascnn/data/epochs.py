@@ -72,8 +72,7 @@ class Epochs:
         Raises:
             InputError: no example a batch, no epoch, or a batch that cannot be divided into equal pieces.
         """
-        if batch_size < 1:
-            raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
+        batch_size = _check.whole("batch_size", batch_size, 1)
         if not 0 <= first < last:
             rule = "first_epoch must be from 0 to epochs - 1"
             raise InputError(f"{rule}. Received: first_epoch={first}, epochs={last}")

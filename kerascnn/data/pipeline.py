@@ -175,15 +175,14 @@ def eval_pipeline(
             is found later raises a `tf.errors.OpError` from the iterator; see `explain`.
     """
     image_shape = check_image_shape(image_shape)
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1. Received: {batch_size}")
+    batch_size = _check.whole("batch_size", batch_size, 1)
     examples, memory = source.split(split), CACHE_BYTES if _check.flag("keep", keep) else 0
     if source.task == "segmentation":
         return mask_pipeline.eval_pipeline(source, split, image_shape, preprocessing, batch_size, memory)
     fitted = examples.size * math.prod(image_shape) <= memory
     if fitted:
         try:
-            examples = _read_fitted(examples, image_shape, preprocessing, len(source.class_names))
+            examples = _read_fitted(examples, split, image_shape, preprocessing, len(source.class_names))
         except tf.errors.OpError as error:
             raise explain(source, error) from error
 
@@ -224,6 +223,7 @@ def eval_share(
         InputError: an argument that cannot be used, or a damaged image that was found while filling the memory.
     """
     examples, settings = source.split(split), {"image_shape": image_shape, "preprocessing": preprocessing, "keep": keep}
+    batch_size = _check.whole("batch_size", batch_size, 1)
     steps = -(-examples.size // batch_size)
     if share.is_all:
         return eval_pipeline(source, split, batch_size=batch_size, **settings), steps
@@ -256,7 +256,7 @@ def _remember(source, shape, preprocessing) -> tuple[Split | Packed, bool]:
     split, classes = source.split("train"), len(source.class_names)
     try:
         if shape is not None and split.size * math.prod(shape) <= CACHE_BYTES:
-            return _read_fitted(split, shape, preprocessing, classes), True
+            return _read_fitted(split, "train", shape, preprocessing, classes), True
         if shape is None and not isinstance(split, Arrays):
             return _read_packed(split, classes) or split, False
     except tf.errors.OpError as error:
@@ -264,7 +264,7 @@ def _remember(source, shape, preprocessing) -> tuple[Split | Packed, bool]:
     return split, False
 
 
-def _read_fitted(split, shape, preprocessing, classes):
+def _read_fitted(split, part, shape, preprocessing, classes):
     if isinstance(split, Arrays):
         chunks = tf.data.Dataset.range(split.size).batch(_CHUNK)
         chunks = chunks.map(lambda index: (split.images(index), tf.gather(split.labels, index)))
@@ -280,7 +280,7 @@ def _read_fitted(split, shape, preprocessing, classes):
         pixels[filled : filled + len(labels)] = images
         numbers[filled : filled + len(labels)] = labels
         filled += len(labels)
-    return Arrays(pixels, check_labels(numbers, classes, "the training split"))
+    return Arrays(pixels, check_labels(numbers, classes, f"the {part} split"))
 
 
 def _read_packed(split, classes):
@@ -292,4 +292,4 @@ def _read_packed(split, classes):
             return None
         images.append(image)
         numbers.append(label)
-    return Packed.pack(images, check_labels(numbers, classes, "the training split"))
+    return Packed.pack(images, check_labels(numbers, classes, "the train split"))

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import numbers
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -66,9 +67,9 @@ def accepted_report(answers: Answers, accepted: Sequence[Sequence[int]]) -> Acce
     if len(accepted) != len(answers):
         raise InputError(f"There must be accepted labels for each image. Received: {len(accepted)} for {len(answers)}")
     right = np.zeros((len(answers), classes), bool)
-    for row, numbers in enumerate(accepted):
-        for number in numbers:
-            if not 0 <= number < classes:
+    for row, labels in enumerate(accepted):
+        for number in labels:
+            if not isinstance(number, numbers.Integral) or not 0 <= number < classes:
                 raise InputError(f"Accepted labels must be in [0, {classes}). Received: {number} for image {row}")
             right[row, number] = True
     known = right.any(axis=1)
@@ -116,8 +117,8 @@ def read_accepted(path: str | os.PathLike, names: Sequence[str], class_names: Se
         lists = _in_order(found, names, path)
     else:
         lists = _by_name(found, names, path)
-    numbers = {name: number for number, name in enumerate(class_names)}
-    return [_numbers(labels, numbers, len(class_names), path) for labels in lists]
+    known = {name: number for number, name in enumerate(class_names)}
+    return [_numbers(labels, known, len(class_names), path) for labels in lists]
 
 
 def _text(path: Path) -> str:
@@ -165,9 +166,9 @@ def _csv(path: Path) -> dict[str, list[str]]:
 def _in_order(found, names, path) -> list:
     places = [_VALIDATION.search(PurePosixPath(name).stem) for name in names]
     if all(places):  # ImageNet's, whose numbers count from 1
-        numbers = [int(place[1]) - 1 for place in places]
-        if numbers and max(numbers) < len(found):
-            return [found[number] for number in numbers]
+        order = [int(place[1]) - 1 for place in places]
+        if order and min(order) >= 0 and max(order) < len(found):
+            return [found[number] for number in order]
     if len(found) != len(names):
         raise InputError(
             f"A list of accepted labels must have one entry an image. Received: {len(found)} for {len(names)} in {path}"
@@ -189,12 +190,12 @@ def _by_name(found: Mapping[str, list], names, path) -> list:
     return lists
 
 
-def _numbers(labels, numbers, classes, path) -> tuple[int, ...]:
+def _numbers(labels, known, classes, path) -> tuple[int, ...]:
     found = set()
     for label in labels:
         text = str(label)
-        if isinstance(label, str) and label in numbers:  # a class may be called "7" and not be the seventh
-            found.add(numbers[label])
+        if isinstance(label, str) and label in known:  # a class may be called "7" and not be the seventh
+            found.add(known[label])
         elif (
             not isinstance(label, bool) and text.isascii() and text.isdigit() and len(text) < 10 and int(text) < classes
         ):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kerascnn import _check
 from kerascnn.evaluation.outputs import check_answers, measured
 
 
@@ -58,6 +59,14 @@ class Answers:
         return shares / shares.sum(axis=1, keepdims=True)
 
     def with_temperature(self, temperature: float) -> "Answers":
-        """The answers of the network whose logits are divided by `temperature`, which is positive."""
+        """The answers of the network whose logits are divided by a temperature.
+
+        Args:
+            temperature: positive.
+
+        Raises:
+            InputError: it is not.
+        """
+        temperature = _check.real("temperature", temperature, 0.0, above=True)
         scaled = self.logarithms.astype(np.float64) / temperature
         return dataclasses.replace(self, logarithms=measured(scaled, True)[1].astype(np.float32))

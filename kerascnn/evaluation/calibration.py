@@ -40,9 +40,7 @@ class Calibration:
     accuracy: float
     confidence: float  # mean
     loss: float  # mean negative log-likelihood, nats
-    brier: (
-        float  # mean over the examples of the sum over the classes of (probability - 1 if it is the true one)², 0 to 2
-    )
+    brier: float  # mean squared distance of the probabilities from 1 for the true class and 0 for others, 0 to 2
     width: tuple[Bin, ...]  # of equal width; those without examples are left out
     mass: tuple[Bin, ...]  # with equally many examples, to one
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from kerascnn import _figures
+from kerascnn import _check, _figures
 from kerascnn._errors import InputError
 from kerascnn.evaluation.drawing import without_formulas
 from kerascnn.evaluation.report import Report
@@ -27,10 +27,11 @@ def plot_comparison(
         strong: how many of the last ones are set off from the others, such as the ensembles below their members.
 
     Raises:
-        InputError: none or too many are given.
+        InputError: none or too many are given, or `strong` is more than there are.
     """
     if not 1 <= len(reports) <= _MOST:
         raise InputError(f"There must be 1 to {_MOST} reports to draw. Received: {len(reports)}")
+    strong = _check.whole("strong", strong, 0, len(reports))
     rows = np.arange(len(reports))
     figure = Figure(figsize=(10, 1.3 + 0.34 * len(reports) + 0.3 * bool(title)), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])

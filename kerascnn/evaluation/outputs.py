@@ -50,7 +50,9 @@ def check_answers(outputs: np.ndarray, labels: np.ndarray, classes: int) -> None
             f"There must be outputs [n, {classes}] and labels [n], n at least 1. Received: {outputs.shape} and "
             f"{labels.shape}"
         )
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"Labels must be whole numbers in [0, {classes}). Received: {labels.dtype}")
+    if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"Labels must be whole numbers in [0, {classes}). Received: {labels.min()} to {labels.max()}")
     if not np.isfinite(outputs).all():
         raise InputError("Outputs must be finite. Received: NaN or infinity")

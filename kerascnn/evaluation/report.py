@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from kerascnn import _check
 from kerascnn.evaluation.answers import Answers
 from kerascnn.evaluation.calibration import Calibration
 from kerascnn.evaluation.examples import Example
@@ -64,7 +65,7 @@ class Report:
 
     def confused(self, count: int = 10) -> list[tuple[int, int, int]]:
         """The most frequent mistakes: (true class, predicted class, how often), at most `count`, never zero often."""
-        return most_confused(self.confusion, count)
+        return most_confused(self.confusion, _check.whole("count", count, 0))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a JSON file."""

@@ -34,16 +34,13 @@ def soup(
 
         network = evaluation.soup([inference.checkpoint.load(run) for run in ("runs/a", "runs/b")], data.load("digits"))
     """
-    for predictor in predictors:
-        if predictor.task != "classification":
-            raise InputError(f"Soups are of classifiers. Received: a network for {predictor.task}{predictor.origin}")
-    _check.whole("images", images, 1)
-    _check.whole("batch_size", batch_size, 1)
+    _check_arguments(predictors, images, batch_size)
     mean = average_weights(predictors)
+    size = min(batch_size, images)
     mixed, _ = data.train_pipeline(
-        source, image_shape=mean.input_shape, preprocessing=mean.preprocessing, batch_size=batch_size
+        source, image_shape=mean.input_shape, preprocessing=mean.preprocessing, batch_size=size
     )
-    estimate_statistics(mean.model, (pixels for pixels, _ in mixed.take(max(1, images // batch_size))))
+    estimate_statistics(mean.model, (pixels for pixels, _ in mixed.take(images // size)))
     return mean
 
 
@@ -76,6 +73,7 @@ def greedy_soup(
         network, members = evaluation.greedy_soup(predictors, data.load("digits"))
     """
     networks = list(predictors)
+    _check_arguments(networks, images, batch_size)
     if not networks:
         raise InputError("There must be networks to be averaged. Received: none")
     for predictor in networks:
@@ -96,6 +94,14 @@ def greedy_soup(
         if kept:
             members, best, found = [*members, i], score, tried
     return found, members
+
+
+def _check_arguments(predictors, images, batch_size) -> None:
+    for predictor in predictors:
+        if predictor.task != "classification":
+            raise InputError(f"Soups are of classifiers. Received: a network for {predictor.task}{predictor.origin}")
+    _check.whole("images", images, 1)
+    _check.whole("batch_size", batch_size, 1)
 
 
 def _score(report: Report) -> tuple[float, float]:

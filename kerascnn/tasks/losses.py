@@ -55,7 +55,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         class_weights: Sequence[float] | None = None,
     ):
         super().__init__(name=name, reduction=reduction)
-        self.smoothing = smoothing
+        self.smoothing = _check.real("smoothing", smoothing, 0.0, 1.0, below=True)
         self.from_logits = from_logits
         self.class_weights = _checked(class_weights)
 
@@ -162,8 +162,8 @@ class BinaryCrossentropy(keras.losses.Loss):
         class_weights: Sequence[float] | None = None,
     ):
         super().__init__(name=name, reduction=reduction)
-        self.smoothing = smoothing
-        self.threshold = threshold
+        self.smoothing = _check.real("smoothing", smoothing, 0.0, 1.0, below=True)
+        self.threshold = _check.real("threshold", threshold, 0.0, 1.0, below=True)
         self.class_weights = _checked(class_weights)
 
     def call(self, y_true, y_pred):

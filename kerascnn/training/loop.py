@@ -109,8 +109,11 @@ def train(
         recipe, config = {"recipe": config.recipe}, config.config
     else:
         recipe = {}
-    if model_record is None or preprocessing is None:
-        raise InputError("train needs model_record and preprocessing, or a Plan, which has both. Received: neither")
+    given = {"model_record": model_record, "preprocessing": preprocessing}
+    missing = [name for name, value in given.items() if value is None]
+    if missing:
+        rule = "train needs model_record and preprocessing, or a Plan, which has both"
+        raise InputError(f"{rule}. Received: no {' and no '.join(missing)}")
     task = TASKS[source.task]
     task.check_augment(config.augment)
     task.check_sampling(config.sampling)

@@ -33,7 +33,7 @@ def estimate(model: keras.Model, batches: Callable[[], Iterable[Any]]) -> None:
 
     Args:
         model: functional or sequential, built; its layers may be frozen. Batch norms within models inside it cannot be
-            reached.
+            reached; of one that is called in several places the first counts.
         batches: gives the images anew at each call, as the model takes them: arrays or tensors, or pairs whose first
             part they are. All batches count by their size.
 

@@ -151,6 +151,8 @@ def test_draws_follow_from_the_seed_and_severities_grow(name):
 def test_what_cannot_be_corrupted_is_refused(arguments, words):
     with pytest.raises(InputError, match=words):
         corrupt(*arguments)
+    with pytest.raises(InputError, match="index must be a whole number, at least 0"):
+        corrupt(SMALL, "jpeg", 1, index=-1)
 
 
 def test_names():
@@ -159,3 +161,5 @@ def test_names():
     assert corruptions.choose("jpeg, contrast,jpeg", 1) == ("contrast", "jpeg")
     with pytest.raises(InputError, match="all, or some of gaussian_noise.*Received: corruptions='snow'"):
         corruptions.choose("jpeg,snow", 3)
+    with pytest.raises(InputError, match="corruptions must be a text"):
+        corruptions.choose(("jpeg",), 3)

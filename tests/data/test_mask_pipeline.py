@@ -120,5 +120,5 @@ def test_settings_that_are_refused():
             data.train_pipeline(readable(), **settings, augment=augment)
     with pytest.raises(InputError, match="for classification.*Received: augment='scale_crop_flip'"):
         data.train_pipeline(data.load("digits"), **settings, augment="scale_crop_flip")
-    with pytest.raises(InputError, match="batch_size must be at least 1"):
+    with pytest.raises(InputError, match="batch_size must be a whole number, at least 1"):
         data.train_pipeline(readable(), **{**settings, "batch_size": 0})

@@ -189,7 +189,7 @@ def test_two_replicas_share_a_batch(split):
     ("change", "message"),
     [
         ({"augment": "mix"}, "augment must be none, or of .*near to mix: mixup.*'mix'"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be a whole number, at least 1"),
         ({"first_epoch": 1}, "first_epoch=1, epochs=1"),
         ({"first_epoch": -1}, "first_epoch"),
         ({"image_shape": (8, 8, 4)}, "image_shape must be"),

@@ -51,6 +51,8 @@ def test_the_list_of_real_is_by_the_numbers_of_imagenet(tmp_path):
     (tmp_path / "real.json").write_text("[[1], [2, 3], []]")
     names = ["n02/ILSVRC2012_val_00000003.JPEG", "n01/ILSVRC2012_val_00000002.JPEG"]
     assert read_accepted(tmp_path / "real.json", names, "abcd") == [(), (2, 3)]
+    with pytest.raises(InputError, match="one entry an image. Received: 3 for 1"):  # they count from 1
+        read_accepted(tmp_path / "real.json", ["n01/ILSVRC2012_val_00000000.JPEG"], "abcd")
 
 
 def test_a_class_that_is_called_by_a_number(tmp_path):
@@ -83,7 +85,8 @@ def test_what_is_no_such_file_is_refused(tmp_path, name, contents, words):
 
 
 @pytest.mark.parametrize(
-    "accepted, words", [([[0]], "1 for 60"), ([[9]] * 60, r"in \[0, 8\)"), ([[]] * 60, "Received: none")]
+    "accepted, words",
+    [([[0]], "1 for 60"), ([[9]] * 60, r"in \[0, 8\)"), ([[1.0]] * 60, r"in \[0, 8\)"), ([[]] * 60, "Received: none")],
 )
 def test_what_does_not_fit_is_refused(accepted, words):
     with pytest.raises(InputError, match=words):

@@ -133,6 +133,8 @@ def test_the_diagram_is_drawn(tmp_path):
         (lambda: calibration_of(SHARES, LABELS, bins=0), "bins must be"),
         (lambda: Answers.of([[np.nan, 1]], [0], "ab", logits=True), "finite"),
         (lambda: Answers.of(np.zeros([0, 2]), np.zeros([0], int), "ab"), "n at least 1"),
+        (lambda: Answers.of([[1, 0]], ["a"], "ab"), "Labels must be whole numbers in .0, 2.. Received: <U1"),
+        (lambda: Answers.of([[1, 0]], [0], "ab").with_temperature(0), "temperature must be a finite number in .0"),
         (lambda: wilson(5, 4), "right must be"),
         (lambda: wilson(1, 4, 1.0), "level must be"),
     ],

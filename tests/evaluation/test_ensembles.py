@@ -22,6 +22,7 @@ from kerascnn.evaluation import (
     plot_comparison,
     report_of,
     soup,
+    soups,
 )
 from kerascnn.inference import Predictor, average_weights, estimate_statistics
 
@@ -115,6 +116,8 @@ def test_the_comparison_is_drawn(tmp_path):
     assert tf.io.decode_png((tmp_path / "a.png").read_bytes()).shape[1] > 600
     with pytest.raises(InputError, match="1 to 200 reports"):
         plot_comparison({}, tmp_path / "b.png")
+    with pytest.raises(InputError, match="strong must be a whole number from 0 to 2"):
+        plot_comparison(reports, tmp_path / "b.png", strong=3)
 
 
 NAMES = [str(digit) for digit in range(10)]
@@ -191,6 +194,16 @@ def test_soups(network, train, source, tmp_path):
     accuracy = evaluate(good, batches(good, source, "validation")).top1
     assert members[0] == 1 and len(told) == 1
     assert evaluate(found, batches(found, source, "validation")).top1 >= accuracy
+
+
+def test_a_soup_sees_no_more_images_than_were_allowed(network, source, monkeypatch):
+    seen = []
+    monkeypatch.setattr(soups, "estimate_statistics", lambda model, images: seen.extend(map(len, images)))
+    soup([predictor(network)], source, images=10)
+    soup([predictor(network)], source, images=50, batch_size=20)
+    assert seen == [10, 20, 20]
+    with pytest.raises(InputError, match="images must be a whole number, at least 1"):
+        greedy_soup([predictor(network)], source, images=0)  # refused where there is nothing to average, too
 
 
 def test_other_architectures_have_no_mean(network):

@@ -92,6 +92,8 @@ def test_recall_mistakes_and_json():
     np.testing.assert_array_equal(report.recall, [0.75, np.nan, 0.5])
     assert report.confused() == [(2, 0, 2), (2, 1, 2), (0, 1, 1)]
     assert report.confused(1) == [(2, 0, 2)]
+    with pytest.raises(InputError, match="count must be a whole number, at least 0"):
+        report.confused(-1)
     record = json.loads(json.dumps(report.to_dict()))
     assert record["recall"] == [0.75, None, 0.5] and record["confusion"][2] == [2, 2, 4] and record["examples"] == 12
 

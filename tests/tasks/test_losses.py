@@ -99,6 +99,12 @@ def test_binary_cross_entropy(labels, smoothing, threshold):
         assert float(own(np.eye(4)[LABELS], LOGITS)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("made", [SmoothedCrossentropy, BinaryCrossentropy])
+def test_all_of_a_label_cannot_be_smoothed_away(made):
+    with pytest.raises(InputError, match=r"smoothing must be a finite number in \[0, 1\)"):
+        made(1.0)
+
+
 def test_where_there_is_no_binary_cross_entropy():
     with pytest.raises(InputError, match="loss=binary needs a network that ends in logits"):
         TASKS["classification"].loss(0.0, False, "binary")

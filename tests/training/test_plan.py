@@ -124,5 +124,5 @@ def test_a_plan_trains(tmp_path, source, network):
     record = read_config(tmp_path / "run/config.json")
     assert record["training"]["warmup_epochs"] == 0.1 and record["asked"] == ["batch_size", "epochs"]
     assert record["model"] == {"name": "net", "options": {}, "classes": 10, "input_shape": [8, 8, 1]}
-    with pytest.raises(InputError, match="train needs model_record and preprocessing, or a Plan"):
-        training.train(network, source, plan.config, tmp_path / "other")
+    with pytest.raises(InputError, match="or a Plan, which has both. Received: no model_record"):
+        training.train(network, source, plan.config, tmp_path / "other", preprocessing=plan.preprocessing)

@@ -107,6 +107,16 @@ def test_what_is_counted_in_epochs_shrinks_with_the_run():
     assert recipes.resolve("wrn", epochs=20).milestones == (0.3, 0.6, 0.8)
 
 
+def test_what_is_said_of_a_recipe():
+    """All in which it differs, so that "as published" is true."""
+    assert recipes.told("wrn", recipes.resolve("wrn", seed=3)) == "recipe wrn (Wide ResNets on CIFAR): as published"
+    other = recipes.told("wrn", recipes.resolve("wrn", augment="none", weight_decay=0.0))
+    assert other.endswith("CIFAR): weight_decay, augment are not the recipe's")
+    assert recipes.told("wrn", recipes.resolve("wrn", batch_size=64, nesterov=False)).endswith(
+        "rate 0.05 for batches of 64, where it is 0.1 for 128; nesterov is not the recipe's"
+    )
+
+
 def test_another_optimizer_brings_its_own():
     config = recipes.resolve("efficientnet", optimizer="adamw")
     assert (config.epsilon, config.beta_2, config.l2, config.learning_rate) == (0.0, 0.0, 0.0, 1e-3)

@@ -92,9 +92,7 @@ def _split(folder, where, part, shards, shape, classes) -> "Shards":
 
     names = [os.fsdecode(name) for name in ids]
     window = decode_window if shape[2] == 3 else None
-    return Shards(
-        lambda: records.read(files), decode, size, [os.fsdecode(name) for name in names], window, files, labels
-    )
+    return Shards(lambda: records.read(files), decode, size, names, window, files, labels)
 
 
 def _labels(path, size, classes) -> np.ndarray:

@@ -21,7 +21,8 @@ class AverageWeights(keras.callbacks.Callback):
     average = d average + (1 - d) weights with d = min(decay, (1 + step) / (10 + step)), so that short runs do not keep
     their random beginning. The validation of `fit` is that of the average; the training goes on with the weights.
     Keras' own (`use_ema` of its optimizers) leaves the statistics of batch norms out, so that averaged weights are
-    measured with statistics of other ones, and has no ramp.
+    measured with statistics of other ones, and has no ramp. A step is what Keras reports as one: with
+    `steps_per_execution` of several batches the average moves once for all of them.
 
     Args:
         decay: in (0, 1); 0.9999 with EfficientNet.

@@ -21,6 +21,11 @@ from kerascnn.training.recipes.recipe import Recipe
 __all__ = ["RECIPES", "SMALL_IMAGE", "Recipe", "choose", "resolve", "told"]
 
 SMALL_IMAGE = 64  # pixels; up to here an ImageNet network is trained like a CIFAR network
+# What `told` says in words or what follows from it, and what says where and of what a run computes, not how it learns.
+_TOLD = (
+    "batch_size", "accumulate", "epochs", "learning_rate", "warmup_epochs", "decay_every", "restart_epochs",
+    "mixed_precision", "strategy", "virtual_devices", "seed", "deterministic", "limit",
+)  # fmt: skip
 
 
 def _listed() -> dict[str, Recipe]:
@@ -62,8 +67,8 @@ def resolve(recipe: str, **overrides: Any) -> TrainConfig:
     Args:
         recipe: a name in `RECIPES`.
         **overrides: fields of `TrainConfig`. What is not given follows: the rate from the size of the batch, linearly
-            (Goyal et al. 2017, arXiv:1706.02677; for LAMB its root, arXiv:1904.00962); with fewer epochs a warm-up is
-            cut to a tenth of them, and periods counted in epochs shrink as the run does; another optimizer brings its
+            (Goyal et al. 2017, arXiv:1706.02677; for LAMB its root, arXiv:1904.00962); where epochs are given, a
+            warm-up is at most a tenth of them, and periods counted in epochs go with them; another optimizer brings its
             own rate, constants and weight decay, and without momentum there is no Nesterov.
 
     Returns:
@@ -113,4 +118,7 @@ def told(recipe: str, config: TrainConfig) -> str:
         )
     if config.warmup_epochs:
         parts.append(f"{config.warmup_epochs:.3g} epoch{'s' if config.warmup_epochs != 1 else ''} of warm-up")
+    others = [name for name, value in vars(own).items() if name not in _TOLD and getattr(config, name) != value]
+    if others:
+        parts.append(f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} not the recipe's")
     return f"recipe {recipe} ({RECIPES[recipe].networks}): {'; '.join(parts) or 'as published'}"
