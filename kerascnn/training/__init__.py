@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from kerascnn.training import callbacks, optimizers, progressive, recipes, runs, workers
     from kerascnn.training.callbacks import ScheduleDropPath
     from kerascnn.training.loop import train
+    from kerascnn.training.recomputing import Saving, recompute
 
 __all__ = [
     "FineTuning",
     "Plan",
+    "Saving",
     "ScheduleDropPath",
     "TrainConfig",
     "callbacks",
@@ -29,6 +31,7 @@ __all__ = [
     "plan",
     "progressive",
     "recipes",
+    "recompute",
     "runs",
     "train",
     "workers",
@@ -36,6 +39,6 @@ __all__ = [
 
 __getattr__, __dir__ = _lazy.attach(
     __name__,
-    {"callbacks": ["ScheduleDropPath"], "loop": ["train"]},
+    {"callbacks": ["ScheduleDropPath"], "loop": ["train"], "recomputing": ["Saving", "recompute"]},
     ["callbacks", "optimizers", "progressive", "recipes", "runs", "workers"],
 )

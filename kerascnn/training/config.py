@@ -212,6 +212,9 @@ class TrainConfig:
         low=0.0, high=1.0, below=True,
     )  # fmt: skip
     mixed_precision: str = _field("none", "compute in 16 bits, keep weights in 32", choices=PRECISIONS)
+    recompute: bool = _field(
+        False, "less memory, about a third more time: activations are computed anew in the backward pass", _check.flag
+    )
     strategy: str = _field(
         "one", "one device; mirrored: each GPU or virtual device; multiworker: each device of several processes, see "
         "docs/distributed.md (one, mirrored or multiworker)", _strategy,

@@ -20,6 +20,7 @@ from kerascnn.tasks import TASKS, Task
 from kerascnn.training import callbacks, history, optimizers, progressive, schedules, statistics, strategies, weighting
 from kerascnn.training.config import PRECISIONS, TrainConfig
 from kerascnn.training.plan import Plan
+from kerascnn.training.recomputing import recompute
 from kerascnn.training.run_folder import RunFolder, differences
 from kerascnn.training.workers import sums
 from kerascnn.training.workers.fitting import fit
@@ -181,6 +182,8 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
             initialize(model)
     if config.progressive:
         progressive.check(model, config.progressive)
+    if config.recompute:
+        recompute(model)
     with strategy.scope():
         thaw = None
         if config.unfreeze:
