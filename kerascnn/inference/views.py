@@ -82,7 +82,7 @@ def parse(text: str) -> Views:
         inference.parse_views("grid(3) + flip").count  # 18
     """
     if not isinstance(text, str) or len(text) > _LONGEST:
-        raise _check.refuse("tta", f"a text of at most {_LONGEST} characters", text)
+        raise _check.refuse("views", f"a text of at most {_LONGEST} characters", text)
     terms = [_term(part, text) for part in text.split("+")]
     if len(terms) > 2 or (len(terms) == 2 and terms[1] != ("flip", ())):
         raise _refuse("one of these, or one with + flip", text)
@@ -280,4 +280,4 @@ def _check_scales(scales, text):
 
 
 def _refuse(rule, text) -> InputError:
-    return InputError(f"tta must be {rule}: {FORMS}. Received: tta={text!r}")
+    return InputError(f"views must be {rule}: {FORMS}. Received: views={text!r}")

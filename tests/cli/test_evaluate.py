@@ -149,4 +149,4 @@ def test_what_does_not_go_together(words, message, capsys):
 
 @pytest.mark.after
 def test_views_are_checked(run, capsys):
-    assert "tta must be one of these: flip, " in refused(capsys, "evaluate", run, "--tta", "twelve_crop")
+    assert "views must be one of these: flip, " in refused(capsys, "evaluate", run, "--tta", "twelve_crop")

@@ -150,7 +150,7 @@ def test_a_set_is_evaluated_by_views(predictor, source, monkeypatch):
         ("shift(0)", "whole number from 1"),
         ("five_crop(1, 2)", "of the form"),
         ("x" * 300, "at most 200"),
-        (3, "tta must be"),
+        (3, "views must be"),
     ],
 )
 def test_what_are_no_views_is_refused(text, words):
