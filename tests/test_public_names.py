@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,14 @@ def test_a_package_lists_its_names(package):
     module = getattr(kerascnn, package)
     assert module.__all__ and len(set(module.__all__)) == len(module.__all__)
     assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+@pytest.mark.parametrize("first", ["kerascnn.create_model('lenet5')", "import kerascnn.layers, kerascnn.surgery"])
+def test_what_is_used_first_may_be_ours_and_bring_keras(first):
+    """Keras' import makes classes known that its files need, in the midst of whichever of our modules imports it."""
+    program = f"import kerascnn, sys; {first}; assert 'kerascnn.training.steps' in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT.parent)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

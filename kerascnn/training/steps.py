@@ -11,9 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerascnn import surgery
 from kerascnn._errors import InputError
-from kerascnn.surgery.parts import path_of
 from kerascnn.training import rules
 
 SMALLEST_NORM = 1e-3  # adaptive clipping: weights whose norm is smaller count as this large
@@ -221,6 +219,10 @@ def unit_axes(model: keras.Model) -> dict[str, tuple[int, ...]]:
         Path of each weight but those of the head, which adaptive clipping leaves alone (Brock et al. 2021,
         arXiv:2102.06171, section 4.1) -> axes. A bias, or a scale, is one unit as a whole.
     """
+    # Here, not above: this module is imported as soon as Keras is, and `surgery` needs layers that import Keras.
+    from kerascnn import surgery
+    from kerascnn.surgery.parts import path_of
+
     return {
         path_of(layer, weight): _unit(layer, len(weight.shape))
         for part in surgery.parts(model)[:-1]

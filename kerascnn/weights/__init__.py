@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kerascnn.weights.pth import read_pth
     from kerascnn.weights.safetensors_files import read_safetensors
     from kerascnn.weights.to_torch import save_torch
-    from kerascnn.weights.transfer import copy_weights
+    from kerascnn.weights.transfer import copy_weights, shallow_layers
 
 __all__ = [
     "FORMATS",
@@ -40,6 +40,7 @@ __all__ = [
     "read_safetensors",
     "save_safetensors",
     "save_torch",
+    "shallow_layers",
     "translate",
 ]
 
@@ -57,6 +58,6 @@ __getattr__, __dir__ = _lazy.attach(
         "pth": ["read_pth"],
         "safetensors_files": ["read_safetensors"],
         "to_torch": ["save_torch"],
-        "transfer": ["copy_weights"],
+        "transfer": ["copy_weights", "shallow_layers"],
     },
 )

@@ -301,3 +301,17 @@ def test_a_reader_that_goes_away():
     command = f"{sys.executable} -m kerascnn list | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stderr == "" and done.stdout.count("\n") == 1
+
+
+def test_start_from_another_run(run, tmp_path, capsys):
+    assert cli.main([*TRAIN, "--out", str(tmp_path / "b"), "--start-from", str(run), "--start-layers", "all"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"started from {run}: " in said and "drawn: nothing" in said
+    kept = json.loads((tmp_path / "b" / "config.json").read_text())["model"]["start"]
+    assert kept == {"from": str(run), "layers": "all"}
+    base = [*TRAIN, "--out", str(tmp_path / "c")]
+    assert "NETWORK:WEIGHTS" in refused(capsys, *base, "--start-from", str(tmp_path / "missing"))
+    assert "--start_from" in refused(capsys, *base, "--start-layers", "shallow")
+    assert "in part" in refused(capsys, *base, "--start-from", str(run), "--weights", "imagenet")
+    assert "must be at most" in refused(capsys, *base, "--start-from", str(run), "--start-layers", "shallow")
+    assert not (tmp_path / "c").exists()

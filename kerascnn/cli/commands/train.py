@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kerascnn import _units
 from kerascnn._errors import InputError
-from kerascnn.cli import options, planning, workers
+from kerascnn.cli import options, planning, starting, workers
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.tasks import TASKS
 
@@ -36,6 +36,7 @@ def run(values: Values, arguments: list[str], console: Console) -> int | None:
 
 def check_weights(values: Values) -> None:
     """Refuses weights that are both drawn and read, before TensorFlow is loaded."""
+    starting.check(values)
     initializer = values["initializer"]
     if initializer and values["weights"]:
         given = f"initializer={initializer}, weights={values['weights']}"
@@ -91,6 +92,8 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
         record["initializer"] = initializer
     if new_head and head_stage is None:
         record["head"] = "new"
+    if values["start_from"]:
+        record["start"] = {"from": values["start_from"], "layers": values["start_layers"] or "all"}
     building = {"classes": classes, "input_shape": plan.shape, "classifier_activation": None}
     building |= {name: options[name] for name in names if name in options}
     if head_stage is not None:
@@ -105,6 +108,8 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
     def initialize(model):
         if initializer:
             weights.initialize(model, initializer)
+        if values["start_from"]:
+            starting.start(model, values, console)
         elif values["weights"]:
             trained = kerascnn.create_model(info.name, weights=options.get("weights"), **building)
             head = surgery.parts(model)[-1].layers if new_head or head_stage is not None else ()
@@ -163,6 +168,7 @@ FLAGS = options.training_flags(
             low=1,
             high=1000,
         ),
+        *starting.FLAGS,
         Flag("initializer", "how all kernels are drawn", choices=INITIALIZERS, unless_given="as the paper does"),
         Flag("auxiliary_heads", "with auxiliary heads, in training alone, where the network has them", bool),
         Flag("drop_path_rate", "stochastic depth, where the network has it", float, low=0, high=1),

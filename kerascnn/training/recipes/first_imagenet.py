@@ -49,7 +49,8 @@ RECIPES = {
         dataclasses.replace(_ALEXNET, batch_size=256, epochs=74),
         source="Simonyan & Zisserman 2014 (arXiv:1409.1556), section 3.1: batch 256, momentum 0.9, L2 5e-4, rate "
         "0.01, divided by 10 three times when the validation accuracy stalled, 74 epochs; crops, flips, color shifts. "
-        "Departures: it falls at each quarter; one scale, no start from a shallower net.",
+        "Departures: it falls at each quarter; one scale; the start from net A is asked for, by "
+        "--start_from RUN --start_layers shallow.",
         networks="VGG without batch norm, on ImageNet",
         reported="VGG-16: top-1 27.0, top-5 8.8 % (1 net, trained and tested at a shorter side of 256, table 3)",
         small_images="cifar",
