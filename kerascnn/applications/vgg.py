@@ -7,7 +7,7 @@ CBAM, 2018, arXiv:1807.06521.
 
 Departures: images of another size than 224 are averaged over 7x7 regions before the dense layers, as in torchvision;
 the paper turns the dense layers into convolutions and keras.applications changes their size. B to E start from
-Glorot's weights (section 3.1 names them as sufficient), or by `weights.shallow_layers` from A's; A starts from N(0, 0.01). The
+Glorot's weights (section 3.1 names them as sufficient), or from A's by `weights.shallow_layers`; A from N(0, 0.01). The
 batch-norm forms keep the convolutions' biases, as in torchvision. Reconstructed: `vgg13_cifar10`, whose course figure
 is lost, is B with a pool after each stage; `vgg13_cifar10_2233` is the other reading, D without its last stage. The SE
 paper puts its gate after the ReLU of each convolution of a VGG with batch norm, but released no network: here with the
