@@ -53,8 +53,8 @@ _FUNCTIONS = {
     "surgery": ("fully_convolutional",),
 }
 # Modules whose classes a .keras file may name.
-_REGISTERED = ("layers", "models", "tasks.losses", "tasks.metrics", "training.rules", "training.steps",
-               "training.warm_up")  # fmt: skip
+_REGISTERED = ("layers", "models", "tasks.losses", "tasks.metrics", "training.divergence", "training.rules",
+               "training.steps", "training.warm_up")  # fmt: skip
 _WITHOUT_TENSORFLOW = ("applications", "list_models", "model_info")
 __all__ = [
     "analysis",

@@ -50,7 +50,16 @@ def trainer(source):
     from kerascnn._preprocessing import CIFAR
 
     def start(
-        out, build=build, data=source, classes=10, shape=SHAPE, initialize=None, asked=None, workers=None, **fields
+        out,
+        build=build,
+        data=source,
+        classes=10,
+        shape=SHAPE,
+        initialize=None,
+        asked=None,
+        teacher=None,
+        workers=None,
+        **fields,
     ):
         fields = {"batch_size": 16, "epochs": 3, "learning_rate": 0.05, "warmup_epochs": 0.5, **fields}
         return training.train(
@@ -62,6 +71,7 @@ def trainer(source):
             model_record={"name": "tiny", "options": {}, "classes": classes, "input_shape": list(shape)},
             preprocessing=CIFAR.for_channels(1),
             asked=asked,
+            teacher=teacher,
             workers=workers,
         )
 

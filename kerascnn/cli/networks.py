@@ -1,5 +1,8 @@
 """The network that a command uses: of a run, or one by its name with published or other weights."""
 
+import dataclasses
+import os
+
 from kerascnn._errors import InputError
 from kerascnn.cli.command import Values
 
@@ -72,3 +75,33 @@ def same_classes(predictor, class_names) -> bool:
     ids = tuple(wordnet for wordnet, _ in imagenet_classes())
     of_imagenet = predictor.class_names == tuple(name for _, name in imagenet_classes())
     return names == predictor.class_names or (of_imagenet and names == ids)
+
+
+def teacher(text: str, class_names):
+    """What --teacher names.
+
+    Args:
+        text: a run folder or a .keras file in one; else NETWORK or NETWORK:WEIGHTS, weights being a tag or a file.
+        class_names: of the data.
+
+    Returns:
+        The predictor, with the names of the data where its own are other names of the same.
+
+    Raises:
+        InputError: it is none of these, or cannot be loaded.
+    """
+    name, _, weights = text.partition(":")
+    if os.path.exists(text) or os.sep in name or name.endswith(".keras"):
+        predictor = load({"checkpoint": text})
+    else:
+        values = {"checkpoint": None, "model": name, "weights": weights or "imagenet", "image_size": None}
+        try:
+            predictor = load(values)
+        except InputError as error:
+            rule = "The teacher must be a run folder, a .keras file in one, NETWORK or NETWORK:WEIGHTS"
+            raise InputError(f"{rule} ({error}). Received: {text}") from error
+    return (
+        dataclasses.replace(predictor, class_names=tuple(class_names))
+        if same_classes(predictor, class_names)
+        else predictor
+    )

@@ -48,6 +48,7 @@ _GROUPS = {
     "regularization": (
         "weight_decay", "l2", "loss", "label_threshold", "label_smoothing", "class_weights", "statistics_momentum",
     ),
+    "distillation": ("distill", "distill_temperature", "distill_weight"),
     "fine-tuning": ("freeze", "layer_decay", "unfreeze"),
 }  # fmt: skip
 TRAINING_NOTE = "What the recipe gives depends on network and data; kerascnn train ... --dry_run prints it."
@@ -117,6 +118,7 @@ def training_flags(out: Flag, network: tuple[Flag, ...] = (), run: tuple[Flag, .
         SET,
         *of("schedule"),
         *of("regularization"),
+        *of("distillation"),
         *of("fine-tuning"),
         dataclasses.replace(out, group="run"),
         *(dataclasses.replace(flag, group="run") for flag in run),

@@ -70,13 +70,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
             Float tensor [batch]; a zero for an empty batch.
         """
         if are_soft(y_true, y_pred):
-            return _not_empty(self._of_soft(y_true, _as_logits(y_pred, self.from_logits)))
+            return not_empty(self._of_soft(y_true, as_logits(y_pred, self.from_logits)))
         labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), (-1,))
-        return _not_empty(self._each(labels, y_pred))
+        return not_empty(self._each(labels, y_pred))
 
     def _each(self, labels, y_pred):
         """Loss of each class number, [...] of outputs [..., classes]."""
-        logits = _as_logits(y_pred, self.from_logits)
+        logits = as_logits(y_pred, self.from_logits)
         plain = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         weights = _weights(self.class_weights, logits)
         if weights is not None:
@@ -127,7 +127,7 @@ class PixelCrossentropy(SmoothedCrossentropy):
         # Chosen, not multiplied: infinity * 0 is NaN.
         total = keras.ops.sum(keras.ops.where(counts, each, 0.0), axis=(1, 2))
         pixels = keras.ops.sum(keras.ops.cast(counts, total.dtype), axis=(1, 2))
-        return _not_empty(total / keras.ops.maximum(pixels, 1.0))
+        return not_empty(total / keras.ops.maximum(pixels, 1.0))
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -189,7 +189,7 @@ class BinaryCrossentropy(keras.losses.Loss):
         labels = (1 - self.smoothing) * labels + self.smoothing / classes
         each = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=y_pred)
         each = keras.ops.mean(each, axis=-1)
-        return _not_empty(each if factors is None else factors * each)
+        return not_empty(each if factors is None else factors * each)
 
     def get_config(self):
         own = {"smoothing": self.smoothing, "threshold": self.threshold, "class_weights": self.class_weights}
@@ -220,7 +220,7 @@ def _weights(class_weights, logits):
     return keras.ops.convert_to_tensor(class_weights, dtype=logits.dtype)
 
 
-def _as_logits(y_pred, from_logits: bool):
+def as_logits(y_pred, from_logits: bool):
     """Outputs as logits: what came before the softmax where the graph still knows it, else the log-probabilities."""
     if from_logits:
         return y_pred
@@ -229,7 +229,7 @@ def _as_logits(y_pred, from_logits: bool):
     return keras.ops.log(keras.ops.maximum(y_pred, 1.1754944e-38))  # the smallest normal float32 keeps it finite
 
 
-def _not_empty(values):
+def not_empty(values):
     """Puts a zero into an empty tensor, whose mean would be 0 / 0.
 
     The last, partial batch of an evaluation may leave some devices of a strategy without examples; the loss of such a

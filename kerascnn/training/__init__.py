@@ -12,8 +12,9 @@ from kerascnn.training.plan import Plan, plan
 from kerascnn.training.weighting import class_weights, measure_unweighted
 
 if TYPE_CHECKING:
-    from kerascnn.training import callbacks, optimizers, progressive, recipes, runs, workers
+    from kerascnn.training import callbacks, optimizers, progressive, recipes, runs, teachers, workers
     from kerascnn.training.callbacks import ScheduleDropPath
+    from kerascnn.training.distillation import distill
     from kerascnn.training.loop import train
     from kerascnn.training.recomputing import Saving, recompute
 
@@ -25,6 +26,7 @@ __all__ = [
     "TrainConfig",
     "callbacks",
     "class_weights",
+    "distill",
     "finetuning_plan",
     "measure_unweighted",
     "optimizers",
@@ -33,12 +35,18 @@ __all__ = [
     "recipes",
     "recompute",
     "runs",
+    "teachers",
     "train",
     "workers",
 ]
 
 __getattr__, __dir__ = _lazy.attach(
     __name__,
-    {"callbacks": ["ScheduleDropPath"], "loop": ["train"], "recomputing": ["Saving", "recompute"]},
-    ["callbacks", "optimizers", "progressive", "recipes", "runs", "workers"],
+    {
+        "callbacks": ["ScheduleDropPath"],
+        "distillation": ["distill"],
+        "loop": ["train"],
+        "recomputing": ["Saving", "recompute"],
+    },
+    ["callbacks", "optimizers", "progressive", "recipes", "runs", "teachers", "workers"],
 )

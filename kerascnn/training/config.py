@@ -13,6 +13,7 @@ from kerascnn.training.weighting import check_rule
 
 PRECISIONS = {"none": None, "float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}  # name -> Keras' dtype policy
 BATCH_STATISTICS = ("average", "sync")
+DISTILLATIONS = ("soft", "hard")
 SAMPLING = ("shuffle", "balanced")  # those of `kerascnn.data.sampling`, which imports TensorFlow
 _MOST = 2**31 - 1  # of whatever is counted
 
@@ -195,6 +196,16 @@ class TrainConfig:
         (), "progressive: parts of the run after each of which the next size comes; none: equally many epochs each",
         _parts,
     )  # fmt: skip
+    distill: str = _field(
+        "soft", "with a teacher: its probabilities, softened (arXiv:1503.02531), or its class (hard, "
+        "arXiv:2012.12877)", choices=DISTILLATIONS,
+    )  # fmt: skip
+    distill_temperature: float = _field(
+        4.0, "soft: by this the logits of both are divided", _check.real, low=0.0, above=True
+    )
+    distill_weight: float = _field(
+        0.0, "the teacher's part of the loss, beside the labels'; 0: soft 0.9, hard 0.5", _check.real, low=0.0, high=1.0
+    )
     freeze: str = _field(
         "none", "what is not trained: all up to this layer, or to the last that begins so, such as stage3; head: all "
         "but the head; but_batch_norms: all but scales and offsets of batch norms", _text,

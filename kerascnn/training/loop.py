@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,20 @@ from kerascnn import __version__, _provenance, data, surgery
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.checkpoint import check_whole
+from kerascnn.inference.predictor import Predictor
 from kerascnn.tasks import TASKS, Task
-from kerascnn.training import callbacks, history, optimizers, progressive, schedules, statistics, strategies, weighting
+from kerascnn.training import (
+    callbacks,
+    distillation,
+    history,
+    optimizers,
+    progressive,
+    schedules,
+    statistics,
+    strategies,
+    teachers,
+    weighting,
+)
 from kerascnn.training.config import PRECISIONS, TrainConfig
 from kerascnn.training.plan import Plan
 from kerascnn.training.recomputing import recompute
@@ -51,6 +63,7 @@ def train(
     preprocessing: Preprocessing | None = None,
     data_record: Mapping[str, Any] | None = None,
     asked: Collection[str] | None = None,
+    teacher: "keras.Model | Predictor | None" = None,
     workers: Team | None = None,
     console: Console | None = None,
 ) -> Result:
@@ -73,6 +86,8 @@ def train(
         data_record: for config.json: what `data.load` needs to find the set again; by default what the source says.
         asked: the fields of `config` that were asked for; when the run is resumed the others are what they were at its
             first start. By default all.
+        teacher: a trained network from which this one learns, too: `config.distill` and `training.distill` say how.
+            config.json keeps a digest of its weights; the run can be resumed with the same teacher alone.
         workers: for the strategy "multiworker": what `training.workers.join` gave. Each worker calls this function with
             the same arguments; the chief alone writes `out`, reads checkpoints and says which settings hold.
         console: prints progress there; None: silent.
@@ -119,6 +134,7 @@ def train(
     task.check_augment(config.augment)
     task.check_sampling(config.sampling)
     task.check_labels(source)
+    teachers.check(teacher, config, source)
     shape = tuple(model_record["input_shape"])
     record = {
         "kerascnn": __version__,
@@ -130,16 +146,17 @@ def train(
         "training": config.to_dict(),
         "asked": sorted(config.to_dict() if asked is None else asked),
         "starts": [_provenance.provenance()],
+        **({"teacher": teachers.record(teacher)} if teacher is not None else {}),
         **recipe,
     }
     if workers is not None and config.strategy != "multiworker":
         raise InputError(f"workers must be for strategy=multiworker. Received: strategy={config.strategy}")
     run, chief = RunFolder(out), workers is None or workers.is_chief
     with run.hold() if chief else contextlib.nullcontext():
-        return _train(run, record, build_model, initialize, source, task, preprocessing, workers, console)
+        return _train(run, record, build_model, initialize, source, task, preprocessing, teacher, workers, console)
 
 
-def _train(run, record, build_model, initialize, source, task, preprocessing, workers, console) -> Result:
+def _train(run, record, build_model, initialize, source, task, preprocessing, teacher, workers, console) -> Result:
     """`train` in a folder that is held, by the chief, where there are several workers."""
     chief, several = workers is None or workers.is_chief, workers is not None and workers.strategy is not None
     config = run.agree(record) if chief or not several else None
@@ -167,7 +184,7 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     if config.accumulate > steps * config.epochs:
         rule = f"accumulate must be at most the {steps * config.epochs} batches of the run, or no step is ever taken"
         raise InputError(f"{rule}. Received: accumulate={config.accumulate}")
-    weights = _class_weights(config, source)
+    weights = weighting.of_source(config.class_weights, source, _teller(console))
     strategy = strategies.build(config, batch, workers.strategy if several else None)
     share = workers.share if several else data.Share()
     # Variables that are made in the scope are made by all workers at once: what the chief does alone is done outside.
@@ -189,6 +206,7 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
         if config.unfreeze:
             thaw = callbacks.Unfreeze(model, config.unfreeze, _teller(console))
         _compile(model, config, steps, task, classes, weights, thaw.starts(steps) if thaw else None)
+        distillation.as_told(config, model, teacher, preprocessing)
         average = callbacks.AverageWeights(config.ema, config.accumulate) if config.ema else None
         if average:
             average.set_model(model)
@@ -206,8 +224,6 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, wo
     del rows[first:]
     if first and chief:
         _teller(console)(f"resuming after epoch {first} in {run.path}")
-    if weights and chief:
-        _teller(console)(weighting.told(weights, source.class_names))
     size = source.sizes[VALIDATION]
     measured = strategies.even_batch(size, config.batch_size, strategy.num_replicas_in_sync)
     validation, validation_steps = data.eval_share(
@@ -333,24 +349,7 @@ def _teller(console: Console | None) -> Callable[[str], Any]:
     return console.print if console else logging.info
 
 
-def _class_weights(config: TrainConfig, source: "data.Source") -> tuple[float, ...] | None:
-    """Of the training part; its examples are counted where the weights follow from that."""
-    if config.class_weights == "none":
-        return None
-    counted = config.class_weights.startswith(("balanced", "effective"))
-    counts = data.class_counts(source) if counted else [1] * len(source.class_names)
-    return weighting.class_weights(counts, config.class_weights)
-
-
-def _compile(
-    model: keras.Model,
-    config: TrainConfig,
-    steps: int,
-    task: Task,
-    classes: int,
-    weights: Sequence[float] | None,
-    starts: dict[str, int] | None,
-):
+def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int, weights, starts):
     model.compile(
         optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model, starts),
         loss=task.loss(

@@ -27,7 +27,7 @@ KEPT = 2  # checkpoints: the newest, and the one before in case the newest is da
 # May differ between starts: where the data lies, on what the run computes, and which release computes it.
 _IRRELEVANT = (
     "kerascnn", "starts", "asked", "recipe", "data.data_dir", "training.strategy", "training.virtual_devices",
-    "training.recompute",
+    "training.recompute", "teacher.name",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from kerascnn._errors import InputError
 
 if TYPE_CHECKING:  # for the hints alone
     import keras
+
+    from kerascnn import data
 
 RULES = ("none", "balanced", "effective")
 BETA = 0.999  # of "effective", where none is given
@@ -69,6 +71,29 @@ def class_weights(counts: npt.ArrayLike, rule: str | Sequence[float] = "balanced
     return tuple(float(weight) for weight in weights)
 
 
+def of_source(rule: str, source: "data.Source", tell: Callable[[str], Any]) -> tuple[float, ...] | None:
+    """The weights by a rule for the training part of a set, whose examples are counted where they follow from that.
+
+    Args:
+        rule: see `class_weights`.
+        source: the set.
+        tell: is told in a line what they are.
+
+    Raises:
+        InputError: see `class_weights`.
+    """
+    if rule == "none":
+        return None
+    from kerascnn import data
+
+    counted = rule.startswith(("balanced", "effective"))
+    weights = class_weights(data.class_counts(source) if counted else [1] * len(source.class_names), rule)
+    low, high = int(np.argmin(weights)), int(np.argmax(weights))
+    ends = (f"{weights[place]:.4g} ({source.class_names[place]})" for place in (low, high))
+    tell(f"class weights: {' to '.join(ends)}; the validation loss has none")
+    return weights
+
+
 def check_rule(name: str, value: Any) -> str:
     """A rule of `class_weights` as text: numbers become "1.0,2.5".
 
@@ -93,13 +118,6 @@ def check_number(rule: str, classes: int) -> None:
     kind, value = _parse(rule)
     if kind == "given" and len(value) != classes:
         raise _check.refuse("class_weights", f"one number for each of the {classes} classes", rule)
-
-
-def told(weights: Sequence[float], class_names: Sequence[str]) -> str:
-    """The weights in one line."""
-    low, high = int(np.argmin(weights)), int(np.argmax(weights))
-    ends = f"{weights[low]:.4g} ({class_names[low]}) to {weights[high]:.4g} ({class_names[high]})"
-    return f"class weights: {ends}; the validation loss has none"
 
 
 def measure_unweighted(model: "keras.Model") -> None:

@@ -93,6 +93,10 @@ def test_dashes_underscores_and_order():
         ("train --model resnet20 --data digits --initializer he --weights a.keras --out c", "either drawn or read"),
         ("train --model resnet20 --data digits --auxiliary-heads --out c", "Received: auxiliary_heads"),
         ("train --model lenet5 --data digits --output-stride 8 --out c", "Received: output_stride"),
+        ("train --model resnet20 --data digits --distill hard --out c", "distill is for training with a teacher"),
+        ("train --model resnet20 --data digits --teacher /no/run --out c", "/no/run"),
+        ("train --model resnet20 --data digits --teacher resnet2 --out c", "must be a run folder, a .keras file"),
+        ("train --model resnet20 --data digits --class-weights 1,2 --out c", "for each of the 10 classes"),
         ("train --model resnet20 --data no_such_set --out c", "no_such_set"),
         ("train --model resnet20 --data digits --data-dir /no/where --out c", "/no/where"),
         ("train --model resnet50 --data digits --image-size 8 --out c", "32 pixels or more. Received: image_size=8"),
@@ -128,6 +132,13 @@ def test_train_writes_prints_and_says_when_it_is_finished(run, capsys):
     assert "batch_size │ 32" in shown and "recipe │ lenet" in shown and "64 training" in shown
     assert "finished already" in shown and "validation accuracy" in shown
     assert "learning_rate was 0.01, now 0.5" in refused(capsys, *TRAIN, "--learning-rate=0.5", "--out", str(run))
+
+
+def test_train_with_a_teacher(run, tmp_path, capsys):
+    line = "train --model resnet20 --data digits --limit 64 --distill hard --dry-run".split()
+    assert cli.main([*line, "--teacher", str(run), "--out", str(tmp_path / "student")]) == 0
+    shown = capsys.readouterr().out
+    assert "teacher" in shown and "10 classes" in shown and not (tmp_path / "student").exists()
 
 
 def test_evaluate(run, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Weights of classes: the rules, the losses beside PyTorch's, and a validation that does not see them."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from kerascnn._errors import InputError
 from kerascnn.models import AuxiliaryModel
 from kerascnn.tasks import TASKS
 from kerascnn.tasks.losses import BinaryCrossentropy, PixelCrossentropy, SmoothedCrossentropy
-from kerascnn.training import TrainConfig, history
+from kerascnn.training import TrainConfig
 
 COUNTS = np.array([40, 11, 3])
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "losses.json").read_text())  # tools/loss_peers.py
@@ -150,25 +151,11 @@ def test_a_model_whose_loss_does_not_know_the_phase():
         training.measure_unweighted(Own())
 
 
-@pytest.mark.after
-def test_a_run_resumes_to_the_same_history(tmp_path, train, same_history):
-    settings = {"warmup_epochs": 0.0, "schedule": "constant", "sampling": "balanced", "augment": "mixup(0.2)"}
-    settings["class_weights"] = ",".join(map(str, range(10)))
-    train(tmp_path / "whole", epochs=2, **settings)
-    train(tmp_path / "run", epochs=1, **settings)
-    assert train(tmp_path / "run", epochs=2, **settings).first_epoch == 1
-    same_history(tmp_path / "whole" / "history.csv", tmp_path / "run" / "history.csv")
-    for name, other in (("class_weights", "none"), ("sampling", "shuffle")):
-        with pytest.raises(InputError, match=f"The folder holds another run: {name} was"):
-            train(tmp_path / "run", epochs=2, **{**settings, name: other})
-
-
-@pytest.mark.after
-def test_a_run_weights_its_training_loss_alone(tmp_path, train):
-    """Weights that are all 2 double the training loss of the first step, and leave the validation's as it is."""
-    rows = []
-    for name, weights in (("plain", "none"), ("weighted", "2," * 9 + "2")):
-        train(tmp_path / name, epochs=1, batch_size=64, learning_rate=1e-9, warmup_epochs=0.0, class_weights=weights)
-        rows.append(history.read(tmp_path / name / "history.csv")[0])
-    assert rows[1]["loss"] == pytest.approx(2 * rows[0]["loss"], rel=1e-4)
-    assert rows[1]["val_loss"] == pytest.approx(rows[0]["val_loss"], rel=1e-4)
+def test_a_run_weights_its_training_loss_alone(tmp_path, train, source, network):
+    """One step on what is also validated: with weights that are all 2 the training loss is twice the other."""
+    same = dataclasses.replace(source, splits={**source.splits, "validation": source.split("train")})
+    (row,) = train(
+        tmp_path / "run", lambda: network(batch_norm=False, dropout=0), same, epochs=1, batch_size=64,
+        learning_rate=1e-9, warmup_epochs=0.0, class_weights=[2] * 10,
+    ).rows  # fmt: skip
+    assert row["loss"] == pytest.approx(2 * row["val_loss"], rel=1e-4)

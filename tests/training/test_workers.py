@@ -54,7 +54,7 @@ def test_killed_workers_come_again_and_nothing_shows_it(tmp_path, same_history, 
     ):
         assert any(part in line for line in said), said
     assert all(Path(f"{tmp_path / 'two'}.killed{index}").exists() for index in range(2))
-    train(tmp_path / "one", lambda: network(dropout=0), **worker_program.TINY)
+    train(tmp_path / "one", lambda: network(dropout=0), **worker_program.TINY, teacher=worker_program.teacher())
     same_history(tmp_path / "one" / "history.csv", tmp_path / "two" / "history.csv")
     names = sorted(path.name for path in (tmp_path / "two").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "one").iterdir())

@@ -31,7 +31,20 @@ def tiny(out, team):
 
     callbacks.StopOnNaN.on_train_batch_end = killing
     strategy = {"strategy": "multiworker", "workers": team} if team else {}
-    tiny_runs.trainer(tiny_runs.digits())(out, lambda: tiny_runs.build(dropout=0), **TINY, **strategy)
+    tiny_runs.trainer(tiny_runs.digits())(
+        out, lambda: tiny_runs.build(dropout=0), **TINY, teacher=teacher(), **strategy
+    )  # fmt: skip
+
+
+def teacher():
+    """A network from which the tiny one learns, the same in all processes."""
+    import numpy as np
+    import tiny_runs
+
+    model = tiny_runs.build()
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(size=x.shape) * 0.1 + (x.min() > 0) for x in model.get_weights()])
+    return model
 
 
 def resnet(out, team):

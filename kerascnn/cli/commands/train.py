@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kerascnn import _units
 from kerascnn._errors import InputError
-from kerascnn.cli import options, planning, starting, workers
+from kerascnn.cli import networks, options, planning, starting, workers
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.tasks import TASKS
 
@@ -73,12 +73,20 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
     elif values["weights"]:
         options["weights"] = os.path.abspath(values["weights"])  # the same file, from wherever the run is resumed
 
+    teacher = None
+    if values["teacher"] is not None:
+        teacher = networks.teacher(values["teacher"], source.class_names)
+    training.teachers.check(teacher, plan.config, source)
+
     table = Table(show_header=False, title=Text(f"{info.name} on {values['data']} in {values['out']}"))
     table.add_row("network", f"{info.name} ({info.paper})")
     table.add_row("input", _units.shape(plan.shape))
     sizes = ", ".join(f"{count:,} {PARTS[part]}" for part, count in source.sizes.items())
     table.add_row("data", f"{sizes} images, {len(source.class_names)} classes")
     table.add_row("recipe", plan.recipe)
+    if teacher:
+        preparing = f"{_units.shape(teacher.input_shape)}, {len(teacher.class_names)} classes"
+        table.add_row("teacher", f"{values['teacher']} ({preparing})")
     for name, value in {**options, "initializer": initializer or "the paper's", **plan.config.to_dict()}.items():
         table.add_row(name, str(value))
     console.print(table, markup=False)
@@ -125,6 +133,7 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
         values["out"],
         initialize=initialize,
         model_record=record,
+        teacher=teacher,
         workers=team,
         console=console,
     )
@@ -180,7 +189,16 @@ FLAGS = options.training_flags(
             high=1024,
         ),
     ),
-    run=(Flag("dry_run", "print what would be trained and how, and stop", bool, False), *workers.FLAGS),
+    run=(
+        Flag(
+            "teacher",
+            "learn from this trained network, too: a run folder, a .keras file in one, or a network with weights, "
+            "imagenet by default; see --distill",
+            placeholder="RUN|NETWORK[:WEIGHTS]",
+        ),
+        Flag("dry_run", "print what would be trained and how, and stop", bool, False),
+        *workers.FLAGS,
+    ),
 )
 
 COMMAND = Command(
