@@ -5,6 +5,7 @@ from kerascnn.data.corruptions import corrupt
 from kerascnn.data.decoding._contents import MAX_PIXELS
 from kerascnn.data.epochs import Share
 from kerascnn.data.loading import load
+from kerascnn.data.own import from_arrays, from_datasets
 from kerascnn.data.packing import pack
 from kerascnn.data.pipeline import AUGMENTATIONS, eval_pipeline, eval_share, train_pipeline
 from kerascnn.data.preprocessing import decode_image, preprocess_image, read_image
@@ -25,6 +26,8 @@ __all__ = [
     "eval_pipeline",
     "eval_share",
     "explain",
+    "from_arrays",
+    "from_datasets",
     "load",
     "pack",
     "pad_and_crop",

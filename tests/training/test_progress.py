@@ -2,9 +2,11 @@
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from kerascnn.training import peak_memory
 from kerascnn.training.callbacks import progress
 
 LOGS = {"loss": 1.25, "accuracy": 0.5, "val_loss": 1.5, "val_accuracy": 0.25}
@@ -17,8 +19,9 @@ def fresh_keras():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that moves when it is told to."""
+    """A clock that moves when it is told to, in a process of 1.5 GB."""
     now = [100.0]
+    monkeypatch.setattr(progress, "peak_bytes", lambda: 1_500_000_000)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
@@ -53,8 +56,19 @@ def test_a_file_gets_a_line_now_and_then(clock):
         *(f"epoch 1/3, {part}" for part in range(10, 100, 10)), "epoch 1/3, validation, 50"
     ]  # fmt: skip
     assert found[-1].startswith(
-        "epoch 1/3  loss 1.2500  accuracy 50.00%  validation: loss 1.5000, accuracy 25.00%  120.0 s"
+        "epoch 1/3  loss 1.2500  accuracy 50.00%  validation: loss 1.5000, accuracy 25.00%  "
+        "120.0 s (8 images/s, 1.5 GB), 4 min left"
     )
+
+
+def test_the_time_that_is_left():
+    times = [progress._duration(seconds) for seconds in (0.4, 99, 100, 5900, 6000, 12_000)]
+    assert times == ["0 s", "99 s", "2 min", "98 min", "1 h 40 min", "3 h 20 min"]
+
+
+def test_the_memory_of_the_process():
+    held = np.ones(200_000_000, np.uint8)
+    assert peak_memory.peak_bytes() > held.nbytes
 
 
 def test_slow_steps_are_told_every_half_minute(clock):

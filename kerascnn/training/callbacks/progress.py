@@ -7,7 +7,10 @@ from collections.abc import Mapping
 
 import keras
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kerascnn.training.peak_memory import peak_bytes
 
 _REFRESH = 0.2  # seconds; reading a metric waits for the device, so not at each step
 # Where lines cannot be overwritten, seconds: one after a tenth of the epoch, but not within 10; and one after 30.
@@ -15,7 +18,9 @@ _SOONEST, _LATEST = 10.0, 30.0
 
 
 class ShowProgress(keras.callbacks.Callback):
-    """Progress within training and validation, and a line after each epoch.
+    """Progress within training and validation, and a line after each epoch: what was measured, images per second, the
+    most memory that was needed so far (of the busiest GPU, else of the process), and the time left if all epochs take
+    as long.
 
     On a terminal it is a bar, in a notebook a line that is overwritten; elsewhere, as in a file, a line now and then.
 
@@ -83,11 +88,14 @@ class ShowProgress(keras.callbacks.Callback):
             for name, title in self._measures.items()
             if math.isfinite(logs.get(f"val_{name}", math.nan))
         )
-        width = len(str(self._epochs))
+        width, seconds, peak = len(str(self._epochs)), time.monotonic() - self._began, peak_bytes()
+        memory = f", {decimal(peak)}" if peak else ""
+        left = self._epochs - epoch - 1
+        remaining = f", {_duration(left * seconds)} left" if left else ""
         self._console.print(
             f"epoch {epoch + 1:{width}d}/{self._epochs}  loss {logs['loss']:.4f}  {trained}  "
             f"validation: loss {logs['val_loss']:.4f}, {validated}  "
-            f"{time.monotonic() - self._began:.1f} s ({rate:,.0f} images/s)",
+            f"{seconds:.1f} s ({rate:,.0f} images/s{memory}){remaining}",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -99,6 +107,14 @@ class ShowProgress(keras.callbacks.Callback):
     def close(self):
         """Removes what would be overwritten, so that an error message does not stand in it."""
         self._view.close()
+
+
+def _duration(seconds: float) -> str:
+    """The time that is left, as exact as it can be known: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class _Bar:
