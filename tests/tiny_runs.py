@@ -59,6 +59,7 @@ def trainer(source):
         asked=None,
         teacher=None,
         workers=None,
+        hooks=(),
         **fields,
     ):
         fields = {"batch_size": 16, "epochs": 3, "learning_rate": 0.05, "warmup_epochs": 0.5, **fields}
@@ -73,6 +74,7 @@ def trainer(source):
             asked=asked,
             teacher=teacher,
             workers=workers,
+            hooks=hooks,
         )
 
     return start

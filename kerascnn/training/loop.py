@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ def train(
     asked: Collection[str] | None = None,
     teacher: "keras.Model | Predictor | None" = None,
     workers: Team | None = None,
+    hooks: Sequence[keras.callbacks.Callback] = (),
     console: Console | None = None,
 ) -> Result:
     """Trains a model, or resumes the run in `out`.
@@ -90,6 +91,7 @@ def train(
             config.json keeps a digest of its weights; the run can be resumed with the same teacher alone.
         workers: for the strategy "multiworker": what `training.workers.join` gave. Each worker calls this function with
             the same arguments; the chief alone writes `out`, reads checkpoints and says which settings hold.
+        hooks: further callbacks, called last, by the chief alone; one that has a method `close` is closed in any case.
         console: prints progress there; None: silent.
 
     Returns:
@@ -153,10 +155,14 @@ def train(
         raise InputError(f"workers must be for strategy=multiworker. Received: strategy={config.strategy}")
     run, chief = RunFolder(out), workers is None or workers.is_chief
     with run.hold() if chief else contextlib.nullcontext():
-        return _train(run, record, build_model, initialize, source, task, preprocessing, teacher, workers, console)
+        return _train(
+            run, record, build_model, initialize, source, task, preprocessing, teacher, workers, hooks, console
+        )
 
 
-def _train(run, record, build_model, initialize, source, task, preprocessing, teacher, workers, console) -> Result:
+def _train(
+    run, record, build_model, initialize, source, task, preprocessing, teacher, workers, more, console
+) -> Result:
     """`train` in a folder that is held, by the chief, where there are several workers."""
     chief, several = workers is None or workers.is_chief, workers is not None and workers.strategy is not None
     config = run.agree(record) if chief or not several else None
@@ -251,32 +257,28 @@ def _train(run, record, build_model, initialize, source, task, preprocessing, te
         hooks.append(callbacks.Remember(rows, extra))
     if config.early_stopping:
         hooks.append(callbacks.StopEarly(config, rows, _teller(console)))
-    progress = None
     if console and chief:
         titles = {name: task.titles[name] for name in task.measures(classes)}
-        progress = callbacks.ShowProgress(console, config.epochs, steps, validation_steps, batch, titles)
-        hooks.append(progress)
+        hooks.append(callbacks.ShowProgress(console, config.epochs, steps, validation_steps, batch, titles))
+    hooks += more if chief else ()
     try:
-        for part in progressive.parts(config, first):
-            if part.size and console:
-                console.print(f"from epoch {part.first + 1} on images of {part.size} pixels", highlight=False)
+        for part in progressive.left(model, config, first, console.print if console else None):
             size = (part.size, part.size) if part.size else shape[:2]
             feed, _ = data.train_pipeline(
                 source, image_shape=(*size, shape[2]), preprocessing=preprocessing, batch_size=batch,
                 augment=config.augment, sampling=config.sampling, seed=config.seed, first_epoch=part.first,
                 epochs=part.last, share=share,
             )  # fmt: skip
-            with progressive.any_size(model) if part.size else contextlib.nullcontext():
-                _fit(model, feed, validation, part, steps, validation_steps, hooks, several)
-            if model.stop_training:
-                break
+            _fit(model, feed, validation, part, steps, validation_steps, hooks, several)
     except tf.errors.OpError as error:
         if several and workers.is_loss(error):
             raise
         raise data.explain(source, error) from error
     finally:
-        if progress:
-            progress.close()
+        # The bar of an epoch that was not finished; programs that follow the run are told of its end.
+        for hook in hooks:
+            if hasattr(hook, "close"):
+                hook.close()
     return _result(rows, run, first, task)
 
 

@@ -3,7 +3,8 @@
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,6 +54,29 @@ def parts(config: TrainConfig, first: int = 0) -> list[Part]:
             found.append(Part(size, max(begin, first), end))
         begin = end
     return found
+
+
+def left(
+    model: keras.Model, config: TrainConfig, first: int = 0, say: Callable[[str], Any] | None = None
+) -> Iterator[Part]:
+    """The parts of a run one after the other; while one is being trained the model takes images of its size.
+
+    Args:
+        model: that is trained; nothing more comes once a callback has set its `stop_training`.
+        config: as for `parts`.
+        first: epochs that are finished.
+        say: is given a line for each part of several.
+
+    Returns:
+        An iterator.
+    """
+    for part in parts(config, first):
+        if part.size and say:
+            say(f"from epoch {part.first + 1} on images of {part.size} pixels")
+        with any_size(model) if part.size else contextlib.nullcontext():
+            yield part
+        if model.stop_training:
+            return
 
 
 def check(model: keras.Model, sizes: Sequence[int]) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kerascnn import _units
 from kerascnn._errors import InputError
-from kerascnn.cli import networks, options, planning, starting, workers
+from kerascnn.cli import networks, options, planning, starting, tracking, workers
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.tasks import TASKS
 
@@ -35,8 +35,9 @@ def run(values: Values, arguments: list[str], console: Console) -> int | None:
 
 
 def check_weights(values: Values) -> None:
-    """Refuses weights that are both drawn and read, before TensorFlow is loaded."""
+    """Refuses weights that are both drawn and read, and programs that are not there, before TensorFlow is loaded."""
     starting.check(values)
+    tracking.check(values)
     initializer = values["initializer"]
     if initializer and values["weights"]:
         given = f"initializer={initializer}, weights={values['weights']}"
@@ -135,6 +136,7 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
         model_record=record,
         teacher=teacher,
         workers=team,
+        hooks=tracking.hooks(values),
         console=console,
     )
     best, measure = result.rows[result.best], result.task.best
@@ -196,6 +198,7 @@ FLAGS = options.training_flags(
             "imagenet by default; see --distill",
             placeholder="RUN|NETWORK[:WEIGHTS]",
         ),
+        tracking.FLAG,
         Flag("dry_run", "print what would be trained and how, and stop", bool, False),
         *workers.FLAGS,
     ),
