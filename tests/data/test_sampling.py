@@ -11,9 +11,11 @@ from kerascnn._preprocessing import CIFAR
 from kerascnn.data import Share, pipeline
 from kerascnn.data.masks import IGNORE, PairArrays, PairFiles, PairStream
 from kerascnn.data.parts import PARTS
-from kerascnn.data.sampling import Balanced
+from kerascnn.data.sampling import SAMPLING, Balanced
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays, Stream
+from kerascnn.tasks import TASKS
+from kerascnn.training import config
 
 COUNTS = (40, 11, 3)  # of three classes; 54 images
 NAMES = ("many", "some", "few")
@@ -131,6 +133,11 @@ def test_counts_of_mask_files(tmp_path):
     pixels = np.concatenate([mask.ravel() for mask in masks])
     assert (pixels == IGNORE).sum() == 1
     assert data.class_counts(given).tolist() == [(pixels == number).sum() for number in range(3)]
+
+
+def test_the_settings_of_a_run_name_the_same_kinds():
+    """They import no TensorFlow, and so have a list of their own."""
+    assert config.SAMPLING == SAMPLING == TASKS["classification"].samplings
 
 
 def test_what_is_refused():
