@@ -2,7 +2,7 @@
 
     python examples/two_workers.py
 
-Time: about two minutes on two cores. Result: about 95 % accuracy on the digits held out for validation.
+Time: about two minutes on two cores. Result: about 98 % accuracy on the digits held out for validation.
 """
 
 import sys

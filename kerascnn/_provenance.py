@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -13,18 +14,15 @@ from typing import Any
 from kerascnn import __version__
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "h5py", "pillow", "tensorflow-datasets")
-# Variables that change what is computed, or say which part of a job this is. Others may be secrets.
-_PREFIXES = (
-    "KERAS_BACKEND",
-    "KERASCNN_NATIVE",
-    "TF_",
-    "XLA_",
-    "CUDA_VISIBLE",
-    "OMP_NUM",
-    "SLURM_JOB_ID",
-    "SLURM_PROCID",
-)
-_SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
+# Variables that change what is computed, or say which part of a job this is; others may be nobody's business.
+_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES", "KERASCNN_NATIVE", "KERAS_BACKEND", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS",
+    "SLURM_JOB_ID", "SLURM_PROCID", "TF_CUDNN_DETERMINISTIC", "TF_CUDNN_USE_AUTOTUNE", "TF_DETERMINISTIC_OPS",
+    "TF_DISABLE_MKL", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)  # fmt: skip
+# An absolute path within a text: what comes before it is no part of a path or an address, and neither // nor / alone.
+_PATH = re.compile(r"""(?<![\w.~/-])(?:~[\w.-]*)?/(?=[^\s/])[^\s'",;:=]*""")
 _LONGEST = 1000  # letters of a value
 _SECONDS = 5  # that git may take
 
@@ -33,14 +31,14 @@ def provenance() -> dict[str, Any]:
     """What has to be known to do the same again, at this moment, as plain JSON values.
 
     Returns:
-        "time" (UTC, ISO 8601), "command", "versions" by package, "commits" ("kerascnn": of the checkout
-        that this package lies in; "directory": of the one that the process was started in; each with "-changed" where
-        files differ from it, None where there is none), "system", "processors", and "environment": the variables that
-        change what Keras and TensorFlow compute.
+        "time" (UTC, ISO 8601), "command" (paths as `masked` has them), "versions" by package, "commits" ("kerascnn": of
+        the checkout that this package lies in; "directory": of the one that the process was started in; each with
+        "-changed" where files differ from it, None where there is none), "system", "processors", and "environment": the
+        variables that change what Keras and TensorFlow compute.
     """
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[: 10 * _LONGEST],
+        "command": shlex.join([os.path.basename(sys.argv[0]), *map(_masked_word, sys.argv[1:])])[: 10 * _LONGEST],
         "versions": {"kerascnn": __version__, "python": platform.python_version(), **_versions()},
         "commits": {"kerascnn": commit(Path(__file__).parent), "directory": commit(Path.cwd())},
         "system": platform.platform(),
@@ -86,9 +84,36 @@ def _versions() -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    chosen = {name: value for name, value in sorted(os.environ.items()) if name.startswith(_PREFIXES)}
-    return {
-        name: value[:_LONGEST]
-        for name, value in chosen.items()
-        if not any(word in name.upper() for word in _SECRET) and value.isprintable()
-    }
+    chosen = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+    return {name: masked(value)[:_LONGEST] for name, value in chosen.items() if value.isprintable()}
+
+
+def masked(value: Any) -> Any:
+    """What may be kept and shown to others: without names of folders that nobody else has.
+
+    Args:
+        value: a text, or plain JSON values with texts in them, as keys too.
+
+    Returns:
+        The same, in which absolute paths below the directory of this process are relative to it, and of others the last
+        name stands alone: ".../name".
+    """
+    if isinstance(value, str):
+        return _PATH.sub(lambda match: _short(match[0]), value)
+    if isinstance(value, dict):
+        return {masked(key): masked(part) for key, part in value.items()}
+    return [masked(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _masked_word(word: str) -> str:
+    """A word of a command line, whose path may have spaces in it: "--out=/a b/c"."""
+    name, equals, path = word.partition("=") if word.startswith("-") else ("", "", word)
+    return name + equals + _short(path) if os.path.isabs(path) else masked(word)
+
+
+def _short(path: str) -> str:
+    here = os.getcwd()
+    inside = os.path.isabs(path) and os.path.commonpath([here, path]) == here and here != os.sep
+    if inside:
+        return os.path.relpath(path, here)
+    return f".../{os.path.basename(path.rstrip(os.sep))}"

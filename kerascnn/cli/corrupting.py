@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from kerascnn import _records
+from kerascnn import _provenance, _records
 from kerascnn.cli import evaluating
 from kerascnn.cli.command import Values
 
@@ -49,7 +49,8 @@ def run(values: Values, subject: evaluating.Subject, predictor: Any, console: Co
             )  # fmt: skip
         except tf.errors.OpError as error:
             raise data.explain(source, error) from error
-    record = {"checkpoint": subject.title, "data": subject.data, "split": split, "changes": list(subject.changes)}
+    title = _provenance.masked(subject.title)
+    record = {"checkpoint": title, "data": subject.data, "split": split, "changes": list(subject.changes)}
     record |= found.to_dict()
     imagenet = predictor.class_names == tuple(name for _, name in imagenet_classes())
     against = found.relative(evaluation.ALEXNET) if imagenet else None

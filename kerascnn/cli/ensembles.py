@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kerascnn import _records
+from kerascnn import _provenance, _records
 from kerascnn._errors import InputError
 from kerascnn.cli import evaluating, measures
 from kerascnn.cli.command import Values
@@ -124,7 +124,7 @@ def _soups(values, subjects, out, console) -> dict[str, tuple[Any, list[int]]]:
         folder = ensure_folder(Path(out) / name.replace(" ", "_"))
         with replace_with(folder / "best.keras") as temporary:
             network.model.save(temporary)
-        paths = [str(subjects[i].predictor.path) for i in members]
+        paths = [_provenance.masked(str(subjects[i].predictor.path)) for i in members]
         _records.write(folder / "config.json", {**subjects[0].predictor.config, "soup": paths})
         evaluating.say(console, f"written as a run: {folder}")
     return found

@@ -133,6 +133,48 @@ def test_a_run_says_where_it_comes_from(train, tmp_path, monkeypatch):
     assert first["environment"]["KERASCNN_NATIVE"] == "auto" and "secret" not in json.dumps(config)
 
 
+def test_only_what_changes_results_is_kept_of_the_environment(tmp_path, monkeypatch):
+    """No folder of the machine, no address, no variable of others."""
+    monkeypatch.chdir(tmp_path)
+    private = {
+        "TF_CONFIG": '{"cluster": {"worker": ["host:2222"]}}',
+        "TF_HOME": "/srv/me",
+        "KERAS_HOME": "/srv/me",
+    }
+    flags = "--xla_dump_to=/srv/me/client one --xla_cpu_use_thunk_runtime=false"
+    for name, value in {**private, "XLA_FLAGS": flags, "OMP_NUM_THREADS": "2"}.items():
+        monkeypatch.setenv(name, value)
+    words = [
+        "/usr/bin/kerascnn",
+        "train",
+        "--data",
+        f"{tmp_path}/my images",
+        "--out=/srv/secret client/a",
+        "--lr",
+        "1/2",
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    found = _provenance.provenance()
+    assert found["command"] == "kerascnn train --data 'my images' --out=.../a --lr 1/2"
+    assert found["environment"]["XLA_FLAGS"] == "--xla_dump_to=.../client one --xla_cpu_use_thunk_runtime=false"
+    assert found["environment"]["OMP_NUM_THREADS"] == "2" and not private.keys() & found["environment"].keys()
+    assert not any(word in json.dumps(found) for word in ("/srv/me", "secret", "host", str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("vgg11:/srv/me/a.pth", "vgg11:.../a.pth"),
+        ("https://tfhub.dev/a/b and a/b, 1 / 2", "https://tfhub.dev/a/b and a/b, 1 / 2"),
+        ("~me/x/y", ".../y"),
+        ("relative/path", "relative/path"),
+        ({"/a/run": ["/a/b", 3, None]}, {".../run": [".../b", 3, None]}),
+    ],
+)
+def test_masked(text, shown):
+    assert _provenance.masked(text) == shown
+
+
 def test_commits(tmp_path):
     assert _provenance.commit(tmp_path) is None
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from kerascnn import _records
+from kerascnn import _provenance, _records
 from kerascnn._errors import InputError
 from kerascnn.cli import corrupting, ensembles, evaluating, measures, options
 from kerascnn.cli.command import Command, Flag, Values
@@ -55,7 +55,8 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     what = f"{subject.model} on {where}"
     for table in measures.measures(report, f"{subject.title} on {where}", predictor.task):
         console.print(table, markup=False)
-    header = {"checkpoint": subject.title, "data": subject.data, "split": values["split"], "changes": subject.changes}
+    title = _provenance.masked(subject.title)
+    header = {"checkpoint": title, "data": subject.data, "split": values["split"], "changes": subject.changes}
     if values["calibrated"]:
         header["calibrated"] = True
     if values["tta"] is not None:
@@ -64,7 +65,7 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     if accepted is not None:
         by_accepted = evaluation.accepted_report(report.answers, accepted)
         console.print(measures.accepted(by_accepted, values["accepted"]), markup=False)
-        record["accepted"] = {"file": values["accepted"], **by_accepted.to_dict()}
+        record["accepted"] = {"file": _provenance.masked(values["accepted"]), **by_accepted.to_dict()}
     written = ["evaluation.json", "confusion.png"]
     evaluation.plot_confusion(report, out / "confusion.png", what)
     if predictor.task == "classification":

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn import _units
+from kerascnn import _provenance, _units
 from kerascnn._errors import InputError
 from kerascnn.cli import networks, options, planning, starting, tracking, workers
 from kerascnn.cli.command import Command, Flag, Values
@@ -102,7 +102,7 @@ def train(values: Values, info, source, plan, console: Console, new_head: bool =
     if new_head and head_stage is None:
         record["head"] = "new"
     if values["start_from"]:
-        record["start"] = {"from": values["start_from"], "layers": values["start_layers"] or "all"}
+        record["start"] = {"from": _provenance.masked(values["start_from"]), "layers": values["start_layers"] or "all"}
     building = {"classes": classes, "input_shape": plan.shape, "classifier_activation": None}
     building |= {name: options[name] for name in names if name in options}
     if head_stage is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from absl import logging
 
-from kerascnn import _records
+from kerascnn import _provenance, _records
 from kerascnn._errors import InputError
 from kerascnn.training.optimizers import last_rate
 
@@ -98,7 +98,8 @@ class Tracker(keras.callbacks.Callback):
     def _all_settings(self) -> dict[str, Any]:
         config = self._folder / "config.json"
         record = _records.read(config, "config.json") if config.exists() else {}
-        return _flat({**{key: value for key, value in record.items() if key not in _PRIVATE}, **self._settings})
+        told = _provenance.masked({key: value for key, value in record.items() if key not in _PRIVATE})
+        return _flat({**told, **self._settings})
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
