@@ -149,7 +149,8 @@ class Balanced:
         def repeat(example, times):
             return tf.data.Dataset.from_tensors(example).repeat(times)
 
-        return stream.scan(tf.zeros_like(self.counts), count).flat_map(repeat)
+        counted = stream.scan(tf.zeros_like(self.counts), count)
+        return counted.filter(lambda example, times: times > 0).flat_map(repeat)  # a filter is cheaper than no repeats
 
 
 def refuse_absent(counts: np.ndarray, class_names: tuple[str, ...], what: str) -> None:
