@@ -18,7 +18,7 @@ def test_all_of_them_and_one_of_them(capsys):
     text = shown(capsys, "recipes")
     assert all(name in text for name in recipes.RECIPES)
     text = shown(capsys, "recipes", "googlenet", "--set", "epochs=30", "--set", "weight-decay=0")
-    assert "decay_every │ 4.0" in text and "weight_decay" not in text and "arXiv:1409.4842" in text
+    assert "decay_every │ 4.0" in text and "weight_decay │" not in text and "arXiv:1409.4842" in text
     assert "30 epochs, not 60" in text and "Departure" in text and "auxiliary_heads" in text
     assert "beta_1 │ 0.0" in shown(capsys, "recipes", "wrn", "--all")
 
