@@ -206,7 +206,7 @@ def _train(
     if config.progressive:
         progressive.check(model, config.progressive)
     if config.recompute:
-        recompute(model)
+        _teller(console)(recompute(model).text)
     with strategy.scope():
         thaw = None
         if config.unfreeze:

@@ -25,6 +25,13 @@ class Saving:
     before: int  # bytes that are kept without it
     after: int  # bytes that are kept at most: the cuts, and one segment
 
+    @property
+    def text(self) -> str:
+        """A line for people."""
+        before, after = (f"{size / 1e6:,.1f} MB" for size in (self.before, self.after))
+        twice = f"{self.segments} parts of the network are computed twice"
+        return f"{twice}: outputs of layers take {after} an image, not {before}"
+
 
 def recompute(model: keras.Model) -> Saving:
     """Makes a model compute its activations anew in the backward pass instead of keeping them.

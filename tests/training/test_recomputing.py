@@ -99,6 +99,18 @@ def waits(operation):
     return operation.type == "Identity" and bool(operation.control_inputs)
 
 
+def test_a_chain_is_cut_at_the_root_of_its_length():
+    """Chen et al. 2016, section 4.3: of n equal layers in segments of k, n / k cuts and k outputs are kept at once."""
+    x = inputs = keras.Input((10,))
+    for _ in range(64):
+        x = keras.layers.Dense(10)(x)
+    saving = training.recompute(keras.Model(inputs, x))
+    least = min((64 / k - 1 + k, k) for k in range(1, 65) if 64 % k == 0)
+    assert least == (15, 8) and saving.before == 64 * 40
+    assert (saving.segments, saving.after) == (7, 15 * 40)
+    assert saving.text.startswith("7 parts of the network are computed twice")
+
+
 def test_files_and_predictions_stay(tmp_path):
     model = residual()
     wanted = model.predict(IMAGES, verbose=0)
