@@ -28,7 +28,7 @@ import kerascnn
 from kerascnn import training
 from kerascnn._files import replace_with
 from kerascnn.tasks import TASKS
-from kerascnn.training import callbacks, loop, run_folder
+from kerascnn.training import callbacks, optimizers, run_folder, schedules
 
 BATCH, CLASSES = 128, 10
 
@@ -38,7 +38,14 @@ def compiled(network: str, size: int, steps: int):
     config = training.TrainConfig(epochs=1, batch_size=BATCH, learning_rate=1e-3, augment="none")
     keras.utils.set_random_seed(0)
     model = kerascnn.create_model(network, classes=CLASSES, input_shape=(size, size, 3))
-    loop._compile(model, config, steps, TASKS["classification"], CLASSES, None)
+    task = TASKS["classification"]
+    model.compile(
+        optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model),
+        loss=task.loss(0.0, True),
+        metrics=task.metrics(CLASSES),
+        jit_compile=False,
+        auto_scale_loss=False,
+    )
     return model, config
 
 

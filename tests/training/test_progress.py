@@ -61,6 +61,16 @@ def test_a_file_gets_a_line_now_and_then(clock):
     )
 
 
+def test_a_fit_without_validation(clock):
+    out = io.StringIO()
+    shown = progress.ShowProgress(Console(file=out, width=200), 1, 1, 0, 8, {"accuracy": "accuracy"})
+    shown.on_epoch_begin(0)
+    clock[0] += 2.0
+    shown.on_train_batch_end(0, LOGS)
+    shown.on_epoch_end(0, {"loss": 1.25, "accuracy": 0.5})
+    assert out.getvalue() == "epoch 1/1  loss 1.2500  accuracy 50.00%  2.0 s (4 images/s, 1.5 GB)\n"
+
+
 def test_the_time_that_is_left():
     times = [progress._duration(seconds) for seconds in (0.4, 99, 100, 5900, 6000, 12_000)]
     assert times == ["0 s", "99 s", "2 min", "98 min", "1 h 40 min", "3 h 20 min"]

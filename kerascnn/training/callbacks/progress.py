@@ -83,19 +83,20 @@ class ShowProgress(keras.callbacks.Callback):
         logs = logs or {}
         rate = self._steps * self._batch / max(self._trained - self._began, 1e-9)
         trained = "  ".join(f"{title} {logs[name]:.2%}" for name, title in self._measures.items() if name != "top5")
-        validated = ", ".join(
+        validated = [f"loss {logs['val_loss']:.4f}"] if "val_loss" in logs else []
+        validated += [
             f"{title} {logs['val_' + name]:.2%}"
             for name, title in self._measures.items()
             if math.isfinite(logs.get(f"val_{name}", math.nan))
-        )
+        ]
+        validation = f"validation: {', '.join(validated)}  " if validated else ""
         width, seconds, peak = len(str(self._epochs)), time.monotonic() - self._began, peak_bytes()
         memory = f", {decimal(peak)}" if peak else ""
         left = self._epochs - epoch - 1
         remaining = f", {_duration(left * seconds)} left" if left else ""
         self._console.print(
             f"epoch {epoch + 1:{width}d}/{self._epochs}  loss {logs['loss']:.4f}  {trained}  "
-            f"validation: loss {logs['val_loss']:.4f}, {validated}  "
-            f"{seconds:.1f} s ({rate:,.0f} images/s{memory}){remaining}",
+            f"{validation}{seconds:.1f} s ({rate:,.0f} images/s{memory}){remaining}",
             highlight=False,
             markup=False,
             soft_wrap=True,
