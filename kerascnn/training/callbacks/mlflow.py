@@ -36,7 +36,7 @@ class MLflow(Tracker):
         import os
 
         from mlflow import MlflowClient
-        from mlflow.entities import Param
+        from mlflow.entities import Param  # pyright: ignore[reportMissingImports]: an extra
 
         self._client = MlflowClient()
         if known is None:
@@ -58,7 +58,7 @@ class MLflow(Tracker):
 
     def tell(self, epoch: int, values: Mapping[str, float]) -> None:
         """See `Tracker`."""
-        from mlflow.entities import Metric
+        from mlflow.entities import Metric  # pyright: ignore[reportMissingImports]: an extra
 
         now = round(1000 * time.time())
         self._client.log_batch(self._run, metrics=[Metric(key, value, now, epoch) for key, value in values.items()])
