@@ -9,16 +9,12 @@ round. Batches stand ready in memory, so the input counts for neither.
 """
 
 import argparse
-import datetime
 import io
-import os
-import platform
-import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import bench_report
 import keras
 import numpy as np
 import tensorflow as tf
@@ -26,7 +22,6 @@ from rich.console import Console
 
 import kerascnn
 from kerascnn import training
-from kerascnn._files import replace_with
 from kerascnn.tasks import TASKS
 from kerascnn.training import callbacks, optimizers, run_folder, schedules
 
@@ -100,22 +95,8 @@ def main() -> None:
                 start = time.perf_counter()
                 run()
                 seconds[name] += [(time.perf_counter() - start) / args.steps] if number else []
-    base = seconds["bare tf.function loop"]
-    lines = [
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}, Keras "
-        f"{keras.__version__}, Python {sys.version.split()[0]}; load {os.getloadavg()[0]:.1f} at the end",
-        f"{args.network}, batch {BATCH}, {args.size} pixels; {args.rounds} rounds of {args.steps} steps in turns",
-        "",
-        f"{'':32}{'ms a step':>10}{'of the bare loop':>18}",
-    ]
-    for name, found in seconds.items():
-        ratio = statistics.median(one / other for one, other in zip(found, base, strict=True))
-        lines.append(f"{name:32}{1000 * statistics.median(found):10.1f}{ratio:18.3f}")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if args.out:
-        with replace_with(args.out) as temporary:
-            Path(temporary).write_text(text)
+    what = f"{args.network}, batch {BATCH}, {args.size} pixels; {args.rounds} rounds of {args.steps} steps in turns"
+    bench_report.report(seconds, "ms a step", "of the bare loop", what, args.out, 1000)
 
 
 if __name__ == "__main__":

@@ -10,22 +10,17 @@ resized crop: its layers resize the image and take a random crop. torchvision ru
 """
 
 import argparse
-import datetime
-import os
-import platform
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import bench_report
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kerascnn import data
-from kerascnn._files import replace_with
 from kerascnn._preprocessing import IMAGENET
 from kerascnn.data import pipeline
 from kerascnn.data.parts import PARTS
@@ -156,21 +151,8 @@ def main() -> None:
         if peer is not None:
             peer.stdin.close()
             peer.wait()
-    base = rates["plain tf.data"]
-    lines = [
-        f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}, Python "
-        f"{sys.version.split()[0]}; load {os.getloadavg()[0]:.1f} at the end; {args.rounds} rounds in turns",
-        "",
-        f"{'':32}{'images/s':>10}{'of plain tf.data':>18}",
-    ]
-    for name, found in rates.items():
-        ratio = statistics.median(one / other for one, other in zip(found, base, strict=True))
-        lines.append(f"{name:32}{statistics.median(found):10.0f}{ratio:18.2f}")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if args.out:
-        with replace_with(args.out) as temporary:
-            Path(temporary).write_text(text)
+    what = f"batches of {BATCH} at {SIZE} pixels; {args.rounds} rounds of {args.batches} batches in turns"
+    bench_report.report(rates, "images/s", "of plain tf.data", what, args.out)
 
 
 if __name__ == "__main__":
