@@ -12,8 +12,12 @@ import pkgutil
 
 from kerascnn.explain.drawing import draw
 from kerascnn.explain.explanation import Explanation, Method
+from kerascnn.explain.grad_cam import grad_cam
+from kerascnn.explain.grad_cam_plus_plus import grad_cam_plus_plus
 from kerascnn.explain.gradients import gradients
+from kerascnn.explain.integrated_gradients import integrated_gradients
 from kerascnn.explain.occlusion import occlusion
+from kerascnn.explain.smoothgrad import smoothgrad
 
 
 def _methods() -> dict[str, Method]:
@@ -28,4 +32,14 @@ def _methods() -> dict[str, Method]:
 
 METHODS = _methods()  # by name, alphabetically
 globals().update(METHODS)  # a new file needs no line here; those above are for type checkers
-__all__ = ["METHODS", "Explanation", "draw", "gradients", "occlusion"]
+__all__ = [
+    "METHODS",
+    "Explanation",
+    "draw",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "gradients",
+    "integrated_gradients",
+    "occlusion",
+    "smoothgrad",
+]

@@ -23,8 +23,9 @@ def draw(
 ) -> None:
     """Writes a PNG: a row for each image, at most 16, with the image, and its map over the dimmed image.
 
-    Each map has a scale of its own, from 0 to its largest value; a map with negative values goes from blue, below 0,
-    over white to red. A map of zeros stays empty.
+    Each map has a scale of its own, from 0 to the absolute value that one pixel in 200 exceeds, so that a few pixels do
+    not leave the others pale; a map with negative values goes from blue, below 0, over white to red. A map of zeros
+    stays empty.
 
     Args:
         explanation: of a method.
@@ -58,8 +59,8 @@ def draw(
         target = int(explanation.target[index])
         name = _short(class_names[target]) if class_names else f"class {target}"
         right.imshow(0.5 + 0.5 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
-        lowest, highest = float(maps[index].min()), float(np.abs(maps[index]).max())
-        signed = lowest < 0
+        signed, heights = maps[index].min() < 0, np.abs(maps[index])
+        highest = float(np.percentile(heights, 99.5)) or float(heights.max())
         right.imshow(
             maps[index],
             cmap="RdBu_r" if signed else "YlOrRd",

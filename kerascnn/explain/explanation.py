@@ -127,3 +127,18 @@ def with_map(question: Question, layer: keras.layers.Layer) -> keras.Model:
     scores = network.outputs[0]
     name = network.name if not isinstance(network, AuxiliaryModel) else f"{network.name}_main"
     return over(network, [output_in(network, layer), scores], name=name)
+
+
+def color(value, channels: int) -> np.ndarray:
+    """What an image is covered with, or begins as: float32 [] or [channels].
+
+    Raises:
+        InputError: it is neither a finite number nor one for each channel.
+    """
+    try:
+        found = np.asarray(value, "float32")
+    except (TypeError, ValueError):
+        found = np.full(2, np.nan)
+    if found.shape not in ((), (channels,)) or not np.isfinite(found).all():
+        raise InputError(f"value must be a finite number, or one for each of {channels} channels. Received: {value!r}")
+    return found

@@ -6,6 +6,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from kerascnn import _check
+from kerascnn.explain.derivatives import slopes
 from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, with_map
 
 
@@ -40,24 +41,9 @@ def gradients(
     batch_size = _check.whole("batch_size", batch_size, 1)
     question = ask(model, images, target, batch_size=batch_size)
     inner = find_layer(question.model, layer)
-    network = None if inner is None else with_map(question, inner)
-    found = []
-    for start in range(0, len(question.images), batch_size):
-        part = slice(start, start + batch_size)
-        found.append(_gradient(question.model, network, question.images[part], question.target[part]))
-    raw = np.concatenate(found)
+    network = question.model if inner is None else with_map(question, inner)
+    _, raw = slopes(network, question, batch_size)
     maps = np.abs(raw).max(axis=-1)
     if layer is not None:
         maps = tf.image.resize(maps[..., None], question.images.shape[1:3]).numpy()[..., 0]
     return Explanation(maps, raw, layer, question.target, question.scores, "gradients")
-
-
-def _gradient(model, network, images, target) -> np.ndarray:
-    x = tf.constant(images)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        seen, outputs = (x, model(x, training=False)) if network is None else network(x, training=False)
-        # Each image's score depends on that image alone, so that the gradient of the sum is each one's own.
-        score = tf.reduce_sum(tf.gather(tf.cast(outputs, tf.float32), target, axis=1, batch_dims=1))
-    slope = tape.gradient(score, seen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return tf.cast(slope, tf.float32).numpy()

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn._errors import InputError
-from kerascnn.explain.explanation import Explanation, Target, ask
+from kerascnn.explain.explanation import Explanation, Target, ask, color
 
 
 def occlusion(
@@ -55,7 +54,7 @@ def occlusion(
         window = max(1, min(height, width) // 4)
     window = _check.whole("window", window, 1, max(height, width))
     stride = _check.whole("stride", max(1, window // 2) if stride is None else stride, 1, window)
-    cover = _cover(value, channels)
+    cover = color(value, channels)
     rows, columns = _starts(height, window, stride), _starts(width, window, stride)
     raw = np.zeros((count, len(rows), len(columns)), "float32")
     places = [(i, r, c) for i in range(count) for r in range(len(rows)) for c in range(len(columns))]
@@ -70,16 +69,6 @@ def occlusion(
     maps = _spread(raw, rows, columns, window, (height, width))
     options = {"window": window, "stride": stride, "value": cover.tolist()}
     return Explanation(maps, raw, None, question.target, question.scores, "occlusion", options)
-
-
-def _cover(value, channels: int) -> np.ndarray:
-    try:
-        cover = np.asarray(value, "float32")
-    except (TypeError, ValueError):
-        cover = np.full(2, np.nan)
-    if cover.shape not in ((), (channels,)) or not np.isfinite(cover).all():
-        raise InputError(f"value must be a finite number, or one for each of {channels} channels. Received: {value!r}")
-    return cover
 
 
 def _starts(size: int, window: int, stride: int) -> list[int]:

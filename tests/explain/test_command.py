@@ -22,7 +22,10 @@ def image(tmp_path):
 
 
 def test_pictures_and_arrays(run, image, tmp_path, capsys):
-    for method, options in (("gradients", []), ("occlusion", ["--window=4", "--stride=2"])):
+    for method, options in (
+        ("gradients", []), ("occlusion", ["--window=4", "--stride=2"]), ("grad_cam", []),
+        ("integrated_gradients", ["--steps=3"]), ("smoothgrad", ["--samples=2", "--noise=0.1"]),
+    ):  # fmt: skip
         out = tmp_path / method
         words = [
             "explain",
@@ -49,8 +52,9 @@ def test_pictures_and_arrays(run, image, tmp_path, capsys):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["sight", "IMAGE"], "METHOD must be one of gradients, occlusion"),
+        (["sight", "IMAGE"], "METHOD must be one of grad_cam, grad_cam_plus_plus, gradients, "),
         (["gradients", "IMAGE", "--window", "3"], "gradients has no option window"),
+        (["grad_cam", "IMAGE", "--steps", "3"], "grad_cam has no option steps"),
         (["gradients", "IMAGE", "--target", "eleven"], "--target must be a class"),
         (["gradients", "IMAGE", "--layer", "absent"], "layer must be the name"),
         (["occlusion", "IMAGE", "--window", "99"], "window must be"),

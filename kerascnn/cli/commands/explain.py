@@ -14,7 +14,7 @@ from kerascnn.cli import networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
-_OPTIONS = ("layer", "window", "stride")  # flags that a method may have as arguments
+_OPTIONS = ("layer", "window", "stride", "steps", "samples", "noise")  # flags that a method may have as arguments
 _MOST = 64  # images at a time
 
 
@@ -90,16 +90,24 @@ def _pictures(files: list[Path], method: str) -> list[str]:
 COMMAND = Command(
     "explain",
     "METHOD IMAGE_OR_FOLDER...",
-    "Draws what a trained network looks at: METHOD is gradients or occlusion.",
-    "kerascnn explain gradients image.png --checkpoint runs/digits --out explained",
+    "Draws what a trained network looks at: METHOD is gradients, smoothgrad, integrated_gradients, grad_cam, "
+    "grad_cam_plus_plus or occlusion.",
+    "kerascnn explain grad_cam image.png --checkpoint runs/digits --out explained",
     (
         options.CHECKPOINT,
         *options.NETWORK,
         Flag("out", "folder for the pictures and explanation.npz", placeholder="FOLDER"),
         Flag("target", "the class whose score is explained: its name or number", unless_given="the most probable one"),
-        Flag("layer", "gradients: at the map of this layer instead of at the image", placeholder="NAME"),
+        Flag(
+            "layer",
+            "gradients: at the map of this layer instead of at the image; grad_cam: at this map, not the last",
+            placeholder="NAME",
+        ),
         Flag("window", "occlusion: side of the covered square in pixels", int, low=1),
         Flag("stride", "occlusion: pixels between squares", int, low=1),
+        Flag("steps", "integrated_gradients: points on the way from the mean color to the image", int, low=1),
+        Flag("samples", "smoothgrad: noisy copies of the image", int, low=1),
+        Flag("noise", "smoothgrad: deviation of the noise, as a part of the image's range", float, low=0.0),
     ),
     run,
     required=("out",),

@@ -1,0 +1,48 @@
+"""The derivative of a class score, on which most methods rest."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerascnn.explain.explanation import Question
+
+
+def slope(network: keras.Model, images: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The derivative of each image's score with respect to the image, or to a map inside the network.
+
+    Args:
+        network: images -> scores [n, classes]; or images -> (map, scores), see `explanation.with_map`.
+        images: float32 [n, height, width, channels].
+        target: int64 [n]: the class of each image.
+
+    Returns:
+        (what the derivative is with respect to, the derivative), both float32 of its shape.
+    """
+    x = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = network(x, training=False)
+        seen, outputs = found if len(network.outputs) == 2 else (x, found)
+        # Each image's score depends on that image alone, so that the gradient of the sum is each one's own.
+        score = tf.reduce_sum(tf.gather(tf.cast(outputs, tf.float32), target, axis=1, batch_dims=1))
+    gradient = tape.gradient(score, seen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return tuple(tf.cast(x, tf.float32).numpy() for x in (seen, gradient))
+
+
+def slopes(network: keras.Model, question: Question, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """`slope` of all images of a question, so many at a time."""
+    count = len(question.images)
+    parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
+    found = [slope(network, question.images[part], question.target[part]) for part in parts]
+    seen, gradients = zip(*found, strict=True)
+    return np.concatenate(seen), np.concatenate(gradients)
+
+
+def copies(question: Question, count: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(image, copy), numbers of `count` changed copies of each image, so many at a time."""
+    pairs = np.stack(np.divmod(np.arange(len(question.images) * count), count))
+    for start in range(0, pairs.shape[1], batch_size):
+        image, copy = pairs[:, start : start + batch_size]
+        yield image, copy

@@ -1,0 +1,48 @@
+"""Grad-CAM: where the maps are high whose mean gradient speaks for a class."""
+
+import keras
+import numpy.typing as npt
+
+from kerascnn import _check
+from kerascnn.explain.class_maps import combined, last_map
+from kerascnn.explain.derivatives import slopes
+from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, with_map
+
+
+def grad_cam(
+    model: keras.Model, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
+) -> Explanation:
+    """ReLU of the sum of a layer's maps, each times the mean of the score's gradient with respect to it.
+
+    In a network that ends in global average pooling and one dense layer it is the class activation map (Zhou et al.
+    2016, arXiv:1512.04150) without what speaks against the class, divided by the number of positions.
+
+    Source: Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM, 2017, arXiv:1610.02391, equations 1 and 2.
+
+    Args:
+        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        images: a batch, preprocessed as the model takes it.
+        target: a class for all images, or one for each; None: that with the highest score.
+        layer: name of a layer that gives a map; None: the last one with more than one position, before pooling.
+        batch_size: images at a time.
+
+    Returns:
+        An `Explanation`; `raw` is the map at the layer's size, [n, rows, columns], never negative; `maps` are enlarged
+        bilinearly to the image. `layer` is the one that was used.
+
+    Raises:
+        InputError: an argument cannot be used, what the model's outputs are cannot be told, or the network has tokens
+            and no maps before its head.
+
+    Example:
+
+        model = kerascnn.create_model("resnet20", weights="fashion_mnist")
+        found = kerascnn.explain.grad_cam(model, images, target=7)  # found.raw: [n, 7, 7]
+    """
+    batch_size = _check.whole("batch_size", batch_size, 1)
+    question = ask(model, images, target, batch_size=batch_size)
+    inner = find_layer(question.model, layer) or last_map(question.model)
+    seen, slope = slopes(with_map(question, inner), question, batch_size)
+    weights = slope.astype("float64").mean(axis=(1, 2))
+    raw, maps = combined(seen, weights, question.images.shape[1:3])
+    return Explanation(maps, raw, inner.name, question.target, question.scores, "grad_cam")
