@@ -7,7 +7,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HUGE = 2e10  # multiply-adds: families whose cheapest network takes minutes
-DEAR = 1e9  # families whose cheapest network takes seconds: the tests below run after the default run
+# Families whose cheapest network takes seconds, by multiply-adds or by depth (moving statistics): the tests below run
+# after the default run.
+DEAR, DEEP = 1e9, 8000
 AFTER = ("test_trains_and_comes_back_from_a_file",)
 
 
@@ -46,8 +48,9 @@ def pytest_generate_tests(metafunc):
     def marks(name):
         if name not in quick:
             return pytest.mark.slow
-        dear = metafunc.function.__name__ in AFTER and facts.get(name, {}).get("macs", 0) > DEAR
-        return pytest.mark.after if dear else ()
+        fact = facts.get(name, {"macs": 0, "params_other": 0})
+        dear = fact["macs"] > DEAR or fact["params_other"] > DEEP
+        return pytest.mark.after if dear and metafunc.function.__name__ in AFTER else ()
 
     metafunc.parametrize("network", [pytest.param(name, marks=marks(name)) for name in names])
 

@@ -61,7 +61,7 @@ def test_only_the_large_networks_start_three_convolutions_small():
     assert small(applications.SimpNet1M()) == []
 
 
-@pytest.mark.parametrize("mode", ["element", "channel"])
+@pytest.mark.parametrize("mode", ["element", pytest.param("channel", marks=pytest.mark.after)])
 def test_it_learns(mode):
     """Four kinds of stripes and blobs in noise, by a narrow network that drops in every place."""
     rng = np.random.default_rng(0)

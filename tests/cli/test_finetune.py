@@ -38,7 +38,7 @@ def test_a_linear_head_on_an_earlier_stage(run):
     assert rows[1]["loss"] < rows[0]["loss"]
 
 
-@pytest.mark.parametrize("command", ["finetune", "train"])
+@pytest.mark.parametrize("command", [pytest.param("finetune", marks=pytest.mark.after), "train"])
 def test_resumed_evaluated_and_exported(run, tmp_path, capsys, command):
     import shutil
 

@@ -43,8 +43,17 @@ def test_images_and_masks_are_treated_alike(augment, shape):
         assert (masks != IGNORE).all()
 
 
-@pytest.mark.parametrize("kind", ["arrays", "files", "files not kept"])
-@pytest.mark.parametrize("augment", ["none", "scale_crop_flip", "scale_crop(0.8, 1.5) + flip + pca_noise"])
+KINDS = ("arrays", "files", "files not kept")
+AUGMENTS = ("none", "scale_crop_flip", "scale_crop(0.8, 1.5) + flip + pca_noise")
+# Each kind and each augmentation once; the other pairs after the default run.
+PAIRS = [
+    pytest.param(kind, augment, marks=[pytest.mark.after] * (place != other))
+    for place, kind in enumerate(KINDS)
+    for other, augment in enumerate(AUGMENTS)
+]
+
+
+@pytest.mark.parametrize(("kind", "augment"), PAIRS)
 def test_a_restart_sees_what_an_uninterrupted_run_sees(tmp_path, monkeypatch, kind, augment):
     if kind == "arrays":
         source = data.load("shapes:16x16x3,examples=8,test=3")

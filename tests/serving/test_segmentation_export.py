@@ -30,6 +30,7 @@ def options(**changes):
     return {"class_names": NAMES, "preprocessing": CIFAR, "input_shape": SHAPE, "check": False, **changes}
 
 
+@pytest.mark.after
 def test_signatures_and_answers(tmp_path):
     model = small_net()
     folder = serving.export(model, tmp_path / "a", **options(check=True))

@@ -41,6 +41,7 @@ def test_all_heads_learn_and_one_is_used(train, tmp_path, fields):
     np.testing.assert_allclose(np.sum(loaded(np.ones((2, *SHAPE), "float32")), axis=1), 1, rtol=1e-3)
 
 
+@pytest.mark.after
 def test_a_run_goes_on_with_all_heads(train, tmp_path):
     whole = train(tmp_path / "run", build, epochs=2, deterministic=True)
     rows = tmp_path / "run/history.csv"

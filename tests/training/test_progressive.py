@@ -49,6 +49,7 @@ def test_history_and_best_tell_the_sizes(whole):
     assert keras.saving.load_model(whole.folder / "best.keras", compile=False).input_shape == (None, 8, 8, 1)
 
 
+@pytest.mark.after
 def test_a_resumed_run_goes_on_at_the_right_size(whole, train, tmp_path, monkeypatch, same_history):
     out, save = tmp_path / "run", callbacks.record.save
 

@@ -126,6 +126,7 @@ def test_on_two_devices():
     assert found == pytest.approx([1 - rate * (0.1 + 0.2) for rate in (0.5, 0.25, 0.125)], rel=1e-6)
 
 
+@pytest.mark.after
 def test_a_run_is_resumed(tmp_path, train, same_history):
     fields = {"layer_decay": 0.3, "weight_decay": 0.1, "schedule": "constant"}
     train(tmp_path / "whole", **fields)

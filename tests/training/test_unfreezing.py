@@ -61,7 +61,7 @@ def test_one_part_more_after_the_other(whole):
     assert changed(values(staged()), seen[0][0]) == {"head"}
 
 
-@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("after", [1, pytest.param(2, marks=pytest.mark.after)])
 def test_resumed_in_the_middle(after, whole, tmp_path, train, same_history, monkeypatch):
     """Killed after an epoch, the run ends with the history of one that was not, whichever parts are trained then."""
     save = callbacks.record.save
@@ -80,7 +80,7 @@ def test_resumed_in_the_middle(after, whole, tmp_path, train, same_history, monk
     same_history(tmp_path / "run" / "history.csv", whole[0].folder / "history.csv")
 
 
-@pytest.mark.parametrize("strategy", ["one", "mirrored"])
+@pytest.mark.parametrize("strategy", ["one", pytest.param("mirrored", marks=pytest.mark.after)])
 def test_what_is_frozen_stays_so_after_a_load(strategy, tmp_path, train):
     """Weights and moving statistics, to the bit: in the run, and in a `fit` of the model that its file gives back."""
 

@@ -93,7 +93,12 @@ def test_each_change_is_done_as_it_is_called():
 
 
 @pytest.mark.parametrize(
-    "text", ["autoaugment(v0)", "augmix(2, 2, 1, 0.5)", "randaugment(3, 7, 0.5, 0.5, increasing, bilinear, gray)"]
+    "text",
+    [
+        "autoaugment(v0)",
+        "augmix(2, 2, 1, 0.5)",
+        pytest.param("randaugment(3, 7, 0.5, 0.5, increasing, bilinear, gray)", marks=pytest.mark.after),
+    ],
 )
 def test_results_follow_from_the_seed(text):
     found = results(text, 12)
@@ -127,6 +132,7 @@ def test_augmix_is_a_mixture():
     np.testing.assert_array_equal(found, np.zeros_like(found))
 
 
+@pytest.mark.after
 def test_gray_images_and_floats():
     gray = IMAGE[..., :1]
     for text in ("autoaugment(cifar)", "trivialaugment(bilinear, mean)"):
