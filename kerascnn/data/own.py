@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn.data.masks import PairArrays, PairStream, check_mask, stack
+from kerascnn.data.masks import IGNORE, PairArrays, PairStream, check_mask, stack
 from kerascnn.data.parts import PARTS
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays, Stream, check_labels
@@ -63,6 +64,8 @@ def from_arrays(
         if labels.ndim == 1:
             splits[part] = Arrays(images, check_labels(labels, len(names), repr(part)), ids)
         else:
+            if labels.min() < 0:  # cut down to a byte, -1 would be 255, where there is no class
+                raise InputError(f"Masks must hold no number below 0. Received: {labels.min()} for {part!r}")
             masks = check_mask(labels, len(names), f"the masks of {part!r}").astype(np.uint8)
             splits[part] = PairArrays(images, masks, len(names), ids)
     return _source(name, names, splits, [split.pixels.shape[1:] for split in splits.values()], mirrored)
@@ -105,17 +108,27 @@ def from_datasets(
         mine = tf.data.Dataset.from_tensor_slices((images, np.arange(60) % 2))
         source = data.from_datasets({"train": mine}, ("even", "odd"))
     """
-    names, splits, shapes = _class_names(class_names), {}, []
+
+    def as_mask(label):  # what is no number of a byte becomes one that is refused, as the largest class is below it
+        label = tf.cast(label, tf.int64)
+        return tf.cast(tf.where((label < 0) | (label > IGNORE), tf.constant(IGNORE - 1, tf.int64), label), tf.uint8)
+
+    names, splits, shapes, sizes = _class_names(class_names), {}, [], dict(sizes or {})
+    if unknown := sorted(set(sizes) - set(_parts(parts))):
+        raise InputError(f"sizes must be of parts that are given, {', '.join(parts)}. Received: {', '.join(unknown)}")
     for part, examples in _parts(parts).items():
         segments = _check_elements(examples, part)
-        size = (sizes or {}).get(part, int(examples.cardinality()))
+        known = int(examples.cardinality())
+        size = _check.whole(f"sizes[{part!r}]", sizes.get(part, known))
+        if known >= 0 and size != known:
+            raise InputError(f"The size of {part} must be its cardinality, {known}. Received: {size}")
         if size < 1:
             rule = f"The size of each part must be known and finite: sizes={{{part!r}: ...}} tells it"
             raise InputError(f"{rule}. Received: {size} examples")
         shapes.append(tuple(examples.element_spec[0].shape))
 
         def read(examples=examples, segments=segments):
-            return examples.map(lambda image, label: (image, tf.cast(label, tf.uint8 if segments else tf.int64)))
+            return examples.map(lambda image, label: (image, as_mask(label) if segments else tf.cast(label, tf.int64)))
 
         if segments:
             splits[part] = PairStream(read, lambda image, mask: stack(image, mask, len(names)), size)
@@ -132,7 +145,8 @@ def _parts(parts) -> Mapping:
 
 
 def _class_names(names) -> tuple[str, ...]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+    texts = isinstance(names, Sequence) and not isinstance(names, str) and all(isinstance(x, str) for x in names)
+    if not texts or len(set(names)) != len(names):
         raise InputError(f"class_names must be texts, each another. Received: {names!r}"[:300])
     if len(names) < 2:
         raise InputError(f"A set must have at least two classes. Received: {len(names)}")

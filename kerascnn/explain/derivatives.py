@@ -40,6 +40,11 @@ def slopes(network: keras.Model, question: Question, batch_size: int) -> tuple[n
     return np.concatenate(seen), np.concatenate(gradients)
 
 
+def enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Maps [n, rows, columns], bilinearly at the images' size (height, width)."""
+    return tf.image.resize(maps[..., None], size).numpy()[..., 0]
+
+
 def copies(question: Question, count: int, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(image, copy), numbers of `count` changed copies of each image, so many at a time."""
     pairs = np.stack(np.divmod(np.arange(len(question.images) * count), count))

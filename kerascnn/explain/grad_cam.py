@@ -3,10 +3,8 @@
 import keras
 import numpy.typing as npt
 
-from kerascnn import _check
-from kerascnn.explain.class_maps import combined, last_map
-from kerascnn.explain.derivatives import slopes
-from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, with_map
+from kerascnn.explain.class_maps import class_map
+from kerascnn.explain.explanation import Explanation, Target
 
 
 def grad_cam(
@@ -39,10 +37,4 @@ def grad_cam(
         model = kerascnn.create_model("resnet20", weights="fashion_mnist")
         found = kerascnn.explain.grad_cam(model, images, target=7)  # found.raw: [n, 7, 7]
     """
-    batch_size = _check.whole("batch_size", batch_size, 1)
-    question = ask(model, images, target, batch_size=batch_size)
-    inner = find_layer(question.model, layer) or last_map(question.model)
-    seen, slope = slopes(with_map(question, inner), question, batch_size)
-    weights = slope.astype("float64").mean(axis=(1, 2))
-    raw, maps = combined(seen, weights, question.images.shape[1:3])
-    return Explanation(maps, raw, inner.name, question.target, question.scores, "grad_cam")
+    return class_map("grad_cam", lambda seen, slope: slope.mean(axis=(1, 2)), model, images, target, layer, batch_size)

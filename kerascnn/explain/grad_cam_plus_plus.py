@@ -4,10 +4,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from kerascnn import _check
-from kerascnn.explain.class_maps import combined, last_map
-from kerascnn.explain.derivatives import slopes
-from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, with_map
+from kerascnn.explain.class_maps import class_map
+from kerascnn.explain.explanation import Explanation, Target
 
 
 def grad_cam_plus_plus(
@@ -40,12 +38,10 @@ def grad_cam_plus_plus(
         model = kerascnn.create_model("resnet20", weights="fashion_mnist")
         found = kerascnn.explain.grad_cam_plus_plus(model, images, target=7)  # found.raw: [n, 7, 7]
     """
-    batch_size = _check.whole("batch_size", batch_size, 1)
-    question = ask(model, images, target, batch_size=batch_size)
-    inner = find_layer(question.model, layer) or last_map(question.model)
-    seen, slope = slopes(with_map(question, inner), question, batch_size)
-    g = slope.astype("float64")
-    below = 2.0 + seen.astype("float64").sum(axis=(1, 2), keepdims=True) * g  # g^2 is cancelled, where it is not 0
-    alpha = np.divide(1.0, below, out=np.zeros_like(g), where=(g > 0) & (below != 0))
-    raw, maps = combined(seen, (alpha * g).sum(axis=(1, 2)), question.images.shape[1:3])
-    return Explanation(maps, raw, inner.name, question.target, question.scores, "grad_cam_plus_plus")
+    return class_map("grad_cam_plus_plus", _weights, model, images, target, layer, batch_size)
+
+
+def _weights(seen: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    below = 2.0 + seen.sum(axis=(1, 2), keepdims=True) * slope  # g^2 is cancelled, where it is not 0
+    alpha = np.divide(1.0, below, out=np.zeros_like(slope), where=(slope > 0) & (below != 0))
+    return (alpha * slope).sum(axis=(1, 2))

@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from kerascnn import _check
-from kerascnn.explain.derivatives import slopes
+from kerascnn.explain.derivatives import enlarged, slopes
 from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, with_map
 
 
@@ -45,5 +44,5 @@ def gradients(
     _, raw = slopes(network, question, batch_size)
     maps = np.abs(raw).max(axis=-1)
     if layer is not None:
-        maps = tf.image.resize(maps[..., None], question.images.shape[1:3]).numpy()[..., 0]
+        maps = enlarged(maps, question.images.shape[1:3])
     return Explanation(maps, raw, layer, question.target, question.scores, "gradients")

@@ -54,7 +54,8 @@ def integrated_gradients(
         raise _check.refuse("layer", "None for integrated_gradients, whose line is one of images", layer)
     steps, batch_size = _check.whole("steps", steps, 1), _check.whole("batch_size", batch_size, 1)
     question = ask(model, images, target, batch_size=batch_size)
-    base = np.broadcast_to(color(value, question.images.shape[3]), question.images.shape)
+    start = color(value, question.images.shape[3])
+    base = np.broadcast_to(start, question.images.shape)
     way = question.images - base
     places, shares = np.polynomial.legendre.leggauss(steps)  # on [-1, 1]
     total = np.zeros(question.images.shape, "float64")
@@ -66,6 +67,6 @@ def integrated_gradients(
     raw = way * total
     before = ask(question.model, base, question.target, batch_size=batch_size).scores
     gap = raw.sum(axis=(1, 2, 3)) - (question.scores.astype("float64") - before)
-    options = {"steps": steps, "value": color(value, base.shape[3]).tolist(), "gap": gap.tolist()}
+    options = {"steps": steps, "value": start.tolist(), "gap": gap.tolist()}
     maps, raw = raw.sum(axis=-1).astype("float32"), raw.astype("float32")
     return Explanation(maps, raw, None, question.target, question.scores, "integrated_gradients", options)

@@ -1,16 +1,13 @@
 """Knowledge distillation: a student learns from the outputs of a trained network, the teacher, for the same images."""
 
-import inspect
-
 import keras
 import tensorflow as tf
 
 from kerascnn import _check
-from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.predictor import Predictor
 from kerascnn.models import AuxiliaryModel
-from kerascnn.training import teachers
+from kerascnn.training import teachers, weighting
 from kerascnn.training.config import TrainConfig
 from kerascnn.training.divergence import DistillationLoss
 
@@ -61,9 +58,7 @@ def distill(
     loss = DistillationLoss(kind, temperature, teachers.ending_of(student, "student") != "softmax")
     weight = WEIGHTS[kind] if weight is None else _check.real("weight", weight, 0.0, 1.0, above=True)
     ask = teachers.logits_function(teacher, student, preprocessing)
-    own = student.compute_loss
-    if "training" not in inspect.signature(own).parameters:
-        raise InputError(f"compute_loss of the student must take training. Received: {inspect.signature(own)}")
+    own = weighting.own_loss(student)
 
     def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
         total = own(x, y, y_pred, sample_weight, training=training)

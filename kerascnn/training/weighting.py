@@ -142,15 +142,25 @@ def measure_unweighted(model: "keras.Model") -> None:
     """
     from kerascnn.tasks import losses
 
-    own = model.compute_loss
-    if "training" not in inspect.signature(own).parameters:
-        raise InputError(f"compute_loss of the model must take training. Received: {inspect.signature(own)}")
+    own = own_loss(model)
 
     def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
         with contextlib.nullcontext() if training else losses.unweighted():
             return own(x, y, y_pred, sample_weight, training=training)
 
     model.compute_loss = compute_loss
+
+
+def own_loss(model: "keras.Model") -> Callable:
+    """A model's `compute_loss`, before it is replaced by one that knows training from evaluation.
+
+    Raises:
+        InputError: it does not take `training`.
+    """
+    if "training" not in inspect.signature(model.compute_loss).parameters:
+        received = inspect.signature(model.compute_loss)
+        raise InputError(f"compute_loss of the model must take training. Received: {received}")
+    return model.compute_loss
 
 
 def _parse(text: str) -> tuple[str, Any] | None:

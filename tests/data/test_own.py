@@ -107,6 +107,10 @@ def test_sizes_that_are_not_known():
     (lambda: data.from_arrays({"train": (IMAGES, LABELS / 1)}, NAMES), "whole numbers.*float64"),
     (lambda: data.from_arrays({"train": (IMAGES, LABELS)}, NAMES[:2]), "from 0 to 1. Received: 2 at position 2"),
     (lambda: data.from_arrays({"train": (IMAGES, MASKS + 2)}, NAMES), "from 0 to 2, or 255 .*Received: 3"),
+    (lambda: data.from_arrays({"train": (IMAGES, MASKS - 1)}, NAMES), "no number below 0. Received: -1 for 'train'"),
+    (lambda: data.from_arrays({"train": (IMAGES, LABELS)}, 3), "class_names must be texts.*Received: 3"),
+    (lambda: data.from_datasets({"train": dataset()}, NAMES, sizes={"train": 7}), "its cardinality, 80. Received: 7"),
+    (lambda: data.from_datasets({"train": dataset()}, NAMES, sizes={"test": 7}), "parts that are given, train"),
     (lambda: data.from_arrays({"train": IMAGES}, NAMES), r"must be \(images, labels\). Received: ndarray"),
     (lambda: data.from_arrays({"val": (IMAGES, LABELS)}, NAMES), r"must map train.* Received: \['val'\]"),
     (lambda: data.from_arrays((IMAGES, LABELS), NAMES), "must map train.* Received: tuple"),
@@ -129,6 +133,15 @@ def test_a_label_that_is_no_class_ends_in_words(tmp_path):
     source = data.from_datasets({"train": dataset()}, NAMES[:2])
     with pytest.raises(InputError, match="from 0 to 1"):
         data.class_counts(source)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 256, 258])
+def test_a_mask_of_a_dataset_with_a_number_that_is_no_class(wrong):
+    masks = MASKS.copy()
+    masks[-1, 0, 0] = wrong  # cut down to a byte, 256 would be class 0, and -1 no class at all
+    source = data.from_datasets({"train": dataset(labels=masks)}, NAMES)
+    with pytest.raises(InputError, match="numbers of the classes"):
+        data.check_images(source)
 
 
 def test_a_run_on_arrays_is_resumed(tmp_path):

@@ -97,7 +97,7 @@ def test_a_layer_by_name_and_what_has_no_maps(method):
 
 
 def test_the_class_that_is_asked_for_changes_the_map():
-    """Trained weights: maps of two classes differ, and the map follows the image when it is mirrored."""
+    """Trained weights: maps of two classes differ."""
     model = kerascnn.create_model("resnet20", weights="fashion_mnist")
     x = np.random.default_rng(0).normal(size=(1, 28, 28, 1)).astype("float32")
     first, second = (explain.grad_cam(model, x, target=target).raw for target in (0, 8))
