@@ -16,7 +16,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data.preprocessing import check_image_shape
 from kerascnn.layers import model_preprocessing
-from kerascnn.surgery.replace import over
+from kerascnn.surgery.cut import with_softmax
 from kerascnn.tasks import TASKS
 
 PROBABILITIES = ("softmax", "sigmoid")  # the last activations whose outputs are probabilities
@@ -220,8 +220,7 @@ def with_probabilities(model: keras.Model, logits: bool | None = None) -> keras.
             "The softmax of a single number is always 1; a model with one output must end in a sigmoid. "
             f"Received: {model.name}, which ends in {kind or 'an unknown end'}"
         )
-    softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
-    return over(model, softmax(model.outputs[0]))
+    return with_softmax(model)
 
 
 def as_function(model: keras.Model, shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:

@@ -8,7 +8,7 @@ import keras
 from kerascnn import layers
 from kerascnn._errors import InputError
 from kerascnn.surgery.graph import has_graph
-from kerascnn.surgery.replace import called, check, end_tensors, over, rebuild
+from kerascnn.surgery.replace import called, check, end_tensors, free_name, over, rebuild
 
 L = keras.layers
 # Layers that compute `activation(something linear)`, and nothing after it.
@@ -102,7 +102,7 @@ def probabilities_of(model: keras.Model) -> keras.Model:
 
     Returns:
         The model itself where it ends in a softmax or sigmoid, else an uncompiled model over the same layers and one
-        called "probabilities"; without the auxiliary heads of an `AuxiliaryModel`.
+        called "probabilities" as `with_softmax` makes it; without the auxiliary heads of an `AuxiliaryModel`.
 
     Raises:
         InputError: the model has no graph, several outputs, an end that is neither, or one that cannot be told.
@@ -115,7 +115,19 @@ def probabilities_of(model: keras.Model) -> keras.Model:
         raise InputError(
             f"{model.name} must end in a softmax, a sigmoid, or logits. Received: {kind or 'an unknown end'}, {last}"
         )
-    softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
+    return with_softmax(model)
+
+
+def with_softmax(model: keras.Model) -> keras.Model:
+    """A model with a float32 softmax behind its first output, over the same layers and uncompiled.
+
+    Args:
+        model: a functional or built sequential `keras.Model` whose first output is logits; nobody checks it here.
+
+    Returns:
+        The model; its last layer is called "probabilities", with a number behind where that name is taken.
+    """
+    softmax = keras.layers.Activation("softmax", dtype="float32", name=free_name(model, "probabilities"))
     return over(model, softmax(model.outputs[0]))
 
 

@@ -5,7 +5,7 @@ import keras
 from kerascnn import _check, layers
 from kerascnn._errors import InputError
 from kerascnn.surgery.cut import up_to
-from kerascnn.surgery.replace import over
+from kerascnn.surgery.replace import free_name, over
 
 
 def linear_head(model: keras.Model, layer: str, classes: int, *, name: str | None = None) -> keras.Model:
@@ -45,7 +45,7 @@ def linear_head(model: keras.Model, layer: str, classes: int, *, name: str | Non
         raise InputError(f"A linear head needs vectors, tokens or maps. Received: {layer} of {model.name}")
     if len(x.shape) > 2:
         pool = keras.layers.GlobalAveragePooling2D if len(x.shape) == 4 else keras.layers.GlobalAveragePooling1D
-        x = pool(name="head_pool")(x)
+        x = pool(name=free_name(part, "head_pool"))(x)
     # A small set has few steps: the moving statistics must not need hundreds.
-    x = layers.BatchNormalization(scale=False, center=False, momentum=0.9, name="head_norm")(x)
-    return over(part, keras.layers.Dense(classes, dtype="float32", name="head")(x), name=name)
+    x = layers.BatchNormalization(scale=False, center=False, momentum=0.9, name=free_name(part, "head_norm"))(x)
+    return over(part, keras.layers.Dense(classes, dtype="float32", name=free_name(part, "head"))(x), name=name)

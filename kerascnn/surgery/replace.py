@@ -6,6 +6,7 @@ an `AuxiliaryModel`, and the class of a model whose class only adds methods. A s
 one, and so does a model whose class has a constructor of its own; a compiled one is not compiled any more.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,6 +52,13 @@ def over(
     if not model.trainable:
         new._trainable = False  # the flag alone: the setter would freeze the layers, which may be shared
     return new
+
+
+def free_name(model: keras.Model, name: str) -> str:
+    """`name`, or `name_1`, `name_2`, ... where a layer of the model is called so: names in a model are unique."""
+    taken = {operation.name for operation in model.operations}
+    names = itertools.chain((name,), (f"{name}_{number}" for number in itertools.count(1)))
+    return next(free for free in names if free not in taken)
 
 
 def _class_of(model: keras.Model) -> type[keras.Model]:

@@ -99,6 +99,15 @@ def test_without_a_softmax_the_model_is_its_own_logits():
     assert probabilities_of(served) is served
 
 
+def test_the_softmax_finds_a_free_name():
+    model = made(L.Dense(3, name="probabilities_1"), L.GlobalAveragePooling2D(), L.Dense(3, name="probabilities"))
+    served = probabilities_of(model)
+    assert served.layers[-1].name == "probabilities_2"
+    np.testing.assert_allclose(served(images(model)), keras.ops.softmax(model(images(model))), rtol=1e-6)
+    classic = kerascnn.create_model("lenet5_1998", classifier_activation=None)  # its last layer is called so with any activation
+    assert probabilities_of(classic).output.shape == (None, 10)
+
+
 @pytest.mark.parametrize(
     "steps, kind",
     [

@@ -38,6 +38,11 @@ def test_on_vectors_and_tokens():
     assert linear_head(vit, layer, 2).output_shape == (None, 2)
 
 
+def test_a_head_on_a_head():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="head"), keras.layers.ReLU(name="end")])
+    assert linear_head(inner, "end", 2).layers[-1].name == "head_1"
+
+
 def test_what_is_refused():
     lenet = kerascnn.create_model("lenet5")
     with pytest.raises(InputError, match="must have the layer.*Received: 'stage9'"):

@@ -8,6 +8,7 @@ import keras
 
 from kerascnn import surgery
 from kerascnn._files import replace_with
+from kerascnn.surgery.cut import with_softmax
 from kerascnn.tasks import Task
 from kerascnn.training import curves, history
 from kerascnn.training.callbacks.average_weights import AverageWeights
@@ -96,5 +97,4 @@ def with_probabilities(model: keras.Model) -> keras.Model:
     """
     if surgery.final_activation(model) is not None:
         return surgery.probabilities_of(model)
-    softmax = keras.layers.Activation("softmax", dtype="float32", name="probabilities")
-    return keras.Model(model.inputs[0], softmax(model.outputs[0]), name=model.name)
+    return with_softmax(model)
