@@ -38,6 +38,7 @@ ALLOWED = {
         "data",
         "tasks",
         "inference",
+        "explain",
     },
     "evaluation": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", *_MODEL, "data", "tasks", "inference"},
     "serving": {"keras", "tensorflow", "numpy", "absl", "google", *_MODEL, "data", "tasks", "inference"},

@@ -8,10 +8,20 @@ and is found by listing the folder: `METHODS`, which the command line reads too.
 """
 
 import importlib
+import inspect
 import pkgutil
+from collections.abc import Callable
 
+from kerascnn.explain.activations import (
+    Activations,
+    ActivationStatistics,
+    activation_statistics,
+    activations,
+    draw_activations,
+)
 from kerascnn.explain.drawing import draw
 from kerascnn.explain.explanation import Explanation, Method
+from kerascnn.explain.filters import Filters, draw_filters, filters
 from kerascnn.explain.grad_cam import grad_cam
 from kerascnn.explain.grad_cam_plus_plus import grad_cam_plus_plus
 from kerascnn.explain.gradients import gradients
@@ -25,17 +35,31 @@ def _methods() -> dict[str, Method]:
     for entry in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{entry.name}")
         function = vars(module).get(entry.name)
-        if callable(function) and function.__module__ == module.__name__:
+        if callable(function) and function.__module__ == module.__name__ and _is_method(function):
             found[entry.name] = function
     return found
+
+
+def _is_method(function: Callable) -> bool:
+    """Whether a function is called as a method is; `activations`, say, has no target and gives no map of the image."""
+    arguments = inspect.signature(function).parameters
+    return tuple(arguments)[:3] == ("model", "images", "target") and "layer" in arguments
 
 
 METHODS = _methods()  # by name, alphabetically
 globals().update(METHODS)  # a new file needs no line here; those above are for type checkers
 __all__ = [
     "METHODS",
+    "ActivationStatistics",
+    "Activations",
     "Explanation",
+    "Filters",
+    "activation_statistics",
+    "activations",
     "draw",
+    "draw_activations",
+    "draw_filters",
+    "filters",
     "grad_cam",
     "grad_cam_plus_plus",
     "gradients",

@@ -238,6 +238,11 @@ class TrainConfig:
     virtual_devices: int = _field(
         0, "mirrored on a CPU: split it into this many devices", _check.whole, low=0, high=1024
     )
+    sparsity: int = _field(
+        0, "after each epoch so many validation images are looked at: which part of each ReLU's outputs is zero, and "
+        "which of its channels are dead, in sparsity.csv, sparsity.png and TensorBoard; 0: none", _check.whole, low=0,
+        high=_MOST,
+    )  # fmt: skip
     seed: int = _field(0, "of weights, order, augmentation, dropout", _check.whole, low=0, high=2**31 - 1)
     deterministic: bool = _field(False, "slower kernels whose sums never depend on timing (GPU)", _check.flag)
     limit: int = _field(0, "use only this many examples of each split; 0: all", _check.whole, low=0, high=_MOST)

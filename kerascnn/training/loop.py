@@ -255,6 +255,8 @@ def _train(
         hooks += [callbacks.Record(run, rows, task, classes, title, average, extra), callbacks.TensorBoard(run)]
     else:
         hooks.append(callbacks.Remember(rows, extra))
+    if config.sparsity and chief:
+        hooks.append(callbacks.Sparsity(run.path, callbacks.first_images(validation, config.sparsity)))
     if config.early_stopping:
         hooks.append(callbacks.StopEarly(config, rows, _teller(console)))
     if console and chief:

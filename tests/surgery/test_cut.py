@@ -104,7 +104,9 @@ def test_the_softmax_finds_a_free_name():
     served = probabilities_of(model)
     assert served.layers[-1].name == "probabilities_2"
     np.testing.assert_allclose(served(images(model)), keras.ops.softmax(model(images(model))), rtol=1e-6)
-    classic = kerascnn.create_model("lenet5_1998", classifier_activation=None)  # its last layer is called so with any activation
+    classic = kerascnn.create_model(
+        "lenet5_1998", classifier_activation=None
+    )  # its last layer is called so with any activation
     assert probabilities_of(classic).output.shape == (None, 10)
 
 

@@ -13,6 +13,8 @@ from kerascnn._files import ensure_folder, replace_with
 from kerascnn.cli import networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
+from kerascnn.cli.naming import pictures
+from kerascnn.cli.seeing import word
 
 _OPTIONS = ("layer", "window", "stride", "steps", "samples", "noise")  # flags that a method may have as arguments
 _MOST = 64  # images at a time
@@ -22,6 +24,14 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn explain."""
     networks.check("explain", values)
     name, *paths = arguments
+    words = word.find()
+    if name in words:
+        return word.run(words[name], values, paths, console)
+    if not paths:
+        raise InputError(f"kerascnn explain needs METHOD IMAGE_OR_FOLDER... Example: {COMMAND.example}")
+    for flag in word.flags():
+        if values[flag.name] is not None:
+            raise InputError(f"{name} has no option {flag.name}. Received: --{flag.name}={values[flag.name]}")
     load_tensorflow()
     import numpy as np
 
@@ -29,7 +39,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     from kerascnn.data.preprocessing import read_image
     from kerascnn.inference.files import expand
 
-    method = explain.METHODS[_check.one_of("METHOD", name, explain.METHODS)]
+    method = explain.METHODS[_check.one_of("METHOD", name, [*explain.METHODS, *words])]
     given = {key: values[key] for key in _OPTIONS if values[key] is not None}
     known = inspect.signature(method).parameters
     for key, value in given.items():
@@ -50,7 +60,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     with replace_with(folder / "explanation.npz") as temporary, open(temporary, "wb") as file:
         np.savez(file, maps=found.maps, raw=found.raw, target=found.target, scores=found.scores)
     table = Table("image", "class", "score", "picture")
-    for index, (file, picture) in enumerate(zip(files, _pictures(files, name), strict=True)):
+    for index, (file, picture) in enumerate(zip(files, pictures(files, name), strict=True)):
         part = slice(index, index + 1)
         one = explain.Explanation(
             found.maps[part], found.raw[part], found.layer, found.target[part], found.scores[part], name, found.options
@@ -76,22 +86,11 @@ def _target(text: str | None, names: list[str]) -> int | None:
     raise InputError(f"--target must be a class, {shown}, or its number. Received: {text[:80]}")
 
 
-def _pictures(files: list[Path], method: str) -> list[str]:
-    """A name for each picture; images of the same name in different folders are counted."""
-    seen: dict[str, int] = {}
-    made = []
-    for file in files:
-        seen[file.stem] = seen.get(file.stem, 0) + 1
-        number = f"_{seen[file.stem]}" if seen[file.stem] > 1 else ""
-        made.append(f"{file.stem}{number}_{method}.png")
-    return made
-
-
 COMMAND = Command(
     "explain",
     "METHOD IMAGE_OR_FOLDER...",
     "Draws what a trained network looks at: METHOD is gradients, smoothgrad, integrated_gradients, grad_cam, "
-    "grad_cam_plus_plus or occlusion.",
+    "grad_cam_plus_plus or occlusion; or what it sees: activations or filters.",
     "kerascnn explain grad_cam image.png --checkpoint runs/digits --out explained",
     (
         options.CHECKPOINT,
@@ -100,7 +99,8 @@ COMMAND = Command(
         Flag("target", "the class whose score is explained: its name or number", unless_given="the most probable one"),
         Flag(
             "layer",
-            "gradients: at the map of this layer instead of at the image; grad_cam: at this map, not the last",
+            "gradients: at the map of this layer instead of at the image; grad_cam: at this map, not the last; "
+            "activations, filters: of this layer",
             placeholder="NAME",
         ),
         Flag("window", "occlusion: side of the covered square in pixels", int, low=1),
@@ -108,8 +108,9 @@ COMMAND = Command(
         Flag("steps", "integrated_gradients: points on the way from the mean color to the image", int, low=1),
         Flag("samples", "smoothgrad: noisy copies of the image", int, low=1),
         Flag("noise", "smoothgrad: deviation of the noise, as a part of the image's range", float, low=0.0),
+        *word.flags(),
     ),
     run,
     required=("out",),
-    positional=(2, None),
+    positional=(1, None),
 )

@@ -8,6 +8,7 @@ from kerascnn.training.callbacks.progress import ShowProgress
 from kerascnn.training.callbacks.record import Record, Remember
 from kerascnn.training.callbacks.schedule_drop_path import ScheduleDropPath, progress_layers
 from kerascnn.training.callbacks.seed_epoch import SeedEpoch
+from kerascnn.training.callbacks.sparsity import Sparsity, first_images
 from kerascnn.training.callbacks.stop_early import StopEarly
 from kerascnn.training.callbacks.stop_on_nan import StopOnNaN
 from kerascnn.training.callbacks.tensorboard import TensorBoard
@@ -25,11 +26,13 @@ __all__ = [
     "ScheduleDropPath",
     "SeedEpoch",
     "ShowProgress",
+    "Sparsity",
     "StopEarly",
     "StopOnNaN",
     "TensorBoard",
     "Tracker",
     "Unfreeze",
     "WandB",
+    "first_images",
     "progress_layers",
 ]

@@ -1,0 +1,114 @@
+"""What inner layers of a network give, for images in arrays or in a stream of batches."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerascnn import _check
+from kerascnn._errors import InputError
+from kerascnn.explain.explanation import _images
+from kerascnn.surgery.cut import output_in
+from kerascnn.surgery.replace import check, over
+
+_RECTIFIED = ("relu", "relu6")  # activations that give exact zeros
+
+
+def layer_of(model: keras.Model, layer: Any) -> keras.layers.Layer:
+    """The layer of that name, whatever the shape of its output.
+
+    Raises:
+        InputError: the model has no graph, no such layer, or the layer is an input or has several outputs.
+    """
+    check(model)
+    found = next((x for x in model.layers if isinstance(layer, str) and x.name == layer), None)
+    if found is None or isinstance(found, keras.layers.InputLayer):
+        raise InputError(f"layer must be the name of a layer of {model.name}. Received: layer={str(layer)[:80]}")
+    if isinstance(output_in(model, found), list):
+        raise InputError(f"layer must have one output. Received: layer={layer!r}")
+    return found
+
+
+def probe(model: keras.Model, names: Sequence[str]) -> keras.Model:
+    """Images -> the list of what the layers of these names give; the weights are the model's.
+
+    Raises:
+        InputError: a layer cannot be used, or the model does not take one image [n, height, width, channels].
+    """
+    outputs = [output_in(model, layer_of(model, name)) for name in names]
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        shapes = [tuple(x.shape) for x in model.inputs]
+        raise InputError(f"The model must take one image [n, height, width, channels]. Received: inputs {shapes}")
+    return over(model, outputs, name=f"{model.name}_inner")
+
+
+def rectified(model: keras.Model) -> list[str]:
+    """Names of the layers whose outputs have gone through a ReLU, and so may be exactly 0.
+
+    Raises:
+        InputError: the model has no graph.
+    """
+    check(model)
+    names = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.ReLU):
+            if not layer.negative_slope and not layer.threshold:
+                names.append(layer.name)
+        elif getattr(getattr(layer, "activation", None), "__name__", "") in _RECTIFIED:
+            names.append(layer.name)
+    return names
+
+
+def batches(model: keras.Model, images: Any, batch_size: int) -> Iterator[np.ndarray]:
+    """Batches of images as a model takes them, checked.
+
+    Args:
+        model: of one input.
+        images: an array [n, height, width, channels]; or a stream of such arrays, or of tuples that begin with one: a
+            `tf.data.Dataset`, a generator.
+        batch_size: of an array.
+
+    Raises:
+        InputError: what comes is no batch of finite images of the model's size, or nothing comes.
+    """
+    batch_size = _check.whole("batch_size", batch_size, 1)
+    streamed = (
+        isinstance(images, Iterable) and not hasattr(images, "shape") and not isinstance(images, list | tuple | str)
+    )
+    if not streamed:
+        whole = _images(model, images)
+        yield from (whole[start : start + batch_size] for start in range(0, len(whole), batch_size))
+        return
+    count = 0
+    for batch in images:
+        count += 1
+        yield _images(model, batch[0] if isinstance(batch, list | tuple) else batch)
+    if not count:
+        raise InputError("images must have at least one batch. Received: an empty stream")
+
+
+def asked(network: keras.Model, batch: np.ndarray) -> list[np.ndarray]:
+    """What a `probe` gives for a batch, as float32 arrays."""
+    outputs = network(batch, training=False)
+    outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+    return [np.asarray(keras.ops.cast(x, "float32")) for x in outputs]
+
+
+def pixels(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Preprocessed images as colors in [0, 1]: where the model says what its pixels went through that is undone, else
+    each image is stretched from its least value to its largest.
+
+    Args:
+        model: whose images they are.
+        images: float32 [n, height, width, channels].
+    """
+    from kerascnn.layers import model_preprocessing
+
+    try:
+        constants = model_preprocessing(model).for_channels(images.shape[-1])
+    except InputError:
+        low = images.min(axis=(1, 2, 3), keepdims=True)
+        spread = np.ptp(images, axis=(1, 2, 3), keepdims=True)
+        return (images - low) / np.where(spread > 0, spread, 1)
+    return np.clip(images * np.array(constants.std) + np.array(constants.mean), 0, 1).astype("float32")
