@@ -19,12 +19,17 @@ from kerascnn.explain.activations import (
     activations,
     draw_activations,
 )
+from kerascnn.explain.attention_rollout import attention_rollout
+from kerascnn.explain.cam import cam
+from kerascnn.explain.deconvnet import deconvnet
 from kerascnn.explain.drawing import draw
 from kerascnn.explain.explanation import Explanation, Method
 from kerascnn.explain.filters import Filters, draw_filters, filters
 from kerascnn.explain.grad_cam import grad_cam
 from kerascnn.explain.grad_cam_plus_plus import grad_cam_plus_plus
 from kerascnn.explain.gradients import gradients
+from kerascnn.explain.guided_backprop import guided_backprop
+from kerascnn.explain.guided_grad_cam import guided_grad_cam
 from kerascnn.explain.integrated_gradients import integrated_gradients
 from kerascnn.explain.occlusion import occlusion
 from kerascnn.explain.smoothgrad import smoothgrad
@@ -56,6 +61,9 @@ __all__ = [
     "Filters",
     "activation_statistics",
     "activations",
+    "attention_rollout",
+    "cam",
+    "deconvnet",
     "draw",
     "draw_activations",
     "draw_filters",
@@ -63,6 +71,8 @@ __all__ = [
     "grad_cam",
     "grad_cam_plus_plus",
     "gradients",
+    "guided_backprop",
+    "guided_grad_cam",
     "integrated_gradients",
     "occlusion",
     "smoothgrad",

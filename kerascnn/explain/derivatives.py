@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.explain.explanation import Question
+from kerascnn.explain.explanation import Function, Question, chosen
 
 
-def slope(network: keras.Model, images: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def slope(network: keras.Model, images: np.ndarray, target: np.ndarray | Function) -> tuple[np.ndarray, np.ndarray]:
     """The derivative of each image's score with respect to the image, or to a map inside the network.
 
     Args:
-        network: images -> scores [n, classes]; or images -> (map, scores), see `explanation.with_map`.
+        network: images -> scores [n, classes]; or images -> (map, scores), see `places.with_outputs`.
         images: float32 [n, height, width, channels].
-        target: int64 [n]: the class of each image.
+        target: the class of each image, int64 [n], or a function of the outputs; see `Question.wanted`.
 
     Returns:
         (what the derivative is with respect to, the derivative), both float32 of its shape.
@@ -26,7 +26,7 @@ def slope(network: keras.Model, images: np.ndarray, target: np.ndarray) -> tuple
         found = network(x, training=False)
         seen, outputs = found if len(network.outputs) == 2 else (x, found)
         # Each image's score depends on that image alone, so that the gradient of the sum is each one's own.
-        score = tf.reduce_sum(tf.gather(tf.cast(outputs, tf.float32), target, axis=1, batch_dims=1))
+        score = tf.reduce_sum(chosen(outputs, target))
     gradient = tape.gradient(score, seen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return tuple(tf.cast(x, tf.float32).numpy() for x in (seen, gradient))
 
@@ -35,7 +35,7 @@ def slopes(network: keras.Model, question: Question, batch_size: int) -> tuple[n
     """`slope` of all images of a question, so many at a time."""
     count = len(question.images)
     parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
-    found = [slope(network, question.images[part], question.target[part]) for part in parts]
+    found = [slope(network, question.images[part], question.wanted(part)) for part in parts]
     seen, gradients = zip(*found, strict=True)
     return np.concatenate(seen), np.concatenate(gradients)
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from kerascnn import _figures
 from kerascnn._errors import InputError
-from kerascnn.explain.explanation import Explanation
+from kerascnn.explain.explanation import BY_FUNCTION, Explanation
 
 _MOST = 16  # rows of a picture
 
@@ -57,7 +57,7 @@ def draw(
         left.imshow(image)
         left.set_title(_short(titles[index]) if titles else "", fontsize=9)
         target = int(explanation.target[index])
-        name = _short(class_names[target]) if class_names else f"class {target}"
+        name = _name(target, class_names)
         right.imshow(0.5 + 0.5 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
         signed, heights = maps[index].min() < 0, np.abs(maps[index])
         highest = float(np.percentile(heights, 99.5)) or float(heights.max())
@@ -77,6 +77,12 @@ def draw(
 def _stretched(image: np.ndarray) -> np.ndarray:
     low, spread = float(image.min()), float(np.ptp(image)) or 1.0
     return ((image - low) / spread).repeat(3 // image.shape[-1], axis=-1)
+
+
+def _name(target: int, class_names: Sequence[str] | None) -> str:
+    if target == BY_FUNCTION:
+        return "of the outputs"
+    return _short(class_names[target]) if class_names else f"class {target}"
 
 
 def _short(text: str) -> str:

@@ -1,14 +1,13 @@
 """Grad-CAM: where the maps are high whose mean gradient speaks for a class."""
 
-import keras
 import numpy.typing as npt
 
 from kerascnn.explain.class_maps import class_map
-from kerascnn.explain.explanation import Explanation, Target
+from kerascnn.explain.explanation import Explanation, Network, Target
 
 
 def grad_cam(
-    model: keras.Model, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
+    model: Network, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
 ) -> Explanation:
     """ReLU of the sum of a layer's maps, each times the mean of the score's gradient with respect to it.
 
@@ -18,10 +17,13 @@ def grad_cam(
     Source: Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM, 2017, arXiv:1610.02391, equations 1 and 2.
 
     Args:
-        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        model: a functional or built sequential classifier of one image [n, height, width, channels], which is kept; or
+            a `Predictor` of one.
         images: a batch, preprocessed as the model takes it.
-        target: a class for all images, or one for each; None: that with the highest score.
-        layer: name of a layer that gives a map; None: the last one with more than one position, before pooling.
+        target: a class, by number or by name, for all images, or one for each; None: that with the highest score; or a
+            function of the outputs, see `ask`.
+        layer: name of a layer that gives a map; or tokens of one; None: the one that the head reads, see
+            `places.last_place`.
         batch_size: images at a time.
 
     Returns:
@@ -29,8 +31,8 @@ def grad_cam(
         bilinearly to the image. `layer` is the one that was used.
 
     Raises:
-        InputError: an argument cannot be used, what the model's outputs are cannot be told, or the network has tokens
-            and no maps before its head.
+        InputError: an argument cannot be used, what the model's outputs are cannot be told, or the network has
+            neither maps nor tokens before its head.
 
     Example:
 

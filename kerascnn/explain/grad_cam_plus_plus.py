@@ -1,15 +1,14 @@
 """Grad-CAM++: as Grad-CAM, with weights that let several objects of a class count alike."""
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from kerascnn.explain.class_maps import class_map
-from kerascnn.explain.explanation import Explanation, Target
+from kerascnn.explain.explanation import Explanation, Network, Target
 
 
 def grad_cam_plus_plus(
-    model: keras.Model, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
+    model: Network, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
 ) -> Explanation:
     """ReLU of the sum of a layer's maps A, each times the sum of `g^2 / (2 g^2 + G g^3)` times ReLU of g, with g the
     gradient of the score at each position and G the sum of A.
@@ -19,10 +18,13 @@ def grad_cam_plus_plus(
     Source: Chattopadhyay, Sarkar, Howlader, Balasubramanian: Grad-CAM++, 2018, arXiv:1710.11063, equations 5 and 19.
 
     Args:
-        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        model: a functional or built sequential classifier of one image [n, height, width, channels], which is kept; or
+            a `Predictor` of one.
         images: a batch, preprocessed as the model takes it.
-        target: a class for all images, or one for each; None: that with the highest score.
-        layer: name of a layer that gives a map; None: the last one with more than one position, before pooling.
+        target: a class, by number or by name, for all images, or one for each; None: that with the highest score; or a
+            function of the outputs, see `ask`.
+        layer: name of a layer that gives a map; or tokens of one; None: the one that the head reads, see
+            `places.last_place`.
         batch_size: images at a time.
 
     Returns:
@@ -30,8 +32,8 @@ def grad_cam_plus_plus(
         bilinearly to the image. `layer` is the one that was used.
 
     Raises:
-        InputError: an argument cannot be used, what the model's outputs are cannot be told, or the network has tokens
-            and no maps before its head.
+        InputError: an argument cannot be used, what the model's outputs are cannot be told, or the network has
+            neither maps nor tokens before its head.
 
     Example:
 

@@ -1,16 +1,16 @@
 """The data gradient: how much the score of a class changes with each pixel."""
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
 from kerascnn.explain.derivatives import enlarged, slopes
-from kerascnn.explain.explanation import Explanation, Target, ask, find_layer, with_map
+from kerascnn.explain.explanation import Explanation, Network, Target, ask
+from kerascnn.explain.places import find_place, with_outputs
 
 
 def gradients(
-    model: keras.Model, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
+    model: Network, images: npt.ArrayLike, target: Target = None, *, layer: str | None = None, batch_size: int = 32
 ) -> Explanation:
     """The gradient of a class score with respect to the image, or to the map that a layer gives.
 
@@ -19,10 +19,12 @@ def gradients(
     Source: Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013, arXiv:1312.6034, section 3.
 
     Args:
-        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        model: a functional or built sequential classifier of one image [n, height, width, channels], which is kept; or
+            a `Predictor` of one.
         images: a batch, preprocessed as the model takes it.
-        target: a class for all images, or one for each; None: that with the highest score.
-        layer: name of a layer that gives a map; None: the image.
+        target: a class, by number or by name, for all images, or one for each; None: that with the highest score; or a
+            function of the outputs, see `ask`.
+        layer: name of a layer that gives a map, or tokens; None: the image.
         batch_size: images at a time.
 
     Returns:
@@ -39,10 +41,12 @@ def gradients(
     """
     batch_size = _check.whole("batch_size", batch_size, 1)
     question = ask(model, images, target, batch_size=batch_size)
-    inner = find_layer(question.model, layer)
-    network = question.model if inner is None else with_map(question, inner)
+    place = find_place(question, layer)
+    network = question.model if place is None else with_outputs(question.model, [place.operation])
     _, raw = slopes(network, question, batch_size)
+    raw = raw if place is None else place.map(raw)
     maps = np.abs(raw).max(axis=-1)
-    if layer is not None:
+    if place is not None:
         maps = enlarged(maps, question.images.shape[1:3])
-    return Explanation(maps, raw, layer, question.target, question.scores, "gradients")
+    name = None if place is None else place.name
+    return Explanation(maps, raw, name, question.target, question.scores, "gradients")

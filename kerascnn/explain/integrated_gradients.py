@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
 from kerascnn.explain.derivatives import copies, slope
-from kerascnn.explain.explanation import Explanation, Target, ask, color
+from kerascnn.explain.explanation import Explanation, Network, Target, ask, color
 
 
 def integrated_gradients(
-    model: keras.Model,
+    model: Network,
     images: npt.ArrayLike,
     target: Target = None,
     *,
@@ -30,9 +29,11 @@ def integrated_gradients(
     Source: Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, arXiv:1703.01365, equation 1.
 
     Args:
-        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        model: a functional or built sequential classifier of one image [n, height, width, channels], which is kept; or
+            a `Predictor` of one.
         images: a batch, preprocessed as the model takes it.
-        target: a class for all images, or one for each; None: that with the highest score.
+        target: a class, by number or by name, for all images, or one for each; None: that with the highest score; or a
+            function of the outputs, see `ask`.
         layer: must be None: the line is one of images.
         steps: points on the line.
         value: the baseline, after preprocessing, one number or one a channel: 0 is the mean color where the mean was
@@ -62,10 +63,10 @@ def integrated_gradients(
     for image, copy in copies(question, steps, batch_size):
         at = (0.5 + 0.5 * places[copy])[:, None, None, None]
         points = (base[image] + at * way[image]).astype("float32")
-        _, found = slope(question.model, points, question.target[image])
+        _, found = slope(question.model, points, question.wanted(image))
         np.add.at(total, image, found * (0.5 * shares[copy])[:, None, None, None])
     raw = way * total
-    before = ask(question.model, base, question.target, batch_size=batch_size).scores
+    before = ask(question.model, base, question.wanted(slice(None)), batch_size=batch_size).scores
     gap = raw.sum(axis=(1, 2, 3)) - (question.scores.astype("float64") - before)
     options = {"steps": steps, "value": start.tolist(), "gap": gap.tolist()}
     maps, raw = raw.sum(axis=-1).astype("float32"), raw.astype("float32")

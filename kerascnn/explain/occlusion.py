@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn.explain.explanation import Explanation, Target, ask, color
+from kerascnn.explain.explanation import Explanation, Network, Target, ask, chosen, color
 
 
 def occlusion(
-    model: keras.Model,
+    model: Network,
     images: npt.ArrayLike,
     target: Target = None,
     *,
@@ -29,9 +28,11 @@ def occlusion(
     Source: Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013, arXiv:1311.2901, section 4.2.
 
     Args:
-        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        model: a functional or built sequential classifier of one image [n, height, width, channels], which is kept; or
+            a `Predictor` of one.
         images: a batch, preprocessed as the model takes it.
-        target: a class for all images, or one for each; None: that with the highest score.
+        target: a class, by number or by name, for all images, or one for each; None: that with the highest score; or a
+            function of the outputs, see `ask`.
         layer: must be None: it is the image that is covered.
         window: side of the square in pixels; None: a quarter of the image's shorter side.
         stride: pixels between windows; None: half of the window.
@@ -63,9 +64,10 @@ def occlusion(
         covered = question.images[[i for i, _, _ in part]]
         for image, (_, r, c) in zip(covered, part, strict=True):
             image[rows[r] : rows[r] + window, columns[c] : columns[c] + window] = cover
-        outputs = np.asarray(keras.ops.cast(question.model(covered, training=False), "float32"))
-        for output, (i, r, c) in zip(outputs, part, strict=True):
-            raw[i, r, c] = question.scores[i] - output[question.target[i]]
+        which = [i for i, _, _ in part]
+        scores = chosen(question.model(covered, training=False), question.wanted(which)).numpy()
+        for score, (i, r, c) in zip(scores, part, strict=True):
+            raw[i, r, c] = question.scores[i] - score
     maps = _spread(raw, rows, columns, window, (height, width))
     options = {"window": window, "stride": stride, "value": cover.tolist()}
     return Explanation(maps, raw, None, question.target, question.scores, "occlusion", options)

@@ -1,16 +1,15 @@
 """SmoothGrad: the data gradient, averaged over noisy copies of the image."""
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
 from kerascnn.explain.derivatives import copies, slope
-from kerascnn.explain.explanation import Explanation, Target, ask
+from kerascnn.explain.explanation import Explanation, Network, Target, ask
 
 
 def smoothgrad(
-    model: keras.Model,
+    model: Network,
     images: npt.ArrayLike,
     target: Target = None,
     *,
@@ -28,9 +27,11 @@ def smoothgrad(
     Source: Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad, 2017, arXiv:1706.03825, section 3.
 
     Args:
-        model: a functional or built sequential classifier of one image [n, height, width, channels]; it is kept.
+        model: a functional or built sequential classifier of one image [n, height, width, channels], which is kept; or
+            a `Predictor` of one.
         images: a batch, preprocessed as the model takes it.
-        target: a class for all images, or one for each; None: that with the highest score.
+        target: a class, by number or by name, for all images, or one for each; None: that with the highest score; or a
+            function of the outputs, see `ask`.
         layer: must be None: the noise is the image's.
         samples: noisy copies of each image.
         noise: standard deviation, as a part of the range from an image's least value to its largest.
@@ -58,7 +59,7 @@ def smoothgrad(
     for image, copy in copies(question, samples, batch_size):
         drawn = [np.random.default_rng((seed, number)).standard_normal(total.shape[1:]) for number in copy]
         noisy = question.images[image] + deviation[image] * np.stack(drawn).astype("float32")
-        _, found = slope(question.model, noisy.astype("float32"), question.target[image])
+        _, found = slope(question.model, noisy.astype("float32"), question.wanted(image))
         np.add.at(total, image, found)
     raw = (total / samples).astype("float32")
     options = {"samples": samples, "noise": noise, "seed": seed}

@@ -6,6 +6,7 @@ from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.freeze import freeze
 from kerascnn.surgery.graph import Call, Graph, walk
 from kerascnn.surgery.heads import replace_head
+from kerascnn.surgery.inline import inlined
 from kerascnn.surgery.linear import linear_head
 from kerascnn.surgery.parts import Part, parts
 from kerascnn.surgery.replace import rebuild
@@ -20,6 +21,7 @@ __all__ = [
     "fold_batch_norm",
     "freeze",
     "fully_convolutional",
+    "inlined",
     "linear_head",
     "logits_of",
     "parts",

@@ -91,7 +91,7 @@ def logits_of(model: keras.Model) -> keras.Model:
             lasts[id(operation)] = operation
     if not lasts:
         return model
-    return rebuild(model, lambda x: _without_activation(x) if id(x) in lasts else None, share=True)
+    return rebuild(model, lambda x: without_activation(x) if id(x) in lasts else None, share=True)
 
 
 def probabilities_of(model: keras.Model) -> keras.Model:
@@ -309,8 +309,15 @@ def _of_keras(operation) -> bool:
     return False
 
 
-def _without_activation(operation: keras.Operation) -> Callable:
-    """A step that gives what an operation gives before its activation, with the operation's own variables."""
+def without_activation(operation: keras.Operation) -> Callable:
+    """A step for `rebuild`: what an operation gives before its activation, with the operation's own variables.
+
+    Args:
+        operation: an activation; a layer of Keras or kerascnn with an argument `activation`; a built one.
+
+    Raises:
+        InputError: the activation is inside a wrapper, is called with a mask, or the layer's weights are no attributes.
+    """
     if isinstance(operation, L.TimeDistributed):
         raise InputError(f"The activation inside a wrapper cannot be taken away. Received: {called(operation)}")
     if not isinstance(operation, _ACTIVATED) or isinstance(operation, L.Activation):
@@ -319,7 +326,9 @@ def _without_activation(operation: keras.Operation) -> Callable:
 
         def step(x, *_, mask=None, **__):
             if mask is not None:
-                raise InputError(f"The last softmax must see everything. Received: {called(operation)} with a mask")
+                raise InputError(
+                    f"An activation that is taken away must see everything. Received: {called(operation)} with a mask"
+                )
             return linear(x)
 
         return step
@@ -330,5 +339,7 @@ def _without_activation(operation: keras.Operation) -> Callable:
             setattr(copy, name, value)
     copy.input_spec = operation.input_spec
     if {id(x) for x in copy.weights} != {id(x) for x in operation.weights}:
-        raise InputError(f"The last layer must hold its weights as attributes. Received: {called(operation)}")
+        raise InputError(
+            f"A layer without its activation must hold its weights as attributes. Received: {called(operation)}"
+        )
     return copy

@@ -89,11 +89,8 @@ def test_a_layer_by_name_and_what_has_no_maps(method):
     assert method(model, x, layer="c1").raw.shape == (2, 28, 28)
     image = keras.Input(SHAPE)
     flat = keras.Model(image, L.Dense(3)(L.Flatten()(image)))
-    with pytest.raises(InputError, match="must have maps .* Received: .*vectors alone"):
+    with pytest.raises(InputError, match="must have maps .* Received: .*vectors"):
         method(flat, images(1))
-    transformer = kerascnn.create_model("vit_thin_patch4_32")
-    with pytest.raises(InputError, match="must have maps"):
-        method(transformer, np.zeros((1, 32, 32, 3), "float32"))
 
 
 def test_the_class_that_is_asked_for_changes_the_map():

@@ -52,7 +52,7 @@ def test_pictures_and_arrays(run, image, tmp_path, capsys):
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["sight", "IMAGE"], "METHOD must be one of grad_cam, grad_cam_plus_plus, gradients, "),
+        (["sight", "IMAGE"], "METHOD must be one of attention_rollout, cam, deconvnet, "),
         (["gradients", "IMAGE", "--window", "3"], "gradients has no option window"),
         (["grad_cam", "IMAGE", "--steps", "3"], "grad_cam has no option steps"),
         (["gradients", "IMAGE", "--target", "eleven"], "--target must be a class"),

@@ -89,8 +89,9 @@ def _target(text: str | None, names: list[str]) -> int | None:
 COMMAND = Command(
     "explain",
     "METHOD IMAGE_OR_FOLDER...",
-    "Draws what a trained network looks at: METHOD is gradients, smoothgrad, integrated_gradients, grad_cam, "
-    "grad_cam_plus_plus or occlusion; or what it sees: activations or filters.",
+    "Draws what a trained network looks at: METHOD is gradients, smoothgrad, integrated_gradients, guided_backprop, "
+    "deconvnet, grad_cam, grad_cam_plus_plus, guided_grad_cam, cam, attention_rollout or occlusion; or "
+    "what it sees: activations or filters.",
     "kerascnn explain grad_cam image.png --checkpoint runs/digits --out explained",
     (
         options.CHECKPOINT,
@@ -99,8 +100,8 @@ COMMAND = Command(
         Flag("target", "the class whose score is explained: its name or number", unless_given="the most probable one"),
         Flag(
             "layer",
-            "gradients: at the map of this layer instead of at the image; grad_cam: at this map, not the last; "
-            "activations, filters: of this layer",
+            "gradients: at the map of this layer, not at the image; grad_cam and its kin: at this map, not the last; "
+            "activations, filters: of this layer; MODEL/NAME in a model inside the model",
             placeholder="NAME",
         ),
         Flag("window", "occlusion: side of the covered square in pixels", int, low=1),
