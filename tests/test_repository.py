@@ -22,7 +22,7 @@ ALLOWED = {
     "cells": {"keras", "numpy", "rich", "matplotlib", "models", "layers", "blocks"},
     "weights": {"numpy", "keras", "tensorflow", "h5py", "safetensors", "absl", "rich", "models", "layers", "surgery"},
     "applications": {"keras", "absl", "models", "blocks", "cells", "layers", "surgery", "weights"},
-    "data": {"tensorflow", "tensorflow_datasets", "numpy", "absl", "PIL"},
+    "data": {"tensorflow", "tensorflow_datasets", "numpy", "absl", "PIL", "ops"},
     "tasks": {"keras", "tensorflow", "numpy", "data"},
     "inference": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "google", *_MODEL, "data", "tasks"},
     "training": {

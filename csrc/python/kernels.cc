@@ -10,6 +10,7 @@ void BindDeformConv2D(pybind11::module_& module);
 void BindDeformConv2DBuffers(pybind11::module_& module);
 void BindLrn(pybind11::module_& module);
 void BindLrnBuffers(pybind11::module_& module);
+void BindResize2D(pybind11::module_& module);
 void BindSafPool2D(pybind11::module_& module);
 void BindSafPool2DBuffers(pybind11::module_& module);
 }  // namespace kerascnn
@@ -25,6 +26,7 @@ PYBIND11_MODULE(_kernels, module) {
   kerascnn::BindDeformConv2DBuffers(module);
   kerascnn::BindLrn(module);
   kerascnn::BindLrnBuffers(module);
+  kerascnn::BindResize2D(module);
   kerascnn::BindSafPool2D(module);
   kerascnn::BindSafPool2DBuffers(module);
 }

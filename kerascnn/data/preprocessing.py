@@ -16,6 +16,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.data.decoding import decode
 from kerascnn.data.decoding._contents import MAX_PIXELS, reason
+from kerascnn.ops.resize2d import resize2d
 
 FORMATS = decode.ENDINGS  # of the files that are taken for images in a folder
 MAX_BYTES = 4 * MAX_PIXELS + 2**20  # of a file: that many pixels without compression
@@ -166,10 +167,9 @@ def resize(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor, interpolation:
 
     This is what Pillow does, and with it the pipelines for which weights are published.
     """
-    resized = tf.image.resize(image, [height, width], interpolation, antialias=interpolation != "nearest")
-    if image.dtype != tf.uint8 or resized.dtype == tf.uint8:  # "nearest" keeps the type, the others compute in float32
-        return resized
-    return tf.saturate_cast(tf.round(resized), tf.uint8)
+    if image.dtype == tf.uint8 and interpolation != "nearest":
+        return resize2d(image, [height, width], interpolation)
+    return tf.image.resize(image, [height, width], interpolation, antialias=interpolation != "nearest")
 
 
 def fit_image(image: tf.Tensor, image_shape: tuple[int, int, int], preprocessing: Preprocessing) -> tf.Tensor:

@@ -4,6 +4,7 @@ from kerascnn.ops._native import build_info, native
 from kerascnn.ops.convolution import conv2d
 from kerascnn.ops.deform_conv2d import deform_conv2d
 from kerascnn.ops.lrn import local_response_normalization
+from kerascnn.ops.resize2d import resize2d
 from kerascnn.ops.saf_pool2d import saf_pool2d
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "deform_conv2d",
     "local_response_normalization",
     "native",
+    "resize2d",
     "saf_pool2d",
 ]

@@ -254,9 +254,12 @@ def exporting() -> bool:
         module = frame.f_globals.get("__name__") or ""
         if module.startswith(_EXPORTERS):
             return True
+        caller = frame.f_back
         if frame.f_code.co_name == "get_concrete_function" and module.startswith("tensorflow.python.eager."):
-            return True
-        frame = frame.f_back
+            asking = caller.f_globals.get("__name__") or "" if caller else ""
+            if not asking.startswith("tensorflow.python.data."):  # a pipeline's function, which stays in this process
+                return True
+        frame = caller
     return False
 
 
@@ -281,15 +284,16 @@ def _required_by_context() -> bool:
         return bool(_State.overrides) and _State.overrides[-1] == "require"
 
 
-def usable(gpu: bool = False) -> bool:
+def usable(gpu: bool = False, host: bool = False) -> bool:
     """Whether an op may call the library here and now.
 
     Args:
         gpu: the op has CUDA kernels. Without, or where they cannot run, a machine with a GPU runs plain TensorFlow.
+        host: the op prepares data, which is the CPU's work also where there is a GPU.
 
     Raises:
         InputError: the mode is "require" and there is no usable library.
     """
     if library() is None or tracing_for_xla() or (exporting() and not _required_by_context()):
         return False
-    return not has_gpu() or (gpu and not cuda_problem())
+    return host or not has_gpu() or (gpu and not cuda_problem())

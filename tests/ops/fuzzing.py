@@ -15,17 +15,20 @@ DTYPES = ("float32", "float64", "float16", "bfloat16")
 class Call:
     """Inputs and attributes of one call, by name; `tensors` may be fed as arrays of zeros of these shapes."""
 
-    shapes: dict[str, list[int]]  # floating-point inputs
+    shapes: dict[str, list[int]]  # inputs of `dtype`
     numbers: dict[str, list[int]]  # whole-number inputs: shapes and seeds
     attributes: dict
     dtype: str
     extra: dict = dataclasses.field(default_factory=dict)  # inputs of other types, as they are
+    whole: str = "int64"  # the type of `numbers`, at whose ends other numbers stand
 
     def inputs(self) -> dict:
         """The tensors; values do not matter to the checks."""
         dtype = tf.as_dtype(self.dtype).as_numpy_dtype
         tensors = {name: tf.constant(np.zeros(shape, dtype)) for name, shape in self.shapes.items()}
-        tensors |= {name: tf.constant(np.array(values, np.int64)) for name, values in self.numbers.items()}
+        ends = np.iinfo(self.whole)
+        for name, values in self.numbers.items():
+            tensors[name] = tf.constant(np.clip(values, ends.min, ends.max).astype(self.whole))
         return tensors | {name: tf.constant(value) for name, value in self.extra.items()}
 
 

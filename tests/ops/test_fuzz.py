@@ -73,6 +73,13 @@ def saf_pool2d_gradient(rng) -> Call:
     return Call({"dy": y}, {"x_shape": x}, attributes, pick(rng, DTYPES), {"state": np.zeros(y, np.uint8)})
 
 
+def resize2d(rng) -> Call:
+    shape = [whole(rng, 1, 9), whole(rng, 1, 9), whole(rng, 1, 5)]
+    shape = [whole(rng, 1, 3), *shape] if rng.integers(2) else shape
+    attributes = {"interpolation": pick(rng, ("bilinear", "bicubic"))}
+    return Call({"x": shape}, {"size": [whole(rng, 1, 9), whole(rng, 1, 9)]}, attributes, "uint8", whole="int32")
+
+
 def deform_conv2d(rng) -> Call:
     x, filters, y, window = random_convolution(rng)
     taps, modulated = filters[0] * filters[1], bool(rng.integers(2))
@@ -97,6 +104,7 @@ OPS: dict[str, Callable] = {
     "deform_conv2d_gradient": deform_conv2d_gradient,
     "local_response_normalization": lrn,
     "local_response_normalization_gradient": lrn_gradient,
+    "resize2d": resize2d,
     "saf_pool2d": saf_pool2d,
     "saf_pool2d_gradient": saf_pool2d_gradient,
 }
