@@ -129,7 +129,7 @@ _shared = {
     "fixed_size": True,
 }
 _family = Family(__name__, features=features, head=head, **_shared)
-_family_1998 = Family(__name__, features=features_1998, head=head_1998, **_shared)
+_family_1998 = Family(__name__, features=features_1998, head=head_1998, **{**_shared, "recipe": "lenet_1998"})
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 LeNet5 = _family("LeNet5", "lenet5", reported="MNIST 0.9-1.0 % (tutorials)")

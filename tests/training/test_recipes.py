@@ -9,7 +9,7 @@ import pytest
 from plan_inputs import Network
 
 import kerascnn
-from kerascnn import training
+from kerascnn import data, training
 from kerascnn._errors import InputError
 from kerascnn.data.source import Source
 from kerascnn.data.splits import Arrays
@@ -63,12 +63,26 @@ def test_one_short_epoch(name, tmp_path):
     assert history.read(tmp_path / "run" / "history.csv") == result.rows
 
 
+@pytest.mark.after
+def test_lenet_of_1998_learns(tmp_path):
+    """Its scores are squared distances: by the recipe of the other LeNet-5 it diverges."""
+    info, digits = kerascnn.model_info("lenet5_1998"), data.load("digits")
+    plan = training.plan(info, digits, epochs=8)
+
+    def made():
+        return kerascnn.create_model(info.name, input_shape=plan.shape, classifier_activation=None)
+
+    rows = training.train(made, digits, plan, tmp_path / "run").rows
+    assert rows[-1]["val_accuracy"] > 0.8 > rows[0]["val_accuracy"]
+
+
 def test_a_network_has_its_papers_recipe():
     """That of its own paper, and the one for small images where it is trained on those."""
     found = {name: kerascnn.model_info(name).recipe for name in kerascnn.list_models()}
     assert set(found.values()) <= set(recipes.RECIPES)
     for name, recipe in {
         "alexnet": "alexnet", "zfnet": "zfnet", "vgg16": "vgg", "googlenet": "googlenet", "lenet5": "lenet",
+        "lenet5_1998": "lenet_1998",
         "resnet50": "resnet", "resnet20": "resnet_cifar", "preresnet110": "resnet_cifar", "wrn40_1": "wrn",
         "densenet121": "densenet_imagenet", "resnet110_sd": "stochastic_depth", "shake_shake26_2x96d": "shake_shake",
         "pyramidnet164_a48": "pyramidnet", "fractalnet21": "fractalnet", "simpnet_300k": "simpnet",
