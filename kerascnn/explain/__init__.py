@@ -32,6 +32,7 @@ from kerascnn.explain.guided_backprop import guided_backprop
 from kerascnn.explain.guided_grad_cam import guided_grad_cam
 from kerascnn.explain.integrated_gradients import integrated_gradients
 from kerascnn.explain.occlusion import occlusion
+from kerascnn.explain.patches import Patches, draw_patches, patches
 from kerascnn.explain.smoothgrad import smoothgrad
 
 
@@ -59,6 +60,7 @@ __all__ = [
     "Activations",
     "Explanation",
     "Filters",
+    "Patches",
     "activation_statistics",
     "activations",
     "attention_rollout",
@@ -67,6 +69,7 @@ __all__ = [
     "draw",
     "draw_activations",
     "draw_filters",
+    "draw_patches",
     "filters",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -75,5 +78,6 @@ __all__ = [
     "guided_grad_cam",
     "integrated_gradients",
     "occlusion",
+    "patches",
     "smoothgrad",
 ]

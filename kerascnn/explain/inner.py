@@ -8,7 +8,9 @@ import numpy as np
 
 from kerascnn import _check
 from kerascnn._errors import InputError
+from kerascnn._preprocessing import Preprocessing
 from kerascnn.explain.explanation import _images
+from kerascnn.layers import model_preprocessing
 from kerascnn.surgery.cut import output_in
 from kerascnn.surgery.replace import check, over
 
@@ -95,20 +97,31 @@ def asked(network: keras.Model, batch: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(keras.ops.cast(x, "float32")) for x in outputs]
 
 
-def pixels(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Preprocessed images as colors in [0, 1]: where the model says what its pixels went through that is undone, else
-    each image is stretched from its least value to its largest.
+def constants_of(model: keras.Model) -> Preprocessing | None:
+    """What a model says that its pixels went through; None: it says nothing."""
+    try:
+        return model_preprocessing(model).for_channels(model.inputs[0].shape[-1])
+    except InputError:
+        return None
+
+
+def pixels(images: np.ndarray, constants: Preprocessing | None) -> np.ndarray:
+    """Preprocessed images as colors in [0, 1], float32 [n, height, width, 3].
 
     Args:
-        model: whose images they are.
-        images: float32 [n, height, width, channels].
-    """
-    from kerascnn.layers import model_preprocessing
+        images: float32 [n, height, width, 1 or 3]; NaN, where there is no pixel, becomes light gray.
+        constants: what was done to the pixels; None: each image is stretched from its least value to its largest.
 
-    try:
-        constants = model_preprocessing(model).for_channels(images.shape[-1])
-    except InputError:
-        low = images.min(axis=(1, 2, 3), keepdims=True)
-        spread = np.ptp(images, axis=(1, 2, 3), keepdims=True)
-        return (images - low) / np.where(spread > 0, spread, 1)
-    return np.clip(images * np.array(constants.std) + np.array(constants.mean), 0, 1).astype("float32")
+    Raises:
+        InputError: images of another number of channels cannot be shown.
+    """
+    if images.shape[-1] not in (1, 3):
+        raise InputError(f"Images that are drawn must have 1 or 3 channels. Received: {images.shape[-1]}")
+    if constants is None:
+        low = np.nanmin(images, axis=(1, 2, 3), keepdims=True)
+        spread = np.nanmax(images, axis=(1, 2, 3), keepdims=True) - low
+        colors = (images - low) / np.where(spread > 0, spread, 1)
+    else:
+        colors = np.clip(images * np.array(constants.std) + np.array(constants.mean), 0, 1)
+    colors = np.where(np.isnan(colors), 0.85, colors).astype("float32")
+    return colors.repeat(3 // colors.shape[-1], axis=-1)

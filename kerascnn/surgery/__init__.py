@@ -1,7 +1,7 @@
 """Reading the graph of any `keras.Model`, and rewriting it: other ends, folding, sliding over larger images."""
 
 from kerascnn.surgery.cut import final_activation, logits_of, probabilities_of, up_to
-from kerascnn.surgery.fields import ReceptiveField, receptive_field
+from kerascnn.surgery.fields import ReceptiveField, fields_at, receptive_field
 from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.freeze import freeze
 from kerascnn.surgery.graph import Call, Graph, walk
@@ -17,6 +17,7 @@ __all__ = [
     "Graph",
     "Part",
     "ReceptiveField",
+    "fields_at",
     "final_activation",
     "fold_batch_norm",
     "freeze",

@@ -73,6 +73,36 @@ def receptive_field(model: keras.Model, input_shape: Sequence | None = None) -> 
     )
 
 
+def fields_at(
+    model: keras.Model, positions: Sequence[Sequence[int]], input_shape: Sequence | None = None
+) -> list[tuple[tuple[int, int], ...]]:
+    """What single positions of the map that a model ends in see of the image: exact at borders, for padding of all
+    kinds and for maps that were enlarged.
+
+    Args:
+        model: as for `receptive_field`; its last output is a map.
+        positions: (row, column) and so on, one number a spatial axis, within the map.
+        input_shape: shape of one example, where the model leaves a size open.
+
+    Returns:
+        For each position and axis the first and the last pixel; where padding is seen they lie outside of the image.
+        The whole image, from 0 to its last pixel, where the map is made of what has seen it all, or has a single place.
+
+    Raises:
+        InputError: as `receptive_field`, or the output is no map.
+    """
+    graph = walk(model, input_shape)
+    axes, output, shape = _maps(graph), graph.outputs[-1], graph.inputs[0].shape[1:-1]
+    if len(output.shape) != len(shape) + 2:
+        raise InputError(f"The model must end in a map. Received: an output of shape {output.shape}")
+    if output.number not in axes or all(size == 1 for size in output.shape[1:-1]):
+        if None in shape:
+            raise InputError(f"The whole image is seen, whose size is open; pass input_shape. Received: {shape}")
+        return [tuple((0, size - 1) for size in shape)] * len(positions)
+    index = next(i for i, call in enumerate(graph.calls) if output.number in [x.number for x in call.outputs])
+    return [tuple(_trace(graph, axes, index, output, list(position)).hull) for position in positions]
+
+
 def _numbers(fractions) -> tuple[float, ...]:
     return tuple(int(x) if x.denominator == 1 else float(x) for x in fractions)
 

@@ -1,4 +1,4 @@
-"""The words of kerascnn explain that give no map of a class, on the tiny run."""
+"""The words of kerascnn explain that give no map of a class, on a small network."""
 
 import csv
 
@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import kerascnn
 from kerascnn import cli
 from kerascnn.cli.seeing import word
 
 
 @pytest.fixture(scope="module")
-def run(train, tmp_path_factory):
-    out = tmp_path_factory.mktemp("run") / "tiny"
-    train(out, epochs=1)
-    return out
+def run(tmp_path_factory):
+    """The flags that name a network: weights are drawn, since nothing here looks at what they have learned."""
+    path = tmp_path_factory.mktemp("weights") / "lenet5.weights.h5"
+    kerascnn.create_model("lenet5").save_weights(path)
+    return ["--model", "lenet5", "--weights", str(path)]
 
 
 @pytest.fixture(scope="module")
@@ -25,29 +27,42 @@ def image(tmp_path_factory):
 
 
 def call(run, out, *words):
-    return cli.main(["explain", *words, "--checkpoint", str(run), "--out", str(out)])
+    return cli.main(["explain", *words, *run, "--out", str(out)])
 
 
 def test_activations_and_filters(run, image, tmp_path):
-    assert call(run, tmp_path / "a", "activations", image, image, "--layer=re_lu") == 0
+    assert call(run, tmp_path / "a", "activations", image, image, "--layer=c3") == 0
     written = {"[bold]$x_activations.png", "[bold]$x_2_activations.png", "activations.npz", "activations.csv"}
     assert {path.name for path in (tmp_path / "a").iterdir()} == written
     with np.load(tmp_path / "a" / "activations.npz") as found, open(tmp_path / "a" / "activations.csv") as file:
-        assert found["maps"].shape == (2, 3, 3, 6)
+        assert found["maps"].shape == (2, 10, 10, 16)
         zeros = [float(row["zero_fraction"]) for row in csv.DictReader(file)]
         np.testing.assert_allclose(zeros, (found["maps"] == 0).mean((0, 1, 2)))
     assert call(run, tmp_path / "f", "filters") == 0
     assert {path.name for path in (tmp_path / "f").iterdir()} == {"filters.png", "filters.npz"}
 
 
+def test_patches(run, image, tmp_path):
+    options = ["--layer=c3", "--channels=4,1", "--count=2"]
+    assert call(run, tmp_path / "p", "patches", image, image, image, *options) == 0
+    with np.load(tmp_path / "p" / "patches.npz") as found:
+        assert found["patches"].shape == (2, 2, 14, 14, 1) and found["channels"].tolist() == [4, 1]
+        assert found["images"].tolist() == [[0, 1], [0, 1]]
+    lines = (tmp_path / "p" / "patches.txt").read_text().splitlines()
+    assert len(lines) == 4 and lines[0].startswith("4\t") and lines[0].endswith(image)
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (["activations", "IMAGE"], "activations needs --layer"),
-        (["activations", "--layer=re_lu"], "activations needs IMAGE_OR_FOLDER"),
+        (["activations", "--layer=c3"], "activations needs IMAGE_OR_FOLDER"),
         (["activations", "IMAGE", "--layer=absent"], "layer must be the name"),
-        (["activations", "IMAGE", "--layer=re_lu", "--steps=3"], "activations has no option steps"),
-        (["activations", "absent.png", "--layer=re_lu"], "no such image"),
+        (["activations", "IMAGE", "--layer=c3", "--steps=3"], "activations has no option steps"),
+        (["activations", "absent.png", "--layer=c3"], "no such image"),
+        (["patches", "IMAGE", "--layer=c3", "--channels=1.5"], "channels must be whole"),
+        (["activations", "IMAGE", "--layer=c3", "--count=3"], "activations has no option count"),
+        (["gradients", "IMAGE", "--count=3"], "gradients has no option count"),
         (["filters", "IMAGE"], "filters takes no images"),
     ],
 )

@@ -91,7 +91,7 @@ COMMAND = Command(
     "METHOD IMAGE_OR_FOLDER...",
     "Draws what a trained network looks at: METHOD is gradients, smoothgrad, integrated_gradients, guided_backprop, "
     "deconvnet, grad_cam, grad_cam_plus_plus, guided_grad_cam, cam, attention_rollout or occlusion; or "
-    "what it sees: activations or filters.",
+    "what it sees: activations, filters or patches.",
     "kerascnn explain grad_cam image.png --checkpoint runs/digits --out explained",
     (
         options.CHECKPOINT,
@@ -101,7 +101,7 @@ COMMAND = Command(
         Flag(
             "layer",
             "gradients: at the map of this layer, not at the image; grad_cam and its kin: at this map, not the last; "
-            "activations, filters: of this layer; MODEL/NAME in a model inside the model",
+            "activations, filters, patches: of this layer; MODEL/NAME in a model inside the model",
             placeholder="NAME",
         ),
         Flag("window", "occlusion: side of the covered square in pixels", int, low=1),
