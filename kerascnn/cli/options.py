@@ -49,6 +49,9 @@ _GROUPS = {
         "weight_decay", "l2", "loss", "label_threshold", "label_smoothing", "class_weights", "statistics_momentum",
     ),
     "distillation": ("distill", "distill_temperature", "distill_weight"),
+    "adversarial training": (
+        "adversarial", "adversarial_epsilon", "adversarial_step", "adversarial_steps", "adversarial_part",
+    ),
     "fine-tuning": ("freeze", "layer_decay", "unfreeze"),
 }  # fmt: skip
 TRAINING_NOTE = "What the recipe gives depends on network and data; kerascnn train ... --dry_run prints it."
@@ -119,6 +122,7 @@ def training_flags(out: Flag, network: tuple[Flag, ...] = (), run: tuple[Flag, .
         *of("schedule"),
         *of("regularization"),
         *of("distillation"),
+        *of("adversarial training"),
         *of("fine-tuning"),
         dataclasses.replace(out, group="run"),
         *(dataclasses.replace(flag, group="run") for flag in run),

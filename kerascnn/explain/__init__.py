@@ -19,6 +19,9 @@ from kerascnn.explain.activations import (
     activations,
     draw_activations,
 )
+from kerascnn.explain.adversarial import Adversarial, draw_adversarial, fgsm, pgd
+from kerascnn.explain.adversarial_lbfgs import lbfgs
+from kerascnn.explain.adversarial_transfer import Transfer, draw_transfer, transfer
 from kerascnn.explain.attention_rollout import attention_rollout
 from kerascnn.explain.cam import cam
 from kerascnn.explain.deconvnet import deconvnet
@@ -58,9 +61,11 @@ __all__ = [
     "METHODS",
     "ActivationStatistics",
     "Activations",
+    "Adversarial",
     "Explanation",
     "Filters",
     "Patches",
+    "Transfer",
     "activation_statistics",
     "activations",
     "attention_rollout",
@@ -68,8 +73,11 @@ __all__ = [
     "deconvnet",
     "draw",
     "draw_activations",
+    "draw_adversarial",
     "draw_filters",
     "draw_patches",
+    "draw_transfer",
+    "fgsm",
     "filters",
     "grad_cam",
     "grad_cam_plus_plus",
@@ -77,7 +85,10 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "integrated_gradients",
+    "lbfgs",
     "occlusion",
     "patches",
+    "pgd",
     "smoothgrad",
+    "transfer",
 ]

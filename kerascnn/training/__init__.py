@@ -13,6 +13,7 @@ from kerascnn.training.weighting import class_weights, measure_unweighted
 
 if TYPE_CHECKING:
     from kerascnn.training import callbacks, optimizers, progressive, recipes, runs, teachers, workers
+    from kerascnn.training.adversarial import train_adversarially
     from kerascnn.training.callbacks import ScheduleDropPath
     from kerascnn.training.distillation import distill
     from kerascnn.training.loop import train
@@ -37,12 +38,14 @@ __all__ = [
     "runs",
     "teachers",
     "train",
+    "train_adversarially",
     "workers",
 ]
 
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {
+        "adversarial": ["train_adversarially"],
         "callbacks": ["ScheduleDropPath"],
         "distillation": ["distill"],
         "loop": ["train"],

@@ -13,6 +13,7 @@ from kerascnn.training.weighting import check_rule
 
 PRECISIONS = {"none": None, "float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}  # name -> Keras' dtype policy
 BATCH_STATISTICS = ("average", "sync")
+ATTACKS = ("none", "fgsm", "pgd")
 DISTILLATIONS = ("soft", "hard")
 SAMPLING = ("shuffle", "balanced")  # those of `kerascnn.data.sampling`, which imports TensorFlow
 _MOST = 2**31 - 1  # of whatever is counted
@@ -206,6 +207,23 @@ class TrainConfig:
     distill_weight: float = _field(
         0.0, "the teacher's part of the loss, beside the labels'; 0: soft 0.9, hard 0.5", _check.real, low=0.0, high=1.0
     )
+    adversarial: str = _field(
+        "none", "adversarial training: images are changed at each step so that the network is wrong, by one step along "
+        "the sign of the gradient (fgsm, arXiv:1412.6572) or by several (pgd, arXiv:1706.06083)", choices=ATTACKS,
+    )  # fmt: skip
+    adversarial_epsilon: float = _field(
+        8.0, "the largest change of a pixel, of 0 to 255", _check.real, low=0.0, high=255.0
+    )
+    adversarial_step: float = _field(
+        2.0, "pgd: the change of a pixel at each step", _check.real, low=0.0, high=255.0, above=True
+    )
+    adversarial_steps: int = _field(
+        10, "pgd: steps, each of which costs about as much as a step of training", _check.whole, low=1, high=_MOST
+    )
+    adversarial_part: float = _field(
+        1.0, "of each batch that is changed; the others are learned from as they are", _check.real, low=0.0, high=1.0,
+        above=True,
+    )  # fmt: skip
     freeze: str = _field(
         "none", "what is not trained: all up to this layer, or to the last that begins so, such as stage3; head: all "
         "but the head; but_batch_norms: all but scales and offsets of batch norms", _text,

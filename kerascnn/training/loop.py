@@ -19,6 +19,7 @@ from kerascnn.inference.checkpoint import check_whole
 from kerascnn.inference.predictor import Predictor
 from kerascnn.tasks import TASKS, Task
 from kerascnn.training import (
+    adversarial,
     callbacks,
     distillation,
     history,
@@ -135,6 +136,8 @@ def train(
     task = TASKS[source.task]
     task.check_augment(config.augment)
     task.check_sampling(config.sampling)
+    if config.adversarial != "none" and task.name != "classification":
+        raise InputError(f"adversarial training is for classification. Received: adversarial={config.adversarial}")
     task.check_labels(source)
     teachers.check(teacher, config, source)
     shape = tuple(model_record["input_shape"])
@@ -213,6 +216,7 @@ def _train(
             thaw = callbacks.Unfreeze(model, config.unfreeze, _teller(console))
         _compile(model, config, steps, task, classes, weights, thaw.starts(steps) if thaw else None)
         distillation.as_told(config, model, teacher, preprocessing)
+        adversarial.as_told(config, model, preprocessing)
         average = callbacks.AverageWeights(config.ema, config.accumulate) if config.ema else None
         if average:
             average.set_model(model)

@@ -52,6 +52,15 @@ def test_patches(run, image, tmp_path):
     assert len(lines) == 4 and lines[0].startswith("4\t") and lines[0].endswith(image)
 
 
+def test_attacks(run, image, tmp_path):
+    out = tmp_path / "a"
+    assert call(run, out, "pgd", image, "--epsilon=9", "--steps=2", "--step=5", "--target=3") == 0
+    assert {path.name for path in out.iterdir()} == {"[bold]$x_pgd.png", "pgd_sheet.png", "pgd.npz"}
+    with np.load(out / "pgd.npz") as found, Image.open(out / "[bold]$x_pgd.png") as picture:
+        assert np.abs(found["changes"]).max() <= 9.001 and found["goal"].tolist() == [3]
+        assert picture.size == (32, 32) and picture.mode == "L"
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -63,6 +72,10 @@ def test_patches(run, image, tmp_path):
         (["patches", "IMAGE", "--layer=c3", "--channels=1.5"], "channels must be whole"),
         (["activations", "IMAGE", "--layer=c3", "--count=3"], "activations has no option count"),
         (["gradients", "IMAGE", "--count=3"], "gradients has no option count"),
+        (["fgsm", "IMAGE", "--epsilon=300"], "epsilon must"),
+        (["fgsm", "IMAGE", "--steps=3"], "fgsm has no option steps"),
+        (["pgd", "IMAGE", "--target=eleven"], "--target must be a class"),
+        (["lbfgs", "IMAGE"], "lbfgs needs --target"),
         (["filters", "IMAGE"], "filters takes no images"),
     ],
 )

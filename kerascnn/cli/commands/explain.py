@@ -13,7 +13,7 @@ from kerascnn._files import ensure_folder, replace_with
 from kerascnn.cli import networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
-from kerascnn.cli.naming import pictures
+from kerascnn.cli.naming import class_number, pictures
 from kerascnn.cli.seeing import word
 
 _OPTIONS = ("layer", "window", "stride", "steps", "samples", "noise")  # flags that a method may have as arguments
@@ -55,7 +55,8 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     predictor = networks.load(values)
     names = list(predictor.class_names)
     images = np.stack([predictor.prepare(read_image(file, predictor.input_shape[2])) for file in files])
-    found = method(predictor.model, images, _target(values["target"], names), **given)
+    target = None if values["target"] is None else class_number(values["target"], names)
+    found = method(predictor.model, images, target, **given)
     folder = ensure_folder(values["out"])
     with replace_with(folder / "explanation.npz") as temporary, open(temporary, "wb") as file:
         np.savez(file, maps=found.maps, raw=found.raw, target=found.target, scores=found.scores)
@@ -74,30 +75,22 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     console.print(written, highlight=False, markup=False, soft_wrap=True)
 
 
-def _target(text: str | None, names: list[str]) -> int | None:
-    """The number of a class: of its name, else of the number that was written."""
-    if text is None:
-        return None
-    if text in names:
-        return names.index(text)
-    if text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(names):
-        return int(text)
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    raise InputError(f"--target must be a class, {shown}, or its number. Received: {text[:80]}")
-
-
 COMMAND = Command(
     "explain",
     "METHOD IMAGE_OR_FOLDER...",
     "Draws what a trained network looks at: METHOD is gradients, smoothgrad, integrated_gradients, guided_backprop, "
     "deconvnet, grad_cam, grad_cam_plus_plus, guided_grad_cam, cam, attention_rollout or occlusion; or "
-    "what it sees: activations, filters or patches.",
+    f"what it sees, or is made to see: {', '.join(word.find())}.",
     "kerascnn explain grad_cam image.png --checkpoint runs/digits --out explained",
     (
         options.CHECKPOINT,
         *options.NETWORK,
         Flag("out", "folder for the pictures and explanation.npz", placeholder="FOLDER"),
-        Flag("target", "the class whose score is explained: its name or number", unless_given="the most probable one"),
+        Flag(
+            "target",
+            "the class whose score is explained, or to be reached: its name or number",
+            unless_given="the most probable one",
+        ),
         Flag(
             "layer",
             "gradients: at the map of this layer, not at the image; grad_cam and its kin: at this map, not the last; "
@@ -106,7 +99,9 @@ COMMAND = Command(
         ),
         Flag("window", "occlusion: side of the covered square in pixels", int, low=1),
         Flag("stride", "occlusion: pixels between squares", int, low=1),
-        Flag("steps", "integrated_gradients: points on the way from the mean color to the image", int, low=1),
+        Flag(
+            "steps", "integrated_gradients: points on the way from the mean color to the image; pgd: steps", int, low=1
+        ),
         Flag("samples", "smoothgrad: noisy copies of the image", int, low=1),
         Flag("noise", "smoothgrad: deviation of the noise, as a part of the image's range", float, low=0.0),
         *word.flags(),

@@ -49,8 +49,9 @@ COMMON = ("checkpoint", "model", "weights", "image_size", "out")  # flags of eve
 def find() -> dict[str, Word]:
     """All words, alphabetically: the modules of kerascnn/cli/seeing that have a `WORD`."""
     names = sorted(module.name for module in pkgutil.iter_modules(seeing.__path__) if module.name != "word")
-    words = (importlib.import_module(f"{seeing.__name__}.{name}").WORD for name in names)
-    return {word.name: word for word in words}
+    modules = (importlib.import_module(f"{seeing.__name__}.{name}") for name in names)
+    words = (vars(module).get("WORD") for module in modules)
+    return {word.name: word for word in words if word is not None}
 
 
 def flags() -> tuple[Flag, ...]:
