@@ -9,6 +9,7 @@ from kerascnn._preprocessing import Preprocessing
 from kerascnn.explain.attacks import anywhere, climb, loss_of
 from kerascnn.explain.pixel_box import PixelBox
 from kerascnn.surgery import logits_of
+from kerascnn.tasks import Task
 from kerascnn.training.config import ATTACKS, TrainConfig
 
 
@@ -87,6 +88,16 @@ def train_adversarially(
         return own((tf.concat([changed, images[count:]], axis=0), labels, *rest))
 
     model.train_step = train_step
+
+
+def check(config: TrainConfig, task: Task) -> None:
+    """Refuses adversarial training for another task than classification.
+
+    Raises:
+        InputError: it is another one.
+    """
+    if config.adversarial != "none" and task.name != "classification":
+        raise InputError(f"adversarial training is for classification. Received: adversarial={config.adversarial}")
 
 
 def as_told(config: TrainConfig, model: keras.Model, preprocessing: Preprocessing) -> None:

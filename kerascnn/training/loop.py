@@ -136,8 +136,7 @@ def train(
     task = TASKS[source.task]
     task.check_augment(config.augment)
     task.check_sampling(config.sampling)
-    if config.adversarial != "none" and task.name != "classification":
-        raise InputError(f"adversarial training is for classification. Received: adversarial={config.adversarial}")
+    adversarial.check(config, task)
     task.check_labels(source)
     teachers.check(teacher, config, source)
     shape = tuple(model_record["input_shape"])

@@ -7,7 +7,8 @@ import pytest
 from kerascnn import explain
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.training import train_adversarially
+from kerascnn.tasks import TASKS
+from kerascnn.training import TrainConfig, adversarial, train_adversarially
 
 L = keras.layers
 CONSTANTS = Preprocessing(mean=(0.5,), std=(0.25,))
@@ -92,3 +93,14 @@ def test_a_run(train, tmp_path):
 def test_refusals(change, match):
     with pytest.raises(InputError, match=match):
         train_adversarially(linear(), **{"preprocessing": CONSTANTS, **change})
+
+
+def test_only_classifiers_of_images():
+    config = TrainConfig(adversarial="fgsm")
+    adversarial.check(config, TASKS["classification"])
+    adversarial.check(TrainConfig(), TASKS["segmentation"])
+    with pytest.raises(InputError, match="is for classification"):
+        adversarial.check(config, TASKS["segmentation"])
+    image = keras.Input((8, 8, 1))
+    with pytest.raises(InputError, match="a classifier of one image"):
+        train_adversarially(keras.Model(image, L.Conv2D(2, 1)(image)), preprocessing=CONSTANTS)
