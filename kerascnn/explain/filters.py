@@ -8,10 +8,10 @@ import numpy as np
 
 from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn.explain.inner import layer_of
+from kerascnn.explain.inner import name_of, opened
 from kerascnn.explain.tiles import draw_tiles
 from kerascnn.layers import DeformableConv2D, model_preprocessing
-from kerascnn.surgery.replace import check
+from kerascnn.surgery.inline import bare
 
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, DeformableConv2D)
 _DEAD = 0.01  # of the median norm
@@ -81,22 +81,23 @@ def filters(model: keras.Model, layer: str | None = None, *, pixels: bool = True
         kerascnn.explain.filters(model).kernels.shape  # (96, 11, 11, 3)
     """
     _check.flag("pixels", pixels)
+    layers = {name: bare(operation) for name, operation in opened(model)[1].items()}
     if layer is None:
-        check(model)
-        found = next((x for x in model.layers if _spatial(x)), None)
-        if found is None:
+        name = next((name for name, x in layers.items() if _spatial(x)), None)
+        if name is None:
             raise InputError(f"The model must have a convolution of several positions. Received: {model.name}")
     else:
-        found = layer_of(model, layer)
+        name = name_of(model, layers, layer)
+    found = layers[name]
     kernel = _kernel(found)
     if kernel is None:
         raise InputError(f"layer must be a convolution of images. Received: layer={layer!r} ({type(found).__name__})")
     if isinstance(found, keras.layers.DepthwiseConv2D):
         kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
     kernel = np.moveaxis(kernel, -1, 0)
-    if pixels and found is next((x for x in model.layers if _kernel(x) is not None), None):
+    if pixels and found is next((x for x in layers.values() if isinstance(x, _CONVOLUTIONS)), None):
         kernel = kernel / _deviation(model, kernel.shape[-1])
-    return Filters(kernel.astype("float32"), found.name)
+    return Filters(kernel.astype("float32"), name)
 
 
 def draw_filters(found: Filters, path: str | os.PathLike, *, count: int = 96, channels: int = 8) -> None:

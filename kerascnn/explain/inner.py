@@ -11,25 +11,40 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.explain.explanation import _images
 from kerascnn.layers import model_preprocessing
+from kerascnn.models import AuxiliaryModel
 from kerascnn.surgery.cut import output_in
+from kerascnn.surgery.inline import bare, inlined
 from kerascnn.surgery.replace import check, over
 
 _RECTIFIED = ("relu", "relu6")  # activations that give exact zeros
 
 
-def layer_of(model: keras.Model, layer: Any) -> keras.layers.Layer:
-    """The layer of that name, whatever the shape of its output.
+def opened(model: keras.Model) -> tuple[keras.Model, dict[str, keras.layers.Layer]]:
+    """A network without models inside it, and its layers by name, "encoder/conv1" inside a model; inputs are left out.
 
     Raises:
-        InputError: the model has no graph, no such layer, or the layer is an input or has several outputs.
+        InputError: the model has no graph.
     """
     check(model)
-    found = next((x for x in model.layers if isinstance(layer, str) and x.name == layer), None)
-    if found is None or isinstance(found, keras.layers.InputLayer):
+    if isinstance(model, AuxiliaryModel):
+        model = over(model, model.outputs[0], name=f"{model.name}_main")
+    network, layers = inlined(model)
+    return network, {name: x for name, x in layers.items() if not isinstance(x, keras.layers.InputLayer)}
+
+
+def name_of(model: keras.Model, layers: dict[str, keras.layers.Layer], layer: Any) -> str:
+    """The full name of a layer, which may be given without the models around it where it is the only one of its name.
+
+    Raises:
+        InputError: there is no such layer, or there are several.
+    """
+    found = [name for name in layers if name == layer or name.endswith(f"/{layer}")] if isinstance(layer, str) else []
+    found = [layer] if layer in found else found
+    if len(found) > 1:
+        raise InputError(f"layer must name one layer, one of {', '.join(found)[:200]}. Received: layer={layer!r}")
+    if not found:
         raise InputError(f"layer must be the name of a layer of {model.name}. Received: layer={str(layer)[:80]}")
-    if isinstance(output_in(model, found), list):
-        raise InputError(f"layer must have one output. Received: layer={layer!r}")
-    return found
+    return found[0]
 
 
 def probe(model: keras.Model, names: Sequence[str]) -> keras.Model:
@@ -38,11 +53,15 @@ def probe(model: keras.Model, names: Sequence[str]) -> keras.Model:
     Raises:
         InputError: a layer cannot be used, or the model does not take one image [n, height, width, channels].
     """
-    outputs = [output_in(model, layer_of(model, name)) for name in names]
-    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
-        shapes = [tuple(x.shape) for x in model.inputs]
+    network, layers = opened(model)
+    outputs = [output_in(network, layers[name_of(model, layers, name)]) for name in names]
+    for name, output in zip(names, outputs, strict=True):
+        if isinstance(output, list):
+            raise InputError(f"layer must have one output. Received: layer={name!r}")
+    if len(network.inputs) != 1 or len(network.inputs[0].shape) != 4:
+        shapes = [tuple(x.shape) for x in network.inputs]
         raise InputError(f"The model must take one image [n, height, width, channels]. Received: inputs {shapes}")
-    return over(model, outputs, name=f"{model.name}_inner")
+    return over(network, outputs, name=f"{model.name}_inner")
 
 
 def rectified(model: keras.Model) -> list[str]:
@@ -51,14 +70,14 @@ def rectified(model: keras.Model) -> list[str]:
     Raises:
         InputError: the model has no graph.
     """
-    check(model)
     names = []
-    for layer in model.layers:
+    for name, operation in opened(model)[1].items():
+        layer = bare(operation)
         if isinstance(layer, keras.layers.ReLU):
             if not layer.negative_slope and not layer.threshold:
-                names.append(layer.name)
+                names.append(name)
         elif getattr(getattr(layer, "activation", None), "__name__", "") in _RECTIFIED:
-            names.append(layer.name)
+            names.append(name)
     return names
 
 

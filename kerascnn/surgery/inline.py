@@ -30,6 +30,8 @@ def inlined(model: keras.Model) -> tuple[keras.Model, dict[str, keras.layers.Lay
         up_to(flat, layers["encoder/conv1"].name)
     """
     check(model)
+    if isinstance(model, keras.Sequential):  # which has layers, and no graph of its own to look into
+        model = over(model, model.outputs[0])
     if not any(map(has_graph, model.operations)):
         return model, {layer.name: layer for layer in model.layers}
     run = _Run()

@@ -91,6 +91,19 @@ def test_halves_add_up_and_their_order_does_not_matter():
         np.testing.assert_allclose(other.largest, whole.largest, rtol=1e-5)
 
 
+def test_layers_inside_a_model():
+    image = keras.Input((6, 5, 2))
+    inner = network()
+    model = keras.Model(image, L.Dense(3, name="top")(inner(image)))
+    x = images()
+    for name in ("own", f"{inner.name}/own"):
+        np.testing.assert_allclose(explain.activations(model, x, name).maps, explain.activations(inner, x, "own").maps)
+    assert list(explain.activation_statistics(model, x)) == [f"{inner.name}/fused", f"{inner.name}/own"]
+    assert explain.filters(model).layer == f"{inner.name}/fused"
+    found, alone = (explain.patches(each, x, "own", count=2) for each in (model, inner))
+    np.testing.assert_array_equal(found.patches, alone.patches)
+
+
 @pytest.mark.parametrize(
     "call, match",
     [

@@ -90,12 +90,12 @@ def test_pgd_by_numpy_on_a_linear_network():
 
 
 def test_restarts_never_do_less_and_large_balls_defeat_the_network():
-    model, x = network(), images(40)
+    model, x = network(), images(12)
     settings = {"epsilon": 25.0, "step": 8, "steps": 3, "preprocessing": CONSTANTS}
     one = explain.pgd(model, x, **settings)
-    more = explain.pgd(model, x, restarts=4, **settings)
+    more = explain.pgd(model, x, restarts=3, **settings)
     assert (more.success >= one.success).all() and more.success.sum() > 0
-    assert explain.pgd(model, x, **{**settings, "epsilon": 255, "step": 40, "steps": 20}).success.mean() == 1
+    assert explain.pgd(model, x, **{**settings, "epsilon": 255, "step": 40, "steps": 12}).success.mean() == 1
     again = explain.pgd(model, x, batch_size=7, **settings)
     np.testing.assert_allclose(again.images, one.images, atol=1e-5)
 
@@ -121,12 +121,12 @@ def test_the_model_says_what_its_pixels_went_through():
 @needs_scipy
 def test_the_smallest_change_of_a_linear_network_is_that_of_its_boundary():
     """|margin| / |w| in pixels: nothing smaller reaches the class, and the search comes within 5 percent."""
-    model, x = linear(), images(4)
+    model, x = linear(), images(2)
     kernel, bias = (w.astype("float64") for w in model.get_layer("head").get_weights())
     direction = ((kernel[:, 0] - kernel[:, 1]).reshape(SHAPE) * UNIT * 255).ravel()  # in parts of the range
-    margin = x.reshape(4, -1) @ (kernel[:, 0] - kernel[:, 1]) + bias[0] - bias[1]
+    margin = x.reshape(2, -1) @ (kernel[:, 0] - kernel[:, 1]) + bias[0] - bias[1]
     for target in (0, 1):
-        found = explain.lbfgs(model, x, target, searches=12, preprocessing=CONSTANTS)
+        found = explain.lbfgs(model, x, target, searches=6, preprocessing=CONSTANTS)
         assert found.success.all()
         there = found.before == target
         assert not found.changes[there].any()

@@ -54,3 +54,12 @@ def test_what_is_flat_stays_itself():
     assert flat is model and list(layers) == [layer.name for layer in model.layers]
     with pytest.raises(InputError, match="functional or built sequential"):
         inlined("lenet5")
+
+
+def test_a_sequential_model():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="a")])
+    model = keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(2, name="b")])
+    for each, names in ((inner, {"a"}), (model, {f"{inner.name}/a", "b"})):
+        flat, layers = inlined(each)
+        assert names <= set(layers)
+        np.testing.assert_array_equal(flat(np.ones((2, 4))), each(np.ones((2, 4))))
