@@ -24,9 +24,11 @@ from kerascnn.explain.adversarial_lbfgs import lbfgs
 from kerascnn.explain.adversarial_transfer import Transfer, draw_transfer, transfer
 from kerascnn.explain.attention_rollout import attention_rollout
 from kerascnn.explain.cam import cam
+from kerascnn.explain.class_image import class_image
 from kerascnn.explain.deconvnet import deconvnet
 from kerascnn.explain.drawing import draw
 from kerascnn.explain.explanation import Explanation, Method
+from kerascnn.explain.feature_image import feature_image
 from kerascnn.explain.filters import Filters, draw_filters, filters
 from kerascnn.explain.grad_cam import grad_cam
 from kerascnn.explain.grad_cam_plus_plus import grad_cam_plus_plus
@@ -34,7 +36,9 @@ from kerascnn.explain.gradients import gradients
 from kerascnn.explain.guided_backprop import guided_backprop
 from kerascnn.explain.guided_grad_cam import guided_grad_cam
 from kerascnn.explain.integrated_gradients import integrated_gradients
+from kerascnn.explain.inversion import inversion
 from kerascnn.explain.occlusion import occlusion
+from kerascnn.explain.optimized import Optimized, draw_optimized
 from kerascnn.explain.patches import Patches, draw_patches, patches
 from kerascnn.explain.smoothgrad import smoothgrad
 
@@ -64,19 +68,23 @@ __all__ = [
     "Adversarial",
     "Explanation",
     "Filters",
+    "Optimized",
     "Patches",
     "Transfer",
     "activation_statistics",
     "activations",
     "attention_rollout",
     "cam",
+    "class_image",
     "deconvnet",
     "draw",
     "draw_activations",
     "draw_adversarial",
     "draw_filters",
+    "draw_optimized",
     "draw_patches",
     "draw_transfer",
+    "feature_image",
     "fgsm",
     "filters",
     "grad_cam",
@@ -85,6 +93,7 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "integrated_gradients",
+    "inversion",
     "lbfgs",
     "occlusion",
     "patches",

@@ -61,6 +61,19 @@ def test_attacks(run, image, tmp_path):
         assert picture.size == (32, 32) and picture.mode == "L"
 
 
+@pytest.mark.after
+def test_made_images(run, image, tmp_path):
+    for name, words in (
+        ("class_image", ["--target=3"]), ("feature_image", ["--layer=c3", "--channels=1,4"]),
+        ("inversion", [image, "--layer=c3"]),
+    ):  # fmt: skip
+        assert call(run, tmp_path / name, name, *words, "--steps=2") == 0
+        assert {path.name for path in (tmp_path / name).iterdir()} == {f"{name}.png", f"{name}.npz"}
+        with np.load(tmp_path / name / f"{name}.npz") as found:
+            count = 2 if name == "feature_image" else 1
+            assert found["images"].shape == (count, 32, 32, 1) and found["history"].shape == (2, count)
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -76,6 +89,10 @@ def test_attacks(run, image, tmp_path):
         (["fgsm", "IMAGE", "--steps=3"], "fgsm has no option steps"),
         (["pgd", "IMAGE", "--target=eleven"], "--target must be a class"),
         (["lbfgs", "IMAGE"], "lbfgs needs --target"),
+        (["feature_image", "--layer=c3"], "--layer with --channels"),
+        (["feature_image", "--layer=c3", "--target=3"], "--layer with --channels"),
+        (["class_image", "--target=eleven"], "--target must be a class"),
+        (["inversion", "IMAGE"], "inversion needs --layer"),
         (["filters", "IMAGE"], "filters takes no images"),
     ],
 )

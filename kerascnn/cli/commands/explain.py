@@ -94,13 +94,17 @@ COMMAND = Command(
         Flag(
             "layer",
             "gradients: at the map of this layer, not at the image; grad_cam and its kin: at this map, not the last; "
-            "activations, filters, patches: of this layer; MODEL/NAME in a model inside the model",
+            "activations, filters, patches, feature_image, inversion: of this layer; MODEL/NAME in a model inside the "
+            "model",
             placeholder="NAME",
         ),
         Flag("window", "occlusion: side of the covered square in pixels", int, low=1),
         Flag("stride", "occlusion: pixels between squares", int, low=1),
         Flag(
-            "steps", "integrated_gradients: points on the way from the mean color to the image; pgd: steps", int, low=1
+            "steps",
+            "integrated_gradients: points on the way from the mean color to the image; pgd and made images: steps",
+            int,
+            low=1,
         ),
         Flag("samples", "smoothgrad: noisy copies of the image", int, low=1),
         Flag("noise", "smoothgrad: deviation of the noise, as a part of the image's range", float, low=0.0),

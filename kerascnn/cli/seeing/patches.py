@@ -35,7 +35,7 @@ def run(request: Request) -> list[str]:
 WORD = Word(
     "patches", (1, None), ("layer",), ("layer",), run,
     own=(
-        Flag("channels", "patches: numbers of the channels", list, low=0, unless_given="the first 16"),
+        Flag("channels", "patches, feature_image: numbers of the channels", list, low=0, unless_given="the first 16"),
         Flag("count", "patches: how many of each channel", int, low=1, unless_given="9"),
     ),
 )  # fmt: skip
