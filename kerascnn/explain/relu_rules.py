@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from kerascnn._errors import InputError
-from kerascnn.surgery.cut import without_activation
+from kerascnn.surgery.cut import input_in, without_activation
 from kerascnn.surgery.inline import Renamed, bare
 from kerascnn.surgery.replace import rebuild
 
@@ -89,9 +89,12 @@ def with_rule(model: keras.Model, guided: bool, method: str) -> tuple[keras.Mode
         raise InputError(
             f"{method} changes what ReLUs hand back, and the network must have one. Received: {model.name} with {found}"
         )
+    padding = _padding_of_pools(model)
     made: dict[int, Callable] = {}
 
     def change(operation):
+        if id(operation) in padding:
+            return padding[id(operation)]
         if id(operation) not in changed:
             return None
         if id(operation) not in made:
@@ -99,6 +102,33 @@ def with_rule(model: keras.Model, guided: bool, method: str) -> tuple[keras.Mode
         return made[id(operation)]
 
     return rebuild(model, change, share=True), others
+
+
+def _padding_of_pools(model: keras.Model) -> dict[int, Callable]:
+    """By the ids of layers that put zeros around what a ReLU gives before maxima are taken: the same with least values.
+
+    The maxima are the same. But where a whole window is 0, its place would be the padding, and what is handed back to
+    it lost; the deconvnet's ReLU, unlike the gradient's, hands back what comes to such places.
+    """
+    readers: dict[int, list] = {}
+    for operation in model.operations:
+        for node in operation._inbound_nodes:
+            for tensor in node.input_tensors:
+                readers.setdefault(id(tensor._keras_history.operation), []).append(bare(operation))
+    found = {}
+    for operation in model.operations:
+        own = bare(operation)
+        if type(own) is L.ZeroPadding2D and all(isinstance(x, L.MaxPooling2D) for x in readers.get(id(operation), [0])):
+            if relu_bound(input_in(model, operation)._keras_history.operation) is not None:
+                (top, bottom), (left, right) = own.padding
+                widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+                found[id(operation)] = lambda x, widths=widths: keras.ops.pad(x, widths, constant_values=least(x))
+    return found
+
+
+def least(x: keras.KerasTensor) -> float:
+    """The least finite number of a tensor's dtype."""
+    return float(tf.dtypes.as_dtype(x.dtype).min)
 
 
 def relu_bound(operation: keras.Operation) -> tuple[float | None] | None:

@@ -161,3 +161,14 @@ def test_shared_layers_and_batches():
     expected = handed_back("guided", handed_back("guided", np.tile(k3[:, 0], (5, 1)), f2) @ k2.T, f1) @ k1.T
     found = explain.guided_backprop(model, given, target=0, batch_size=2)
     np.testing.assert_allclose(found.raw, expected.reshape(given.shape), rtol=1e-4, atol=1e-6)
+
+
+def test_a_place_in_the_padding_takes_no_signal():
+    """Zeros around a ReLU's output change no maximum; a window of zeros hands back to its own first place."""
+    image = keras.Input((4, 4, 1))
+    x = L.ZeroPadding2D(1)(L.ReLU()(image))
+    model = keras.Model(image, L.MaxPooling2D(3, 2)(x))
+    raw = explain.deconvnet(model, -np.ones((1, 4, 4, 1), "float32"), lambda y: keras.ops.sum(y, axis=(1, 2, 3))).raw
+    expected = np.zeros((4, 4))
+    expected[0, 0] = expected[0, 1] = expected[1, 0] = expected[1, 1] = 1
+    np.testing.assert_array_equal(raw[0, ..., 0], expected)
