@@ -23,7 +23,8 @@ from kerascnn._files import replace_with
 
 ROOT = Path(__file__).parents[1]
 FIXTURE, TABLE = ROOT / "tests/golden/explain_peers.npz", ROOT / "results/explain_parity.md"
-TARGET, STEPS, KEPT, SCALE = 3, 6, 48, 1000.0
+TARGET, STEPS, KEPT = 3, 6, 48
+
 # Ours, which is timm's name too: the side, our layer (None: the one that is found), timm's, and what that gives.
 NETWORKS = {
     "resnet18": (64, None, "layer4", ""),
@@ -40,6 +41,11 @@ METHODS = (
 )  # fmt: skip
 
 
+def scale(name: str) -> float:
+    """The score's factor for Grad-CAM++; more for tokens, whose sums may be negative and the denominator near 0."""
+    return 1e6 if NETWORKS[name][3] else 1e3
+
+
 def settings(name: str) -> dict:
     """What both sides are asked."""
     side, _, _, kind = NETWORKS[name]
@@ -49,7 +55,7 @@ def settings(name: str) -> dict:
         "window": window,
         "stride": window * 3 // 4,  # the last windows are cut at the border
         "steps": STEPS,
-        "scale": SCALE,
+        "scale": scale(name),
         "kind": kind,
         "grid": [side // 16] * 2,
         "options": {"img_size": side} if kind else {},
@@ -68,8 +74,9 @@ def network(name: str) -> tuple[keras.Model, np.ndarray]:
     rng = np.random.default_rng(0)
     for variable in model.weights:
         shape = variable.shape
-        if variable.name == "kernel" or variable.name == "depthwise_kernel":
-            value = rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape)
+        if variable.name == "kernel":
+            inputs = np.prod(shape[:2]) if len(shape) == 4 and shape[3] == 1 else np.prod(shape[:-1])  # depthwise: 1
+            value = rng.normal(0, (2 / inputs) ** 0.5, shape)
         elif variable.name == "gamma":
             value = rng.uniform(0.5, 1.0, shape)
         elif variable.name == "moving_variance":
@@ -91,7 +98,7 @@ def ours(name: str, model: keras.Model, image: np.ndarray) -> dict[str, np.ndarr
         cam = method.startswith("grad_cam")
         given |= {"layer": layer} if "grad_cam" in method else {}
         try:
-            target = (lambda logits: SCALE * logits[:, TARGET]) if cam else TARGET
+            target = (lambda logits: scale(name) * logits[:, TARGET]) if cam else TARGET
             one = function(model, image, target, **given)
         except kerascnn.InputError as error:
             if "must have one" not in str(error):
@@ -122,7 +129,10 @@ def differences(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> di
     found = {}
     for method in METHODS:
         if method in left and method in right:
-            found[method] = float(np.abs(left[method] - right[method]).max() / np.abs(right[method]).max())
+            largest = float(np.abs(right[method]).max())
+            if not largest > 0:
+                raise SystemExit(f"{method} is 0 everywhere, which compares nothing: other weights or another class")
+            found[method] = float(np.abs(left[method] - right[method]).max()) / largest
     return found
 
 
@@ -135,22 +145,30 @@ def kept(values: np.ndarray) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers-python", required=True, help="the interpreter that has torch, timm, captum, grad-cam")
-    python = parser.parse_args().peers_python
-    rows, fixture = [], {}
-    for name in NETWORKS:
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS, help="the others stay")
+    args = parser.parse_args()
+    python = args.peers_python
+    rows, fixture = {}, {}
+    if TABLE.exists() and set(args.networks) != set(NETWORKS):
+        rows = {line.split("`")[1]: line for line in TABLE.read_text().splitlines() if line.startswith("| `")}
+        with np.load(FIXTURE) as arrays:
+            fixture = dict(arrays)
+    for name in args.networks:
         model, image = network(name)
         peers = theirs(name, model, image, python)
         found = differences(ours(name, model, image), peers)
         print(name, {method: f"{value:.1e}" for method, value in found.items()}, flush=True)
-        rows.append([f"`{name}`", *(f"{found[x]:.1e}" if x in found else "no ReLU" for x in METHODS)])
+        cells = [f"`{name}`", *(f"{found[x]:.1e}" if x in found else "no ReLU" for x in METHODS)]
+        rows[name] = f"| {' | '.join(cells)} |"
         fixture |= {f"{name}/{method}": kept(peers[method]) for method in found}
         write(rows, fixture, str(peers["versions"]))
 
 
-def write(rows: list[list[str]], fixture: dict[str, np.ndarray], versions: str) -> None:
+def write(rows: dict[str, str], fixture: dict[str, np.ndarray], versions: str) -> None:
     """The table and the fixture, of what there is."""
     head = ["network", *(f"`{method}`" for method in METHODS)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head))]
+    table = "\n".join([*lines, *(rows[name] for name in NETWORKS if name in rows)])
     text = (
         "# Explanations beside captum's and pytorch-grad-cam's\n\n"
         "The largest absolute difference over the largest value, on the same random weights in timm's network, one\n"

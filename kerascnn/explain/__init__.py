@@ -40,6 +40,7 @@ from kerascnn.explain.inversion import inversion
 from kerascnn.explain.occlusion import occlusion
 from kerascnn.explain.optimized import Optimized, draw_optimized
 from kerascnn.explain.patches import Patches, draw_patches, patches
+from kerascnn.explain.sheet import draw_sheet
 from kerascnn.explain.smoothgrad import smoothgrad
 
 
@@ -86,6 +87,7 @@ __all__ = [
     "draw_transfer",
     "feature_image",
     "fgsm",
+    "draw_sheet",
     "filters",
     "grad_cam",
     "grad_cam_plus_plus",

@@ -11,6 +11,7 @@ from kerascnn._errors import InputError
 from kerascnn.explain.explanation import BY_FUNCTION, Explanation
 
 _MOST = 16  # rows of a picture
+POSITIVE, SIGNED = "inferno", "berlin"  # of even steps of lightness; the second has 0 in its dark middle
 
 
 def draw(
@@ -24,8 +25,9 @@ def draw(
     """Writes a PNG: a row for each image, at most 16, with the image, and its map over the dimmed image.
 
     Each map has a scale of its own, from 0 to the absolute value that one pixel in 200 exceeds, so that a few pixels do
-    not leave the others pale; a map with negative values goes from blue, below 0, over white to red. A map of zeros
-    stays empty.
+    not leave the others pale. What is 0 leaves the image as it is; what counts goes from dark violet to yellow, or in a
+    map with negative values from black to blue where it counts against the class and to red where it counts for it, in
+    colors of even steps that the color-blind tell apart.
 
     Args:
         explanation: of a method.
@@ -53,33 +55,46 @@ def draw(
     cell = 3.0 * min(2.0, max(0.5, height / width))
     figure = Figure(figsize=(6.8, count * (cell + 0.35)), dpi=100, layout="constrained")
     for index, (left, right) in enumerate(figure.subplots(count, 2, squeeze=False)):
-        image = _stretched(images[index])
+        image = stretched(images[index])
         left.imshow(image)
         left.set_title(_short(titles[index]) if titles else "", fontsize=9)
         target = int(explanation.target[index])
-        name = _name(target, class_names)
-        right.imshow(0.5 + 0.5 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
-        signed, heights = maps[index].min() < 0, np.abs(maps[index])
-        highest = float(np.percentile(heights, 99.5)) or float(heights.max())
-        right.imshow(
-            maps[index],
-            cmap="RdBu_r" if signed else "YlOrRd",
-            vmin=-highest if signed else 0,
-            vmax=highest or 1,
-            alpha=0.65,
-        )
+        name = name_of(target, class_names)
+        over(right, image, maps[index])
         right.set_title(f"{explanation.method}: {name}, score {explanation.scores[index]:.2f}", fontsize=9)
-        for axes in (left, right):
-            axes.axis("off")
+        left.axis("off")
     _figures.save(figure, path)
 
 
-def _stretched(image: np.ndarray) -> np.ndarray:
+def over(axes, image: np.ndarray, values: np.ndarray) -> None:
+    """A map over the darkened image: the more a pixel counts, the less of the image is left.
+
+    Args:
+        axes: matplotlib's.
+        image: [height, width, 3], from 0 to 1.
+        values: [height, width].
+    """
+    signed, heights = values.min() < 0, np.abs(values)
+    highest = (float(np.percentile(heights, 99.5)) or float(heights.max())) or 1.0
+    axes.imshow(0.6 * image.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
+    axes.imshow(
+        values,
+        cmap=SIGNED if signed else POSITIVE,
+        vmin=-highest if signed else 0.0,
+        vmax=highest,
+        alpha=np.clip(heights / highest, 0, 1),
+    )
+    axes.axis("off")
+
+
+def stretched(image: np.ndarray) -> np.ndarray:
+    """An image [height, width, 1 or 3] of any range as colors from 0 to 1, [height, width, 3]."""
     low, spread = float(image.min()), float(np.ptp(image)) or 1.0
     return ((image - low) / spread).repeat(3 // image.shape[-1], axis=-1)
 
 
-def _name(target: int, class_names: Sequence[str] | None) -> str:
+def name_of(target: int, class_names: Sequence[str] | None) -> str:
+    """What a title calls a target."""
     if target == BY_FUNCTION:
         return "of the outputs"
     return _short(class_names[target]) if class_names else f"class {target}"
