@@ -25,6 +25,7 @@ from kerascnn.explain.adversarial_transfer import Transfer, draw_transfer, trans
 from kerascnn.explain.attention_rollout import attention_rollout
 from kerascnn.explain.cam import cam
 from kerascnn.explain.class_image import class_image
+from kerascnn.explain.codes import Codes, Plane, codes, pca, plane, purity, trustworthiness
 from kerascnn.explain.deconvnet import deconvnet
 from kerascnn.explain.drawing import draw
 from kerascnn.explain.explanation import Explanation, Method
@@ -42,6 +43,7 @@ from kerascnn.explain.optimized import Optimized, draw_optimized
 from kerascnn.explain.patches import Patches, draw_patches, patches
 from kerascnn.explain.sheet import draw_sheet
 from kerascnn.explain.smoothgrad import smoothgrad
+from kerascnn.explain.thumbnails import draw_plane
 
 
 def _methods() -> dict[str, Method]:
@@ -67,16 +69,19 @@ __all__ = [
     "ActivationStatistics",
     "Activations",
     "Adversarial",
+    "Codes",
     "Explanation",
     "Filters",
     "Optimized",
     "Patches",
+    "Plane",
     "Transfer",
     "activation_statistics",
     "activations",
     "attention_rollout",
     "cam",
     "class_image",
+    "codes",
     "deconvnet",
     "draw",
     "draw_activations",
@@ -84,6 +89,7 @@ __all__ = [
     "draw_filters",
     "draw_optimized",
     "draw_patches",
+    "draw_plane",
     "draw_transfer",
     "feature_image",
     "fgsm",
@@ -99,7 +105,11 @@ __all__ = [
     "lbfgs",
     "occlusion",
     "patches",
+    "pca",
     "pgd",
+    "plane",
+    "purity",
     "smoothgrad",
     "transfer",
+    "trustworthiness",
 ]

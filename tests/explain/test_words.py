@@ -107,3 +107,10 @@ def test_the_help_tells_every_word(capsys):
     assert cli.main(["explain", "--help"]) == 0
     text = capsys.readouterr().out
     assert word.find() and all(name in text for name in word.find())
+
+
+def test_codes(run, image, tmp_path):
+    assert call(run, tmp_path / "c", "codes", *[image] * 5, "--method=pca") == 0
+    with np.load(tmp_path / "c" / "codes.npz") as found:
+        assert found["codes"].shape == (5, 84) and found["points"].shape == (5, 2)
+    assert (tmp_path / "c" / "codes.png").exists()
