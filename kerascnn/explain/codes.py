@@ -70,12 +70,15 @@ def codes(model: keras.Model, images: Any, layer: str | None = None, *, batch_si
 
 
 def pca(values: npt.ArrayLike, components: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of vectors [n, length]: coordinates float64 [n, components], and each one's part of the
-    variance. The largest weight of each direction is positive. With all components distances are unchanged.
+    """Principal components of vectors. With all of them distances are unchanged.
 
     Args:
         values: at least two finite vectors.
         components: at most as many as vectors, and as long as they are.
+
+    Returns:
+        Coordinates, float64 [n, components], and each one's part of the variance. The largest weight of each direction
+        is positive.
 
     Raises:
         InputError: an argument cannot be used.
@@ -136,6 +139,9 @@ def purity(values: npt.ArrayLike, labels: npt.ArrayLike, neighbors: int = 10) ->
         labels: classes [n].
         neighbors: of each vector, itself left out.
 
+    Returns:
+        The part, from 0 to 1.
+
     Raises:
         InputError: an argument cannot be used.
     """
@@ -156,6 +162,9 @@ def trustworthiness(values: npt.ArrayLike, points: npt.ArrayLike, neighbors: int
         values: the vectors, [n, length].
         points: what was made of them, [n, 2].
         neighbors: of each point, less than half of n.
+
+    Returns:
+        At most 1.
 
     Raises:
         InputError: an argument cannot be used.
