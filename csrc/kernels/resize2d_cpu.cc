@@ -7,6 +7,14 @@
 #include "common/simd.h"
 #include "kernels/resize2d.h"
 
+// Products are rounded before they are added, as in TensorFlow's kernel and at every level of instructions, so that an
+// exported graph, which holds TensorFlow's, sees the same pixels.
+#ifdef __clang__
+#pragma clang fp contract(off)
+#else
+#pragma GCC optimize("fp-contract=off")
+#endif
+
 namespace kerascnn {
 namespace {
 

@@ -20,8 +20,8 @@ def resize2d(image: Any, size: Any, interpolation: str = "bilinear") -> tf.Tenso
     goes to the even one, what lies outside of 0 to 255 to the nearer end. Not differentiable.
 
     Which implementation runs: this package's kernel, on the CPU also where there is a GPU; plain TensorFlow
-    (`reference`) where the library is absent or switched off, under XLA, and in graphs that are exported. Of 60,000
-    values one is another whole number than `reference` gives, its neighbor.
+    (`reference`) where the library is absent or switched off, under XLA, and in graphs that are exported. Both give the
+    same bytes.
 
     Args:
         image: uint8 [height, width, channels] or [batch, height, width, channels], no size of them 0; sizes may be

@@ -51,7 +51,7 @@ CASES = {  # function of tensors, those tensors
 
 
 def test_every_op_is_here():
-    functions = set(ops.__all__) - {"build_info", "native"}
+    functions = set(ops.__all__) - {"build_info", "native", "resize2d"}  # of bytes, which have no derivative
     assert functions == {name.split()[0] for name in CASES}
 
 
