@@ -56,6 +56,7 @@ ALLOWED = {
         "tasks",
         "inference",
     },
+    "studies": {"keras", "tensorflow", "numpy", "matplotlib", *_MODEL, "data", "tasks", "inference", "training"},
     "search": {"keras", "tensorflow", "numpy", "absl", "rich", "analysis", "applications", "data", "tasks", "training"},
     "benchmark": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops"},
 }

@@ -1,0 +1,103 @@
+"""kerascnn study."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kerascnn import _check
+from kerascnn._errors import InputError
+from kerascnn.cli.command import Command, Flag, Values
+from kerascnn.cli.loading import load_tensorflow
+
+_GIVEN = ("model", "images")  # arguments that --model stands for, and that only Python can give
+
+
+def run(values: Values, arguments: list[str], console: Console) -> None:
+    """kerascnn study."""
+    load_tensorflow()
+    from kerascnn import studies
+
+    if not arguments:
+        table = Table("study", "what it shows", "options (--set)")
+        for name, study in studies.STUDIES.items():
+            table.add_row(name, inspect.getdoc(study).partition("\n")[0], ", ".join(_options(study)))
+        console.print(table, markup=False)
+        return
+    name = _check.one_of("NAME", arguments[0], studies.STUDIES)
+    study = studies.STUDIES[name]
+    given = _settings(name, study, values["set"])
+    if values["out"] is None:
+        raise InputError(f"kerascnn study {name} needs --out FOLDER. Received: none")
+    model = ()
+    if "model" in inspect.signature(study).parameters:
+        if values["model"] is None:
+            raise InputError(f"kerascnn study {name} needs --model NAME. Received: none")
+        import kerascnn
+
+        model = (kerascnn.create_model(values["model"], weights=values["weights"]),)
+    elif values["model"] is not None or values["weights"] is not None:
+        raise InputError(f"{name} has no network of its own. Received: --model {values['model']}")
+    found = study(*model, **given)
+    found.save(values["out"])
+    table = Table("what the source says", "here")
+    for claim, holds in found.claims.items():
+        table.add_row(Text(claim), "yes" if holds else "no")
+    console.print(table)
+    written = f"written: study.json, arrays.npz and picture.png in {values['out']} ({found.seconds:.1f} s)"
+    console.print(written, highlight=False, markup=False, soft_wrap=True)
+
+
+def _options(study: Callable) -> dict[str, Any]:
+    """The options of a study, and their defaults."""
+    known = inspect.signature(study).parameters
+    return {name: parameter.default for name, parameter in known.items() if name not in _GIVEN}
+
+
+def _settings(study: str, function: Callable, pairs: Sequence[str]) -> dict[str, Any]:
+    """What several --set mean: each value is read as the default of its option is."""
+    known, found = _options(function), {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or key not in known:
+            raise InputError(f"{study} has the options {', '.join(known)}. Received: --set {pair[:200]}")
+        if key in found:
+            raise InputError(f"An option must be given once. Received: {key} twice")
+        default = known[key]
+        if isinstance(default, tuple):
+            found[key] = [_read(key, part, default[0]) for part in text.split(",")]
+        else:
+            found[key] = _read(key, text, default)
+    return found
+
+
+def _read(key: str, text: str, default: Any) -> Any:
+    """The value of a text, of the kind of a default; None stands for a name."""
+    if default is None or isinstance(default, str):
+        return text.strip()
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise _check.refuse(key, "a whole number" if isinstance(default, int) else "a number", text) from None
+
+
+COMMAND = Command(
+    "study",
+    "[NAME]",
+    "Runs an experiment of the literature on why networks train: numbers, whether they show what the source says, and "
+    "a picture. Without a name it lists them.",
+    "kerascnn study initialization --set activation=tanh --out studied",
+    (
+        Flag("model", "of studies of a network: its name", placeholder="NAME"),
+        Flag("weights", "of that network: a tag or a file", unless_given="drawn at random", placeholder="TAG"),
+        Flag("set", "an option of the study, such as --set seed=1; may be given several times",
+             placeholder="KEY=VALUE", repeated=True),
+        Flag("out", "folder that it writes study.json, arrays.npz and picture.png into", placeholder="FOLDER"),
+    ),
+    run,
+    positional=(0, 1),
+)  # fmt: skip

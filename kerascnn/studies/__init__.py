@@ -1,0 +1,32 @@
+"""Why networks train: experiments of the literature as functions, each with a result to save and a picture.
+
+A study is one file of this folder with a function of the file's name,
+
+    study(..., **options) -> Study
+
+and is found by listing the folder: `STUDIES`, which the command line reads too.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from kerascnn.studies.effective_field import effective_field
+from kerascnn.studies.initialization import initialization
+from kerascnn.studies.random_features import random_features
+from kerascnn.studies.study import Study
+
+
+def _studies() -> dict[str, Callable[..., Study]]:
+    found = {}
+    for entry in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{entry.name}")
+        function = vars(module).get(entry.name)
+        if callable(function) and function.__module__ == module.__name__:
+            found[entry.name] = function
+    return found
+
+
+STUDIES = _studies()  # by name, alphabetically
+globals().update(STUDIES)  # a new file needs no line here; those above are for type checkers
+__all__ = ["STUDIES", "Study", "effective_field", "initialization", "random_features"]
