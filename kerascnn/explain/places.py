@@ -7,6 +7,7 @@ import numpy as np
 
 from kerascnn._errors import InputError
 from kerascnn.explain.explanation import Question
+from kerascnn.explain.inner import name_of
 from kerascnn.explain.token_grids import Grid, grids, takes_some
 from kerascnn.layers import PerformerAttention, SelfAttention
 from kerascnn.surgery.cut import output_in
@@ -47,21 +48,16 @@ def find_place(question: Question, layer: str | None) -> Place | None:
     if layer is None:
         return None
     model, layers = question.model, question.layers
-    found = [path for path in layers if path == layer or path.endswith(f"/{layer}")] if isinstance(layer, str) else []
-    found = [layer] if layer in found else found
-    if len(found) > 1:
-        raise InputError(f"layer must name one layer, one of {', '.join(found)[:200]}. Received: layer={layer!r}")
-    if not found:
-        raise InputError(f"layer must be the name of a layer of {model.name}. Received: layer={str(layer)[:80]}")
-    operation = layers[found[0]]
+    path = name_of(model, layers, layer)
+    operation = layers[path]
     shape = () if isinstance(operation, L.InputLayer) else getattr(output_in(model, operation), "shape", ())
     if len(shape) == 4:
-        return Place(operation, found[0])
+        return Place(operation, path)
     if len(shape) == 3:
         graph = _graph(question)
         grid = grids(graph).get(_last_call(graph, operation).outputs[0].number)
         if grid is not None:
-            return Place(operation, found[0], grid)
+            return Place(operation, path, grid)
     raise InputError(
         f"layer must give a map [n, height, width, channels], or the tokens of one. Received: layer={layer!r}"
     )
