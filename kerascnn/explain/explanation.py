@@ -117,7 +117,7 @@ def ask(model: Network, images, target: Target = None, *, batch_size: int = 32) 
     if isinstance(network, AuxiliaryModel):
         network = over(network, network.outputs[0], name=f"{network.name}_main")
     network, layers = inlined(network)
-    images = _images(network, images)
+    images = checked_images(network, images)
     given = None if target is None or function else _target(target, len(images), shape[-1], names)
     parts = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
     if function:
@@ -130,7 +130,12 @@ def ask(model: Network, images, target: Target = None, *, batch_size: int = 32) 
     return Question(network, images, given, scores, None, layers)
 
 
-def _images(network, images) -> np.ndarray:
+def checked_images(network: keras.Model, images: Any) -> np.ndarray:
+    """Images as float32 [n, height, width, channels], at least one, of the sizes that a network takes.
+
+    Raises:
+        InputError: they are no numbers, have another shape, or are not finite.
+    """
     try:
         found = np.asarray(images, "float32")
     except (TypeError, ValueError) as error:

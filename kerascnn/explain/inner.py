@@ -9,7 +9,7 @@ import numpy as np
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
-from kerascnn.explain.explanation import _images
+from kerascnn.explain.explanation import checked_images
 from kerascnn.layers import model_preprocessing
 from kerascnn.models import AuxiliaryModel
 from kerascnn.surgery.cut import output_in
@@ -98,13 +98,13 @@ def batches(model: keras.Model, images: Any, batch_size: int) -> Iterator[np.nda
         isinstance(images, Iterable) and not hasattr(images, "shape") and not isinstance(images, list | tuple | str)
     )
     if not streamed:
-        whole = _images(model, images)
+        whole = checked_images(model, images)
         yield from (whole[start : start + batch_size] for start in range(0, len(whole), batch_size))
         return
     count = 0
     for batch in images:
         count += 1
-        yield _images(model, batch[0] if isinstance(batch, list | tuple) else batch)
+        yield checked_images(model, batch[0] if isinstance(batch, list | tuple) else batch)
     if not count:
         raise InputError("images must have at least one batch. Received: an empty stream")
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn.explain.explanation import _images
+from kerascnn.explain.explanation import checked_images
 from kerascnn.explain.inner import constants_of, probe
 from kerascnn.explain.optimized import Optimized, adam
 
@@ -84,7 +84,7 @@ def inversion(
     steps, rate = _check.whole("steps", steps, 1), _check.real("rate", rate, 0.0, above=True)
     seed = _check.whole("seed", seed, 0)
     network = probe(model, [layer])
-    images = _images(network, images)
+    images = checked_images(network, images)
     size = images[0].size
 
     def code(x):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from kerascnn import _figures
 from kerascnn._errors import InputError
 from kerascnn.explain.codes import Plane
-from kerascnn.explain.explanation import _images
+from kerascnn.explain.explanation import checked_images
 from kerascnn.explain.inner import constants_of, pixels
 
 _MOST = 400  # thumbnails; more would cover each other
@@ -44,7 +44,7 @@ def draw_plane(
 
     if not isinstance(found, Plane):
         raise InputError(f"found must be what plane returns. Received: {type(found).__name__}")
-    images = _images(model, images)
+    images = checked_images(model, images)
     if len(images) != len(found.points):
         raise InputError(f"images must be one a point, {len(found.points)}. Received: {len(images)}")
     classes = None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
