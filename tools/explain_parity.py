@@ -174,7 +174,7 @@ def write(rows: dict[str, str], fixture: dict[str, np.ndarray], versions: str) -
         "The largest absolute difference over the largest value, on the same random weights in timm's network, one\n"
         "image, double precision at both sides, the scores' class 3. Grad-CAM and Grad-CAM++ are compared at the\n"
         "layer's size, before pytorch-grad-cam scales them. `no ReLU`: ours refuse, captum's give the gradient.\n"
-        f"captum 0.9.0, grad-cam 1.5.7, {versions}; `python tools/explain_parity.py --peers-python ...`.\n\n{table}\n"
+        f"{versions}; `python tools/explain_parity.py --peers-python ...`.\n\n{table}\n"
     )
     with replace_with(TABLE) as temporary:
         Path(temporary).write_text(text)

@@ -7,6 +7,7 @@ so that no ReLU near 0 is on at one side and off at the other. What is written h
 """
 
 import argparse
+import importlib.metadata
 import json
 
 import numpy as np
@@ -100,7 +101,8 @@ def main() -> None:
     model.double()
     images = torch.as_tensor(np.load(args.images)).permute(0, 3, 1, 2).double().contiguous()
     found = explanations(model, model.get_submodule(args.layer), images, settings)
-    versions = f"torch {torch.__version__}, timm {timm.__version__}"
+    packages = ("captum", "grad-cam", "torch", "timm")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     np.savez(args.out, versions=versions, **found)
 
 

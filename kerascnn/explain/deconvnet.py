@@ -22,13 +22,8 @@ def deconvnet(
     Source: Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013, arXiv:1311.2901, section 2.1.
 
     Args:
-        model: a functional or built sequential classifier of one image [n, height, width, channels], which is kept; or
-            a `Predictor` of one. Its ReLUs are found as `guided_backprop` says.
-        images: a batch, preprocessed as the model takes it.
-        target: a class, by number or by name, for all images, or one for each; None: that with the highest score; or a
-            function of the outputs, see `ask`.
+        model, images, target, batch_size: see `guided_backprop`, which says what ReLUs are found.
         layer: must be None.
-        batch_size: images at a time.
 
     Returns:
         An `Explanation`; `raw` is the signal, [n, height, width, channels], the map its largest absolute value over the

@@ -12,7 +12,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.explain import fourier_basis
 from kerascnn.explain.class_image import image_shape, of_zeros
-from kerascnn.explain.inner import probe
+from kerascnn.explain.inner import answer, probe
 from kerascnn.explain.optimized import Optimized, adam
 from kerascnn.explain.pixel_box import PixelBox
 from kerascnn.layers import model_preprocessing
@@ -77,8 +77,8 @@ def feature_image(
     constants = model_preprocessing(model) if preprocessing is None else preprocessing
     height, width = shape[:2]
 
-    def prepared(parts):
-        return fourier_basis.colors(parts, height, width) * (box.high - box.low) + box.low
+    def prepared(colors):
+        return colors * (box.high - box.low) + box.low
 
     @tf.function(reduce_retracing=True)
     def slope(parts, moves):
@@ -87,8 +87,7 @@ def feature_image(
             seen = fourier_basis.colors(parts, height, width)
             if moves is not None:
                 seen = fourier_basis.transformed(seen, moves)
-            outputs = network(seen * (box.high - box.low) + box.low, training=False)
-            outputs = tf.cast(outputs[0] if isinstance(outputs, list | tuple) else outputs, tf.float32)
+            outputs = answer(network, prepared(seen))
             outputs = tf.reshape(outputs, [len(numbers), -1, outputs.shape[-1]])
             cost = -tf.gather(tf.reduce_mean(outputs, axis=1), numbers, axis=1, batch_dims=1)
         return cost, tape.gradient(cost, parts)
@@ -104,7 +103,7 @@ def feature_image(
     parts, costs = adam(step, fourier_basis.spectrum(whole, seed), [rate] * steps)
     options = {"steps": steps, "rate": rate, "jitter": jitter, "rotation": rotation, "scale": scale, "seed": seed}
     names = tuple(f"{layer} {number}" if layer else f"class {number}" for number in numbers)
-    images = prepared(tf.constant(parts)).numpy()
+    images = prepared(fourier_basis.colors(tf.constant(parts), height, width)).numpy()
     return Optimized(images, -costs, names, constants.for_channels(shape[2]), "feature_image", options)
 
 

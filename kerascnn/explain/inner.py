@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerascnn import _check
 from kerascnn._errors import InputError
@@ -107,6 +108,12 @@ def batches(model: keras.Model, images: Any, batch_size: int) -> Iterator[np.nda
         yield checked_images(model, batch[0] if isinstance(batch, list | tuple) else batch)
     if not count:
         raise InputError("images must have at least one batch. Received: an empty stream")
+
+
+def answer(network: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """What a `probe` of one layer, or a network with one output, gives for images: float32, of the output's shape."""
+    outputs = network(images, training=False)
+    return tf.cast(outputs[0] if isinstance(outputs, list | tuple) else outputs, tf.float32)
 
 
 def asked(network: keras.Model, batch: np.ndarray) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.explain.explanation import checked_images
-from kerascnn.explain.inner import constants_of, probe
+from kerascnn.explain.inner import answer, constants_of, probe
 from kerascnn.explain.optimized import Optimized, adam
 
 LOSSES = ("relative", "perceptual")
@@ -88,9 +88,7 @@ def inversion(
     size = images[0].size
 
     def code(x):
-        outputs = network(x, training=False)
-        outputs = outputs[0] if isinstance(outputs, list | tuple) else outputs
-        return tf.reshape(tf.cast(outputs, tf.float32), [len(images), -1])
+        return tf.reshape(answer(network, x), [len(images), -1])
 
     wanted = code(tf.constant(images))
     norms = tf.reduce_sum(wanted**2, axis=1)

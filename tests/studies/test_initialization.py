@@ -37,6 +37,10 @@ def test_exact_starts():
     backward = dict(zip(found.settings["schemes"], found.arrays["backward"], strict=True))
     assert (backward["fixup"] == backward["fixup"][-1]).all()
     assert found.claims["Fixup's blocks begin as the identity"]
+    assert found.claims["Equal weights make all units of a layer equal"]
+    inputs = np.random.default_rng(0).standard_normal((64, 64), dtype=np.float32)  # tanh of the mean, and so on
+    means = np.tanh(inputs.mean(axis=1, dtype="float64"))
+    np.testing.assert_allclose(forward["constant"][1], means.std(), rtol=1e-5)
     linear = studies.initialization(schemes=("lsuv",), activation="relu", width=128, samples=256)
     assert 0.5 < linear.arrays["forward"][0, -1] < 0.7  # ReLU of deviation 1: sqrt(1/2 - 1/(2 pi)) = 0.58
 
