@@ -19,7 +19,7 @@ import numpy as np
 
 import kerascnn
 from kerascnn import explain
-from kerascnn._files import replace_with
+from kerascnn._files import atomic_write, replace_with
 
 ROOT = Path(__file__).parents[1]
 FIXTURE, TABLE = ROOT / "tests/golden/explain_peers.npz", ROOT / "results/explain_parity.md"
@@ -178,7 +178,7 @@ def write(rows: dict[str, str], fixture: dict[str, np.ndarray], versions: str) -
     )
     with replace_with(TABLE) as temporary:
         Path(temporary).write_text(text)
-    with replace_with(FIXTURE) as temporary, open(temporary, "wb") as file:
+    with atomic_write(FIXTURE, "wb") as file:
         np.savez_compressed(file, **fixture)
 
 

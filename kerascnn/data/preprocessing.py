@@ -165,7 +165,8 @@ def change_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
 def resize(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor, interpolation: str) -> tf.Tensor:
     """Resizes with half-pixel centers and, when shrinking, an anti-aliasing filter; uint8 stays uint8 (rounded).
 
-    This is what Pillow does, and with it the pipelines for which weights are published.
+    This is what Pillow does, and with it the pipelines for which weights are published, but for what Pillow rounds and
+    cuts off between the axes; see `kerascnn.ops.resize2d`.
     """
     if image.dtype == tf.uint8 and interpolation != "nearest":
         return resize2d(image, [height, width], interpolation)

@@ -151,15 +151,15 @@ def _claims(found: dict[str, _Run], activation: str) -> dict[str, bool]:
 
     claims = {}
     if activation == "relu" and "he" in found:
-        claims["He's weights keep the deviation of ReLU activations"] = kept(found["he"].forward)
-        claims["He's weights keep the deviation of gradients"] = 0.5 < found["he"].backward[0] < 2
+        claims["He's weights keep the deviation of ReLU activations within a factor of 2"] = kept(found["he"].forward)
+        claims["He's weights keep the deviation of gradients within a factor of 2"] = 0.5 < found["he"].backward[0] < 2
     if activation == "relu" and "xavier" in found:
         halved = np.diff(np.log2(found["xavier"].forward[1:]))
         claims["Xavier's lose a factor of sqrt(2) at each ReLU"] = bool(np.all(np.abs(halved + 0.5) < 0.1))
     if "0.01" in found:
         claims["A deviation of 0.01 lets activations fade"] = found["0.01"].forward[-1] < found["0.01"].forward[1] / 2
     if "lsuv" in found:
-        claims["LSUV keeps the deviation at all depths"] = kept(found["lsuv"].forward)
+        claims["LSUV keeps the deviation at all depths within a factor of 2"] = kept(found["lsuv"].forward)
     if "constant" in found:
         claims["Equal weights make all units of a layer equal"] = found["constant"].alike
     if "fixup" in found:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kerascnn import _figures, _provenance
-from kerascnn._files import atomic_write, ensure_folder, replace_with
+from kerascnn._files import atomic_write, ensure_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Study:
             OSError: one of them cannot be written.
         """
         folder = ensure_folder(folder)
-        with replace_with(folder / "arrays.npz") as temporary, open(temporary, "wb") as file:
+        with atomic_write(folder / "arrays.npz", "wb") as file:
             np.savez_compressed(file, **self.arrays)
         self.draw(folder / "picture.png")
         record = {

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn._files import ensure_folder, replace_with
+from kerascnn._files import atomic_write, ensure_folder
 from kerascnn.cli import networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
@@ -58,7 +58,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     target = None if values["target"] is None else class_number(values["target"], names)
     found = method(predictor.model, images, target, **given)
     folder = ensure_folder(values["out"])
-    with replace_with(folder / "explanation.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(folder / "explanation.npz", "wb") as file:
         np.savez(file, maps=found.maps, raw=found.raw, target=found.target, scores=found.scores)
     table = Table("image", "class", "score", "picture")
     for index, (file, picture) in enumerate(zip(files, pictures(files, name), strict=True)):

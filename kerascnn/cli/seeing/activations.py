@@ -10,7 +10,7 @@ def run(request: Request) -> list[str]:
     import numpy as np
 
     from kerascnn import explain
-    from kerascnn._files import atomic_write, replace_with
+    from kerascnn._files import atomic_write
     from kerascnn.cli.naming import pictures
 
     model, layer = request.predictor.model, request.values["layer"]
@@ -22,7 +22,7 @@ def run(request: Request) -> list[str]:
         for index, name in enumerate(written):
             title = f"{request.files[index].name[:40]}, {layer}"
             explain.draw_activations(found, request.folder / name, index=index, title=title)
-    with replace_with(request.folder / "activations.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(request.folder / "activations.npz", "wb") as file:
         np.savez(file, maps=found.maps)
     columns = {
         "channel": range(len(statistics.zeros)), "zero_fraction": statistics.zero_fraction, "dead": statistics.dead,

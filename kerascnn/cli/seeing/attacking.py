@@ -19,7 +19,7 @@ def run_with(attack: Callable[..., Any], request: Request, *options: str) -> lis
     from PIL import Image
 
     from kerascnn import explain
-    from kerascnn._files import replace_with
+    from kerascnn._files import atomic_write, replace_with
 
     predictor, names = request.predictor, list(request.predictor.class_names)
     given: dict[str, Any] = request.options(*options)
@@ -32,7 +32,7 @@ def run_with(attack: Callable[..., Any], request: Request, *options: str) -> lis
         with replace_with(request.folder / name) as temporary:
             Image.fromarray(whole[..., 0] if whole.shape[-1] == 1 else whole).save(temporary, format="PNG")
     explain.draw_adversarial(found, request.folder / f"{found.method}_sheet.png", class_names=names)
-    with replace_with(request.folder / f"{found.method}.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(request.folder / f"{found.method}.npz", "wb") as file:
         np.savez(
             file, images=found.images, changes=found.changes, before=found.before, after=found.after,
             goal=found.goal, success=found.success,

@@ -5,11 +5,11 @@ from kerascnn.cli.seeing.word import Request, Word
 
 
 def run(request: Request) -> list[str]:
-    """Images at the places of their codes on a plane; with a folder a class the purity of neighbors."""
+    """Images at the places of their codes on a plane, framed by class where they lie in several folders."""
     import numpy as np
 
     from kerascnn import explain
-    from kerascnn._files import replace_with
+    from kerascnn._files import atomic_write
 
     model = request.predictor.model
     found = explain.codes(model, request.images, request.values["layer"])
@@ -17,7 +17,7 @@ def run(request: Request) -> list[str]:
     folders = [file.parent.name for file in request.files]
     labels = folders if len(set(folders)) > 1 else None
     explain.draw_plane(plane, model, request.images, request.folder / "codes.png", labels=labels)
-    with replace_with(request.folder / "codes.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(request.folder / "codes.npz", "wb") as file:
         np.savez(file, codes=found.values, points=plane.points, files=[str(file) for file in request.files])
     return ["codes.png", "codes.npz"]
 

@@ -8,11 +8,11 @@ def run(request: Request) -> list[str]:
     import numpy as np
 
     from kerascnn import explain
-    from kerascnn._files import replace_with
+    from kerascnn._files import atomic_write
 
     found = explain.filters(request.predictor.model, request.values["layer"])
     explain.draw_filters(found, request.folder / "filters.png")
-    with replace_with(request.folder / "filters.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(request.folder / "filters.npz", "wb") as file:
         np.savez(
             file, kernels=found.kernels, norms=found.norms, dead=found.dead, roughness=found.roughness,
             high_frequencies=found.high_frequencies,

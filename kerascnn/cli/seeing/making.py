@@ -13,14 +13,14 @@ def units(request: Request) -> list[int]:
     Raises:
         InputError: neither or both are given, channels without a layer, or numbers that are not whole.
     """
-    channels, target = request.values["channels"], request.values["target"]
+    channels, target = request.channels(), request.values["target"]
     if (channels is None) == (target is None) or (channels is None) != (request.values["layer"] is None):
-        raise InputError("Either --target, or --layer with --channels, must be given. Received: something else")
+        given = {name: request.values[name] for name in ("target", "layer", "channels")}
+        told = ", ".join(f"--{name}={value}" for name, value in given.items() if value is not None) or "none of them"
+        raise InputError(f"Either --target, or --layer with --channels, must be given. Received: {told}")
     if channels is None:
         return [class_number(target, list(request.predictor.class_names))]
-    if any(channel != int(channel) for channel in channels):
-        raise InputError(f"channels must be whole numbers. Received: --channels={channels}")
-    return [int(channel) for channel in channels]
+    return channels
 
 
 def written(found: Any, request: Request, images: Any = None) -> list[str]:
@@ -28,9 +28,9 @@ def written(found: Any, request: Request, images: Any = None) -> list[str]:
     import numpy as np
 
     from kerascnn import explain
-    from kerascnn._files import replace_with
+    from kerascnn._files import atomic_write
 
     explain.draw_optimized(found, request.folder / f"{found.method}.png", images=images)
-    with replace_with(request.folder / f"{found.method}.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(request.folder / f"{found.method}.npz", "wb") as file:
         np.savez(file, images=found.images, history=found.history)
     return [f"{found.method}.png", f"{found.method}.npz"]

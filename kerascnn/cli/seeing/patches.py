@@ -1,6 +1,5 @@
 """kerascnn explain patches."""
 
-from kerascnn._errors import InputError
 from kerascnn.cli.command import Flag
 from kerascnn.cli.seeing.word import Request, Word
 
@@ -10,17 +9,14 @@ def run(request: Request) -> list[str]:
     import numpy as np
 
     from kerascnn import explain
-    from kerascnn._files import atomic_write, replace_with
+    from kerascnn._files import atomic_write
 
-    channels = request.values["channels"]
-    if channels is not None and any(channel != int(channel) for channel in channels):
-        raise InputError(f"channels must be whole numbers. Received: --channels={channels}")
     found = explain.patches(
         request.predictor.model, request.images, request.values["layer"],
-        channels=None if channels is None else [int(channel) for channel in channels], **request.options("count"),
+        channels=request.channels(), **request.options("count"),
     )  # fmt: skip
     explain.draw_patches(found, request.folder / "patches.png")
-    with replace_with(request.folder / "patches.npz") as temporary, open(temporary, "wb") as file:
+    with atomic_write(request.folder / "patches.npz", "wb") as file:
         np.savez(
             file, values=found.values, images=found.images, positions=found.positions, fields=found.fields,
             patches=found.patches, channels=found.channels,

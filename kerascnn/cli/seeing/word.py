@@ -30,6 +30,17 @@ class Request:
         """The flags of these names that were given."""
         return {name: self.values[name] for name in names if self.values[name] is not None}
 
+    def channels(self) -> list[int] | None:
+        """What --channels says; None: it was not given.
+
+        Raises:
+            InputError: a number is not whole.
+        """
+        given = self.values["channels"]
+        if given is not None and any(channel != int(channel) for channel in given):
+            raise InputError(f"channels must be whole numbers. Received: --channels={given}")
+        return None if given is None else [int(channel) for channel in given]
+
 
 @dataclasses.dataclass(frozen=True)
 class Word:
