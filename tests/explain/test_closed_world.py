@@ -78,8 +78,10 @@ def test_every_method_on_every_family(family, name):
         return
     policy = "mixed_float16" if family == "resnet_cifar" else "float32"
     keras.config.set_dtype_policy(policy)
-    model = kerascnn.create_model(name, input_shape=shape, classes=5)
-    keras.config.set_dtype_policy("float32")
+    try:
+        model = kerascnn.create_model(name, input_shape=shape, classes=5)
+    finally:
+        keras.config.set_dtype_policy("float32")
     x = np.random.default_rng(0).normal(size=(1, *shape)).astype("float32")
     methods = explain.METHODS if family in QUICK else PECULIAR
     found = {method: asked(method, model, x, target=2) for method in methods}
