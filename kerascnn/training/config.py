@@ -244,6 +244,10 @@ class TrainConfig:
     recompute: bool = _field(
         False, "less memory, about a third more time: activations are computed anew in the backward pass", _check.flag
     )
+    jit: bool = _field(
+        False, "compile the training step with XLA, which takes up to minutes before the first step and helps some "
+        "networks and slows others, see docs/training.md", _check.flag,
+    )  # fmt: skip
     strategy: str = _field(
         "one", "one device; mirrored: each GPU or virtual device; multiworker: each device of several processes, see "
         "docs/distributed.md (one, mirrored or multiworker)", _strategy,
@@ -286,6 +290,8 @@ class TrainConfig:
         self._rule("progressive", len(self.progressive) <= self.epochs, f"must be at most epochs={self.epochs} sizes")
         alone = self.virtual_devices and self.strategy != "mirrored"
         self._rule("virtual_devices", not alone, "are for strategy=mirrored only")
+        # XLA compiles no sums among replicas: an optimizer that needs them cannot be part of a compiled step.
+        self._rule("jit", not self.jit or self.strategy == "one", f"is for strategy=one only, not {self.strategy}")
         # Keras' loss scaling asks whether the gradients of its own worker are finite, and the others wait for its sums.
         apart = self.strategy == "multiworker" and self.mixed_precision == "float16"
         self._rule("mixed_precision", not apart, "must not be float16 with strategy=multiworker: take bfloat16")

@@ -367,8 +367,7 @@ def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, cl
             weights,
         ),
         metrics=task.metrics(classes),
-        # XLA compiles for minutes on a CPU and its convolutions are slower there than oneDNN's and ours.
-        jit_compile=False,
+        jit_compile=config.jit,
         auto_scale_loss=False,  # optimizers.build has done it
     )
     if weights:

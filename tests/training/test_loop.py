@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import json
 import os
 import shutil
@@ -178,6 +179,26 @@ def test_every_other_setting_at_once(tmp_path, train, network):
     assert model.layers[-1].activation is keras.activations.softmax
     assert "probabilities" not in {layer.name for layer in model.layers}  # no second softmax
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_step_compiled_by_xla_gives_the_same_history(tmp_path, train, network, monkeypatch):
+    """But for dropout, whose masks TensorFlow draws by another generator under XLA."""
+    compiled = []
+    compile_ = keras.Model.compile
+    monkeypatch.setattr(
+        keras.Model, "compile", lambda self, *a, **k: compiled.append(k["jit_compile"]) or compile_(self, *a, **k)
+    )
+    build = functools.partial(network, dropout=0.0)
+    plain, fused = (train(tmp_path / str(jit), build, jit=jit).rows for jit in (False, True))
+    assert compiled == [False, True]
+    for row, other in zip(plain, fused, strict=True):
+        for name in ("lr", "loss", "accuracy", "val_loss", "val_accuracy"):
+            assert row[name] == pytest.approx(other[name], rel=1e-4), name
+
+
+def test_xla_is_refused_where_replicas_add_up(tmp_path, train):
+    with pytest.raises(InputError, match="jit is for strategy=one only, not mirrored. Received: jit=True"):
+        train(tmp_path / "run", jit=True, strategy="mirrored", virtual_devices=2)
 
 
 @pytest.mark.parametrize(
