@@ -1,7 +1,7 @@
 """What `kerascnn train --jit` gains or loses: a training step with and without XLA, network by network, as text.
 
     python tools/bench_jit.py --out results/bench_jit.txt
-    python tools/bench_jit.py resnet20:32 tf_efficientnet_lite0:64    # NETWORK:PIXELS
+    python tools/bench_jit.py resnet110:32 efficientnet_b0:64    # NETWORK:PIXELS
 
 Batches of 128 random images, SGD with momentum, the step that `train` compiles; plain and compiled steps in turns,
 ratios are medians of those of the same round. Compiling itself is not counted, but said.
@@ -27,16 +27,13 @@ BATCH, CLASSES, ROUNDS = 128, 10, 5
 NETWORKS = (
     "resnet20:28", "plain20:28", "vit_thin_patch4_32:32", "simplenet_310k:28", "simpnet_300k:28", "highway_a:28",
     "densenet40_k12_bc:28", "darts_v2_thin:28", "resnext29_8x2d_thin:28", "tf_mobilenetv1_025_128:64",
-    "tf_efficientnet_lite0:64",
 )  # fmt: skip
 
 
 def compiled(network: str, size: int, jit: bool) -> keras.Model:
     """The network, ready to train."""
     keras.utils.set_random_seed(0)
-    model = kerascnn.create_model(
-        network, classes=CLASSES, input_shape=(size, size, 1), classifier_activation=None, auxiliary=False
-    )
+    model = kerascnn.create_model(network, classes=CLASSES, input_shape=(size, size, 1), classifier_activation=None)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), loss, jit_compile=jit)
     return model
