@@ -21,8 +21,8 @@ def signal_map(
     if layer is not None:
         raise _check.refuse("layer", f"None for {method}, whose signal goes back to the image", layer)
     batch_size = _check.whole("batch_size", batch_size, 1)
-    question = ask(model, images, target, batch_size=batch_size)
-    network, others = with_rule(question.model, guided, method)
-    _, raw = slopes(network, question, batch_size)
+    question = ask(model, images, target, batch_size=batch_size, now=False)
+    network, others = question.prepared.once(("rule", guided), lambda: with_rule(question.model, guided, method))
+    question, _, raw = slopes(network, question, batch_size)
     maps, options = abs(raw).max(axis=-1), {"unchanged": others}
     return Explanation(maps, raw, None, question.target, question.scores, method, options)

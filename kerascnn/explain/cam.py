@@ -8,7 +8,7 @@ from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.explain.derivatives import enlarged
 from kerascnn.explain.explanation import Explanation, Network, Question, Target, ask
-from kerascnn.explain.places import Place, path_of, with_outputs
+from kerascnn.explain.places import Place, path_of, with_output
 from kerascnn.explain.token_grids import grids
 from kerascnn.layers import StageOutput
 from kerascnn.surgery.graph import walk
@@ -62,7 +62,7 @@ def cam(
         raise _check.refuse("target", "a class for cam, whose weights are those of classes", target)
     question = ask(model, images, target, batch_size=batch_size)
     place, kernel, bias = _end(question)
-    network = with_outputs(question.model, [place.operation])
+    network = with_output(question, place.operation)
     starts = range(0, len(question.images), batch_size)
     seen = [network(question.images[start : start + batch_size], training=False)[0] for start in starts]
     seen = place.map(np.concatenate(seen)).astype("float64")

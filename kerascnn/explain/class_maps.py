@@ -8,7 +8,7 @@ import numpy as np
 from kerascnn import _check
 from kerascnn.explain.derivatives import enlarged, slopes
 from kerascnn.explain.explanation import Explanation, Network, Target, ask
-from kerascnn.explain.places import find_place, last_place, with_outputs
+from kerascnn.explain.places import find_place, last_place, with_output
 
 
 def class_map(
@@ -29,9 +29,9 @@ def class_map(
         model, images, target, layer, batch_size: see `grad_cam`.
     """
     batch_size = _check.whole("batch_size", batch_size, 1)
-    question = ask(model, images, target, batch_size=batch_size)
+    question = ask(model, images, target, batch_size=batch_size, now=False)
     place = find_place(question, layer) or last_place(question)
-    found = slopes(with_outputs(question.model, [place.operation]), question, batch_size)
+    question, *found = slopes(with_output(question, place.operation), question, batch_size)
     seen, slope = (place.map(x).astype("float64") for x in found)
     raw = np.maximum(np.einsum("nhwc,nc->nhw", seen, weigh(seen, slope)), 0).astype("float32")
     maps = enlarged(raw, question.images.shape[1:3])

@@ -1,43 +1,49 @@
 """The derivative of a class score, on which most methods rest."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.explain.explanation import Function, Question, chosen
+from kerascnn.explain.explanation import Question, chosen
 
 
-def slope(network: keras.Model, images: np.ndarray, target: np.ndarray | Function) -> tuple[np.ndarray, np.ndarray]:
+def slope(network: keras.Model, x: tf.Tensor, target: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """The derivative of each image's score with respect to the image, or to a map inside the network.
 
     Args:
-        network: images -> scores [n, classes]; or images -> (map, scores), see `places.with_outputs`.
-        images: float32 [n, height, width, channels].
+        network: images -> scores [n, classes]; or images -> (map, scores), see `places.with_output`.
+        x: images, float32 [n, height, width, channels].
         target: the class of each image, int64 [n], or a function of the outputs; see `Question.wanted`.
 
     Returns:
-        (what the derivative is with respect to, the derivative), both float32 of its shape.
+        (what the derivative is with respect to, the derivative), both float32 of its shape; (the scores, the classes).
     """
-    x = tf.constant(images)
     with tf.GradientTape() as tape:
         tape.watch(x)
         found = network(x, training=False)
         seen, outputs = found if len(network.outputs) == 2 else (x, found)
+        scores, classes = chosen(outputs, target)
         # Each image's score depends on that image alone, so that the gradient of the sum is each one's own.
-        score = tf.reduce_sum(chosen(outputs, target))
-    gradient = tape.gradient(score, seen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return tuple(tf.cast(x, tf.float32).numpy() for x in (seen, gradient))
+        total = tf.reduce_sum(scores)
+    gradient = tape.gradient(total, seen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return tf.cast(seen, tf.float32), tf.cast(gradient, tf.float32), scores, classes
 
 
-def slopes(network: keras.Model, question: Question, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """`slope` of all images of a question, so many at a time."""
+def gradient(network: keras.Model, x: tf.Tensor, target: Any) -> tuple[tf.Tensor]:
+    """The second of what `slope` gives."""
+    return slope(network, x, target)[1:2]
+
+
+def slopes(network: keras.Model, question: Question, batch_size: int) -> tuple[Question, np.ndarray, np.ndarray]:
+    """`slope` of all images of a question, so many at a time; and the question with its scores and classes."""
     count = len(question.images)
     parts = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
-    found = [slope(network, question.images[part], question.wanted(part)) for part in parts]
-    seen, gradients = zip(*found, strict=True)
-    return np.concatenate(seen), np.concatenate(gradients)
+    found = [question.prepared.run(slope, network, question.images[part], question.wanted(part)) for part in parts]
+    seen, gradients, scores, classes = map(np.concatenate, zip(*found, strict=True))
+    return question.answered(scores, classes), seen, gradients
 
 
 def enlarged(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:

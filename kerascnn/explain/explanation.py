@@ -10,17 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn._errors import InputError
+from kerascnn.explain.prepared import Prepared, prepared
 from kerascnn.inference.predictor import Predictor
-from kerascnn.models import AuxiliaryModel
-from kerascnn.surgery.cut import logits_of
-from kerascnn.surgery.folding import float32_copy
-from kerascnn.surgery.inline import inlined
-from kerascnn.surgery.replace import over
 
 Network = keras.Model | Predictor
 Function = Callable[[tf.Tensor], tf.Tensor]  # the network's outputs, logits [n, classes] -> a score of each image, [n]
 Target = int | str | Sequence[int | str] | np.ndarray | Function | None
 BY_FUNCTION = -1  # what stands for the class where a function of the outputs is explained
+BEST = -2  # and where it is the one with the highest score, and nobody has asked the network yet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +40,21 @@ Method = Callable[..., Explanation]  # method(model, images, target=None, *, lay
 class Question:
     """What is asked of a network: checked, and its scores before any softmax."""
 
-    model: keras.Model  # images [n, height, width, channels] -> scores [n, classes]; shares the user's weights
+    prepared: Prepared
     images: np.ndarray  # float32 [n, height, width, channels]
-    target: np.ndarray  # int64 [n]; -1: `function` tells the score
-    scores: np.ndarray  # float32 [n], of the target
+    target: np.ndarray  # int64 [n]; -1: `function` tells the score; -2: the class that `answered` will tell
+    scores: np.ndarray | None  # float32 [n], of the target; None: not asked for yet
     function: Function | None = None
-    layers: Mapping[str, keras.layers.Layer] = dataclasses.field(default_factory=dict)  # of `model`, by path: "a/conv"
+
+    @property
+    def model(self) -> keras.Model:
+        """Images [n, height, width, channels] -> scores [n, classes]; shares the user's weights."""
+        return self.prepared.network
+
+    @property
+    def layers(self) -> Mapping[str, keras.layers.Layer]:
+        """The layers of `model`, by path: "a/conv"."""
+        return self.prepared.layers
 
     def wanted(self, part: Any) -> Any:
         """What `chosen` takes as the target of some of the images: `part` is an index or a slice of them."""
@@ -56,28 +62,42 @@ class Question:
 
     def score(self, images) -> Any:
         """Scores of the targets: images [n, height, width, channels] as a tensor -> float32 [n]."""
-        return chosen(self.model(images, training=False), self.wanted(slice(None)))
+        return chosen(self.model(images, training=False), self.wanted(slice(None)))[0]
+
+    def answered(self, scores: np.ndarray, target: np.ndarray) -> "Question":
+        """The question with what the network has said."""
+        return dataclasses.replace(self, scores=scores, target=self.target if self.function else target)
 
 
-def chosen(outputs: Any, target: np.ndarray | Function) -> tf.Tensor:
-    """The score of each image: outputs [n, classes] of any float dtype -> float32 [n].
+def chosen(outputs: Any, target: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """The score of each image, and whose it is: outputs [n, classes] of any float dtype -> float32 [n], int64 [n].
+
+    Args:
+        outputs: of the network.
+        target: classes [n], of which -2 is the one with the highest score; or a function of the outputs.
 
     Raises:
         InputError: the target is a function that does not give one number an image.
     """
     outputs = tf.cast(outputs, tf.float32)
     if not callable(target):
-        return tf.gather(outputs, target, axis=1, batch_dims=1)
+        target = tf.where(tf.equal(target, BEST), tf.argmax(outputs, axis=1), tf.cast(target, tf.int64))
+        return tf.gather(outputs, target, axis=1, batch_dims=1), target
     found = tf.convert_to_tensor(target(outputs))
     if found.shape.rank != 1 or found.shape[0] != outputs.shape[0] or not found.dtype.is_floating:
         raise InputError(
             f"target as a function of the outputs {tuple(outputs.shape)} must give one score an image, "
             f"[{outputs.shape[0]}]. Received: {tuple(found.shape)} of {found.dtype.name}"
         )
-    return tf.cast(found, tf.float32)
+    return tf.cast(found, tf.float32), tf.fill([len(found)], tf.constant(BY_FUNCTION, tf.int64))
 
 
-def ask(model: Network, images, target: Target = None, *, batch_size: int = 32) -> Question:
+def score(network: keras.Model, images: tf.Tensor, target: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """`chosen` of what a network says, for `Prepared.run`."""
+    return chosen(network(images, training=False), target)
+
+
+def ask(model: Network, images, target: Target = None, *, batch_size: int = 32, now: bool = True) -> Question:
     """Checks what a method was given; the model is left as it is.
 
     Scores are logits: the softmax or sigmoid at the end of a network is cut off, since the gradient of a probability
@@ -92,6 +112,7 @@ def ask(model: Network, images, target: Target = None, *, batch_size: int = 32) 
         target: a class or its name for all images, or one for each; None: the one with the highest score; or a function
             of the outputs, logits as a tensor [n, ...], that gives a score for each image, [n], of that image alone.
         batch_size: images at a time.
+        now: whether the network is asked for the scores; else they come with what is computed next, see `slopes`.
 
     Returns:
         The `Question`.
@@ -104,30 +125,24 @@ def ask(model: Network, images, target: Target = None, *, batch_size: int = 32) 
         if model.model is None:
             raise InputError("A predictor must have a Keras model to be explained. Received: one of a SavedModel")
         model, names = model.model, model.class_names
-    network = logits_of(model)
+    asked = prepared(model)
     function = target if callable(target) else None
-    shape = network.outputs[0].shape
-    if len(network.inputs) != 1 or len(network.outputs) != 1 or (function is None and len(shape) != 2):
-        raise InputError(
-            "The model must have one input and one output, [n, classes]. "
-            f"Received: inputs {[x.shape for x in network.inputs]}, outputs {[x.shape for x in network.outputs]}"
-        )
-    if any(layer.compute_dtype in ("float16", "bfloat16") for layer in network._flatten_layers()):
-        network = float32_copy(network)
-    if isinstance(network, AuxiliaryModel):
-        network = over(network, network.outputs[0], name=f"{network.name}_main")
-    network, layers = inlined(network)
-    images = checked_images(network, images)
-    given = None if target is None or function else _target(target, len(images), shape[-1], names)
-    parts = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
+    shape = asked.network.outputs[0].shape
+    if function is None and len(shape) != 2:
+        raise InputError(f"The model must have one output [n, classes]. Received: output {shape}")
+    images = checked_images(asked.network, images)
     if function:
-        scores = [chosen(network(images[part], training=False), function) for part in parts]
         given = np.full(len(images), BY_FUNCTION, "int64")
-        return Question(network, images, given, np.concatenate(scores), function, layers)
-    outputs = np.concatenate([keras.ops.cast(network(images[part], training=False), "float32") for part in parts])
-    given = outputs.argmax(axis=1) if given is None else given
-    scores = np.take_along_axis(outputs, given[:, None], 1)[:, 0]
-    return Question(network, images, given, scores, None, layers)
+    elif target is None:
+        given = np.full(len(images), BEST, "int64")
+    else:
+        given = _target(target, len(images), shape[-1], names)
+    question = Question(asked, images, given, None, function)
+    if not now:
+        return question
+    parts = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
+    found = [asked.run(score, asked.network, images[part], question.wanted(part)) for part in parts]
+    return question.answered(*map(np.concatenate, zip(*found, strict=True)))
 
 
 def checked_images(network: keras.Model, images: Any) -> np.ndarray:

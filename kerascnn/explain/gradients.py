@@ -6,7 +6,7 @@ import numpy.typing as npt
 from kerascnn import _check
 from kerascnn.explain.derivatives import enlarged, slopes
 from kerascnn.explain.explanation import Explanation, Network, Target, ask
-from kerascnn.explain.places import find_place, with_outputs
+from kerascnn.explain.places import find_place, with_output
 
 
 def gradients(
@@ -40,10 +40,10 @@ def gradients(
         found = kerascnn.explain.gradients(model, images, target=3)  # found.maps: [n, 32, 32]
     """
     batch_size = _check.whole("batch_size", batch_size, 1)
-    question = ask(model, images, target, batch_size=batch_size)
+    question = ask(model, images, target, batch_size=batch_size, now=False)
     place = find_place(question, layer)
-    network = question.model if place is None else with_outputs(question.model, [place.operation])
-    _, raw = slopes(network, question, batch_size)
+    network = question.prepared.differentiated if place is None else with_output(question, place.operation)
+    question, _, raw = slopes(network, question, batch_size)
     raw = raw if place is None else place.map(raw)
     maps = np.abs(raw).max(axis=-1)
     if place is not None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn.explain.derivatives import copies, slope
+from kerascnn.explain.derivatives import copies, gradient
 from kerascnn.explain.explanation import Explanation, Network, Target, ask, color
 
 
@@ -63,7 +63,7 @@ def integrated_gradients(
     for image, copy in copies(question, steps, batch_size):
         at = (0.5 + 0.5 * places[copy])[:, None, None, None]
         points = (base[image] + at * way[image]).astype("float32")
-        _, found = slope(question.model, points, question.wanted(image))
+        (found,) = question.prepared.run(gradient, question.prepared.differentiated, points, question.wanted(image))
         np.add.at(total, image, found * (0.5 * shares[copy])[:, None, None, None])
     raw = way * total
     before = ask(question.model, base, question.wanted(slice(None)), batch_size=batch_size).scores

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn.explain.explanation import Explanation, Network, Target, ask, chosen, color
+from kerascnn.explain.explanation import Explanation, Network, Target, ask, color, score
 
 
 def occlusion(
@@ -65,9 +65,9 @@ def occlusion(
         for image, (_, r, c) in zip(covered, part, strict=True):
             image[rows[r] : rows[r] + window, columns[c] : columns[c] + window] = cover
         which = [i for i, _, _ in part]
-        scores = chosen(question.model(covered, training=False), question.wanted(which)).numpy()
-        for score, (i, r, c) in zip(scores, part, strict=True):
-            raw[i, r, c] = question.scores[i] - score
+        scores, _ = question.prepared.run(score, question.model, covered, question.wanted(which))
+        for left, (i, r, c) in zip(scores, part, strict=True):
+            raw[i, r, c] = question.scores[i] - left
     maps = _spread(raw, rows, columns, window, (height, width))
     options = {"window": window, "stride": stride, "value": cover.tolist()}
     return Explanation(maps, raw, None, question.target, question.scores, "occlusion", options)

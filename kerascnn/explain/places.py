@@ -132,6 +132,9 @@ def _last_call(graph: Graph, operation) -> Call:
     return next(call for call in reversed(graph.calls) if call.operation is operation)
 
 
-def with_outputs(model: keras.Model, operations: list[keras.Operation]) -> keras.Model:
-    """The same network with more outputs: what the operations give, then the scores."""
-    return over(model, [*(output_in(model, x) for x in operations), model.outputs[0]])
+def with_output(question: Question, operation: keras.Operation) -> keras.Model:
+    """The network of a question with one more output: what an operation gives, then the scores."""
+    model = question.model
+    return question.prepared.once(
+        ("with_output", id(operation)), lambda: over(model, [output_in(model, operation), model.outputs[0]])
+    )

@@ -47,7 +47,7 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, int]:
     """
     check(model)
     refuse_quantized(model, "Models are exported and their batch norms folded")
-    pairs = _foldable(model)
+    pairs = foldable(model)
     return _copy(model, pairs), len(pairs)
 
 
@@ -108,7 +108,7 @@ def _float32(config: Any) -> Any:
     return replaced
 
 
-def _foldable(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
+def foldable(model: keras.Model) -> list[tuple[keras.layers.Layer, keras.layers.Layer]]:
     """(linear layer, batch norm that can be folded into it), in the order of the graph."""
     graph = walk(model)
     readers: dict[int, list[Call | None]] = defaultdict(list)  # by the number of a value; None: the model's output

@@ -1,6 +1,7 @@
 """The command line as a process: signals, closed streams, encodings, environments, a TensorFlow that is not there."""
 
 import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -46,6 +47,19 @@ def test_a_signal_leaves_no_temporary_file(tmp_path, name, status):
 def test_nohup_is_obeyed():
     program = "from kerascnn.cli import process; import signal; process.prepare(); print(repr(signal.getsignal(1)))"
     assert "SIG_IGN" in run(f"trap '' HUP; {sys.executable} -c '{program}'", shell=True).stdout
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow's oneDNN kernels are for x86")
+@pytest.mark.parametrize("set_to, expected", [(None, "True"), ("1", "True"), ("0", "False")])
+def test_onednn_is_on_unless_it_is_set(set_to, expected):
+    """Whatever the CPU; TensorFlow alone asks for AVX-512 VNNI."""
+    program = "from kerascnn.cli import process; process.prepare(); from kerascnn.ops.convolution import onednn"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; print(onednn())"], capture_output=True, text=True,
+        env=environment | ({"TF_ENABLE_ONEDNN_OPTS": set_to} if set_to else {}),
+    )  # fmt: skip
+    assert done.stdout.split() == [expected], done.stderr
 
 
 @pytest.mark.parametrize("stream", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
