@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn._errors import InputError
+from kerascnn.explain.absorbing import absorbing
 from kerascnn.models import AuxiliaryModel
-from kerascnn.surgery.absorbing import absorbing
 from kerascnn.surgery.cut import logits_of
 from kerascnn.surgery.folding import float32_copy
 from kerascnn.surgery.inline import inlined

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from kerascnn import studies
@@ -19,6 +20,15 @@ def test_a_study(tmp_path, capsys):
     assert all(name in listed for name in studies.STUDIES)
 
 
+def test_a_study_of_a_trained_network(tmp_path):
+    words = ["landscape", "--model", "plain20", "--weights", "digits", "--data", "digits", "--samples", "40"]
+    assert main(["study", *words, "--set", "points=3", "--set", "span=0.2", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert record["settings"] | {"images": 40, "points": 3, "span": 0.2, "model": "plain20"} == record["settings"]
+    accuracy = np.load(tmp_path / "arrays.npz")["accuracy"]
+    assert accuracy[1, 1] > 0.9 and accuracy[1, 1] >= accuracy.max() - 0.1
+
+
 @pytest.mark.parametrize(
     "words, told",
     [
@@ -28,6 +38,11 @@ def test_a_study(tmp_path, capsys):
         (["initialization", "--out", "x", "--set", "width=8", "--set", "width=9"], "once"),
         (["initialization", "--out", "x", "--model", "resnet20"], "no network"),
         (["effective_field", "--out", "x"], "--model"),
+        (["landscape", "--out", "x"], "a trained network"),
+        (["landscape", "--out", "x", "--model", "plain20"], "without --weights"),
+        (["landscape", "--out", "x", "--model", "plain20", "--weights", "digits"], "needs --data"),
+        (["initialization", "--out", "x", "--samples", "5"], "no study of a trained network"),
+        (["effective_field", "--out", "x", "--model", "lenet5", "--data", "digits"], "no study of a trained network"),
     ],
 )  # fmt: skip
 def test_what_is_refused(words, told, capsys, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """kerascnn study."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,10 +11,12 @@ from rich.text import Text
 
 from kerascnn import _check
 from kerascnn._errors import InputError
+from kerascnn.cli import evaluating, networks, options
 from kerascnn.cli.command import Command, Flag, Values
 from kerascnn.cli.loading import load_tensorflow
 
-_GIVEN = ("model", "images")  # arguments that --model stands for, and that only Python can give
+_GIVEN = ("model", "images", "labels")  # arguments that other flags than --set stand for
+_DATA = ("checkpoint", "image_size", "data", "data_dir", "split", "samples")  # flags of studies of trained networks
 
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
@@ -32,16 +35,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     given = _settings(name, study, values["set"])
     if values["out"] is None:
         raise InputError(f"kerascnn study {name} needs --out FOLDER. Received: none")
-    model = ()
-    if "model" in inspect.signature(study).parameters:
-        if values["model"] is None:
-            raise InputError(f"kerascnn study {name} needs --model NAME. Received: none")
-        import kerascnn
-
-        model = (kerascnn.create_model(values["model"], weights=values["weights"]),)
-    elif values["model"] is not None or values["weights"] is not None:
-        raise InputError(f"{name} has no network of its own. Received: --model {values['model']}")
-    found = study(*model, **given)
+    found = study(*_subject(name, study, values, console), **given)
     found.save(values["out"])
     table = Table("what the source says", "here")
     for claim, holds in found.claims.items():
@@ -49,6 +43,42 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     console.print(table)
     written = f"written: study.json, arrays.npz and picture.png in {values['out']} ({found.seconds:.1f} s)"
     console.print(written, highlight=False, markup=False, soft_wrap=True)
+
+
+def _subject(name: str, study: Callable, values: Values, console: Console) -> tuple:
+    """What a study is about: nothing, a network, or a trained network with images and labels."""
+    known = inspect.signature(study).parameters
+    if "labels" in known:
+        networks.check(f"study {name}", values)
+        if values["data"] is None and values["checkpoint"] is None:
+            raise InputError(f"kerascnn study {name} --model needs --data, which a run would tell. Received: none")
+        return _trained(values, console)
+    for flag in _DATA:
+        if values[flag] is not None:
+            raise InputError(f"{name} is no study of a trained network. Received: --{flag} {values[flag]}")
+    if "model" in known:
+        if values["model"] is None:
+            raise InputError(f"kerascnn study {name} needs --model NAME. Received: none")
+        import kerascnn
+
+        return (kerascnn.create_model(values["model"], weights=values["weights"]),)
+    if values["model"] is not None or values["weights"] is not None:
+        raise InputError(f"{name} has no network of its own. Received: --model {values['model']}")
+    return ()
+
+
+def _trained(values: Values, console: Console) -> tuple:
+    """A network, and the first examples of a part of its data as it takes them."""
+    import numpy as np
+
+    from kerascnn import evaluation
+
+    count = 2000 if values["samples"] is None else values["samples"]
+    subject = evaluating.load({**values, "limit": count}, values["checkpoint"], console)
+    split = "train" if values["split"] is None else values["split"]
+    batches = list(evaluation.batches(subject.predictor, subject.source, split))
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return subject.predictor.model, images, labels
 
 
 def _options(study: Callable) -> dict[str, Any]:
@@ -93,7 +123,13 @@ COMMAND = Command(
     "kerascnn study initialization --set activation=tanh --out studied",
     (
         Flag("model", "of studies of a network: its name", placeholder="NAME"),
-        Flag("weights", "of that network: a tag or a file", unless_given="drawn at random", placeholder="TAG"),
+        Flag("weights", "of that network: a tag or a file", unless_given="drawn at random", placeholder="TAG|FILE"),
+        options.NETWORK[2],
+        dataclasses.replace(options.CHECKPOINT, help=f"or, of trained networks: {options.CHECKPOINT.help}"),
+        *options.data_flags("of trained networks: the data; by default those of the run"),
+        Flag("split", "of trained networks: the part of the data", choices=("train", "validation", "test"),
+             unless_given="train"),
+        Flag("samples", "of trained networks: how many images, the first ones", int, low=1, unless_given="2000"),
         Flag("set", "an option of the study, such as --set seed=1; may be given several times",
              placeholder="KEY=VALUE", repeated=True),
         Flag("out", "folder that it writes study.json, arrays.npz and picture.png into", placeholder="FOLDER"),

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from serving_nets import randomize, small_net
 
+from kerascnn.explain.absorbing import Absorbing, absorbing
 from kerascnn.layers import Conv2D, DepthwiseConv2D
-from kerascnn.surgery.absorbing import Absorbing, absorbing
 
 L = keras.layers
 
