@@ -14,6 +14,7 @@ from collections.abc import Callable
 from kerascnn.studies.effective_field import effective_field
 from kerascnn.studies.initialization import initialization
 from kerascnn.studies.landscape import landscape
+from kerascnn.studies.lesions import lesions
 from kerascnn.studies.random_features import random_features
 from kerascnn.studies.study import Study
 
@@ -30,4 +31,4 @@ def _studies() -> dict[str, Callable[..., Study]]:
 
 STUDIES = _studies()  # by name, alphabetically
 globals().update(STUDIES)  # a new file needs no line here; those above are for type checkers
-__all__ = ["STUDIES", "Study", "effective_field", "initialization", "landscape", "random_features"]
+__all__ = ["STUDIES", "Study", "effective_field", "initialization", "landscape", "lesions", "random_features"]

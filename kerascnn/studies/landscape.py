@@ -1,5 +1,6 @@
 """The loss around trained weights, along random directions that have each filter's norm."""
 
+import hashlib
 import os
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import tensorflow as tf
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.explain.prepared import prepared
+from kerascnn.studies.examples import checked_examples
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.study import Study
 
@@ -110,18 +112,8 @@ class Surface:
     """
 
     def __init__(self, model: keras.Model, images: Any, labels: Any, batch_size: int):
-        from kerascnn.explain.explanation import checked_images
-
         asked = prepared(model)
-        classes = asked.network.outputs[0].shape
-        if len(classes) != 2:
-            raise InputError(f"The model must have one output [n, classes]. Received: output {classes}")
-        self.images = checked_images(asked.network, images)
-        self.labels = np.asarray(labels)
-        fits = self.labels.shape == (len(self.images),) and self.labels.dtype.kind in "iu"
-        if not fits or self.labels.min() < 0 or self.labels.max() >= classes[-1]:
-            rule = f"labels must be {len(self.images)} classes from 0 to {classes[-1] - 1}"
-            raise InputError(f"{rule}. Received: {self.labels.dtype.name} {self.labels.shape}")
+        self.images, self.labels = checked_examples(asked.network, images, labels)
         self._network, self._batch_size = asked.differentiated, batch_size
         self.kernels = [x for x in asked.network.variables if len(x.shape) > 1 and "float" in x.dtype]
         layers = asked.network._flatten_layers()
@@ -161,8 +153,6 @@ class Surface:
 
     def fingerprint(self) -> str:
         """Of the weights, the images and the labels."""
-        import hashlib
-
         found = hashlib.sha256()
         for value in (*(x.numpy() for x in self._network.variables), self.images, self.labels):
             found.update(np.ascontiguousarray(value))
