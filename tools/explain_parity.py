@@ -35,7 +35,7 @@ NETWORKS = {
     "vit_tiny_patch16_224": (64, None, "blocks.11.norm1", "tokens"),
     "swin_tiny_patch4_window7_224": (224, None, "norm", "last"),
 }
-TARGETS = {"mobilenetv2_035": 5}  # of the others 3, for which its Grad-CAM is 0 everywhere
+TARGETS = {"mobilenetv2_035": 5, "swin_tiny_patch4_window7_224": 1}  # not 3, whose Grad-CAM is 0 everywhere
 METHODS = (
     "gradients", "integrated_gradients", "guided_backprop", "deconvnet", "occlusion", "grad_cam", "grad_cam_plus_plus",
     "guided_grad_cam",

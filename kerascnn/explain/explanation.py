@@ -129,7 +129,7 @@ def ask(model: Network, images, target: Target = None, *, batch_size: int = 32, 
     function = target if callable(target) else None
     shape = asked.network.outputs[0].shape
     if function is None and len(shape) != 2:
-        raise InputError(f"The model must have one output [n, classes]. Received: output {shape}")
+        raise InputError(f"The model must have one input and one output, [n, classes]. Received: output {shape}")
     images = checked_images(asked.network, images)
     if function:
         given = np.full(len(images), BY_FUNCTION, "int64")

@@ -66,7 +66,8 @@ def lesions(
     start = time.perf_counter()
     asked = prepared(model)
     images, labels = checked_examples(asked.network, images, labels)
-    patient = Patient(Gated(asked.network), images, labels, batch_size)
+    gated = asked.once("gated", lambda: Gated(asked.network))
+    patient = Patient(gated, images, labels, batch_size)
     count, random = len(patient.gated.blocks), np.random.default_rng(seed)
     opens = np.array([block.opens for block in patient.gated.blocks])
     arrays = {

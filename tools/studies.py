@@ -1,0 +1,118 @@
+"""Runs the studies of results/studies and writes their page.
+
+    python tools/studies.py run [ROW...]    # in a folder with runs/fashion_mnist, see tools/fashion_mnist.py
+    python tools/studies.py page
+
+Each row is a line of `kerascnn study`; what it writes is kept in results/studies/ROW. The page says of each what it
+teaches, what its source claims and whether it is so here.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from kerascnn._files import replace_with
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "studies"
+_RESNET = "--model resnet20 --weights fashion_mnist"
+_LENET = "--checkpoint runs/fashion_mnist/lenet5"
+
+# Row -> heading, the line, and what it teaches.
+ROWS = {
+    "initialization_tanh": (
+        "Where training starts: tanh",
+        "initialization --set activation=tanh",
+        "A layer multiplies by a random matrix: if its weights are too small, activations die out with depth; too "
+        "large, and tanh saturates, so that no gradient comes back. Xavier's variance, 2 / (in + out), keeps both "
+        "about level.",
+    ),
+    "initialization_relu": (
+        "Where training starts: ReLU",
+        "initialization --set activation=relu",
+        "A ReLU loses half of the second moment, which He's factor of two gives back; Xavier's weights lose a "
+        "factor of sqrt(2) at each layer. Orthogonal weights, LSUV and Fixup come to the same by other ways.",
+    ),
+    "random_features": (
+        "Double descent",
+        "random_features",
+        "With as many random features as training points the fit is exact for the first time, and worst: the "
+        "matrix is badly conditioned, and the smallest solution is huge. With still more features there are many "
+        "exact fits, and the smallest of them is smooth. Ridge regression of the right strength has no peak.",
+    ),
+    "effective_field": (
+        "What a unit sees",
+        f"effective_field {_RESNET} --set samples=64",
+        "The receptive field of a unit is the square that can change it; most of the change comes from a blob in "
+        "its middle, as there are more ways through the layers there.",
+    ),
+    "landscape_lenet5": (
+        "The loss around a trained LeNet-5",
+        f"landscape {_LENET} --samples 1000 --set points=21",
+        "Random directions in which each filter has its own norm make surfaces of different networks comparable: "
+        "scaling a layer up and the next one down changes the network's numbers and not what it computes.",
+    ),
+    "landscape_resnet20": (
+        "The loss around a trained ResNet-20",
+        f"landscape {_RESNET} --data fashion_mnist --samples 500 --set points=15",
+        "The same for a residual network with batch norm. The source's figures are of 56 and 110 layers, and of "
+        "networks without shortcuts, whose surfaces are rough; of this depth alone nothing follows for them.",
+    ),
+    "lesions_resnet20": (
+        "Lesions of a residual network",
+        f"lesions {_RESNET} --data fashion_mnist --split validation --samples 1000",
+        "A chain of n residual blocks is a sum over 2^n paths, most of which do not pass a given block. In the "
+        "source's network of 54 blocks the loss of one is hardly noticed; here there are nine, and each counts: "
+        "half of all paths go through it, and the first stages have learned to rely on it.",
+    ),
+    "lesions_plain20": (
+        "Lesions of a plain network",
+        "lesions --model plain20 --weights digits --data digits --samples 1000",
+        "Without shortcuts there is one path, and it passes every layer.",
+    ),
+}  # fmt: skip
+HEADING = """# Why networks train: the studies, run
+
+Written by `tools/studies.py` from what `kerascnn study` has measured on a CPU; [docs/studies.md](../../docs/studies.md)
+says how to run your own. A "no" is a result: the network here is not the source's, and the text says how.
+"""
+
+
+def run(names: list[str]) -> None:
+    """Runs rows; each again from the start."""
+    for name in names or ROWS:
+        words = [sys.executable, "-m", "kerascnn", "study", *ROWS[name][1].split(), "--out", str(OUT / name)]
+        subprocess.run(words, check=True)
+
+
+def page() -> None:
+    """Writes the page, of the rows that have run."""
+    lines = [HEADING]
+    for name, (heading, line, text) in ROWS.items():
+        record = OUT / name / "study.json"
+        if not record.exists():
+            continue
+        found = json.loads(record.read_text(encoding="utf-8"))
+        lines += [f"## {heading}", "", text, "", f"![{heading}]({name}/picture.png)", ""]
+        lines += ["| what the source says | here |", "| --- | --- |"]
+        lines += [f"| {claim} | {'yes' if holds else 'no'} |" for claim, holds in found["claims"].items()]
+        told = f"`kerascnn study {line}`, seed {found['settings'].get('seed', 0)}, {found['seconds']:.0f} s"
+        lines += ["", f"{told}; [numbers]({name}/arrays.npz), [record]({name}/study.json)", ""]
+    with replace_with(OUT / "README.md") as temporary:
+        Path(temporary).write_text("\n".join(lines), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "page"))
+    parser.add_argument("names", nargs="*", choices=[*ROWS, []], metavar="ROW", help="rows to run; none: all")
+    args = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    if args.what == "run":
+        run(args.names)
+    page()
+
+
+if __name__ == "__main__":
+    main()
