@@ -29,7 +29,7 @@ def prepare() -> None:
         warnings.simplefilter("ignore")
         os.environ.pop("PYTHONWARNINGS", None)  # not for the processes that check an export either
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files
-    # TensorFlow turns oneDNN on by itself only where a CPU has AVX-512 VNNI; training is 1.3 to 3.5 times as fast with
+    # TensorFlow turns oneDNN on by itself only where a CPU has AVX-512 VNNI; training is 1.3 to 3.4 times as fast with
     # it on others too (results/bench_step.txt).
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
