@@ -43,7 +43,7 @@ ROWS = {
     ),
     "effective_field": (
         "What a unit sees",
-        f"effective_field {_RESNET} --set samples=64",
+        f"effective_field {_RESNET} --set layer=stage2_block1_relu --set samples=64",
         "The receptive field of a unit is the square that can change it; most of the change comes from a blob in "
         "its middle, as there are more ways through the layers there.",
     ),

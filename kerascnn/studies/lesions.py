@@ -203,13 +203,15 @@ def _plot(study: Study) -> Any:
     grid = figure.subplots(2, 2) if paths else np.array([figure.subplots(1, 2)])
     places = np.arange(1, count + 1)
     one, several = grid[0]
-    for opens, color, told in ((False, _COLORS[0], "others"), (True, _COLORS[1], "blocks that open a stage")):
+    kind = "block" if paths else "layer"
+    rest = f"other {kind}s" if arrays["opens"].any() else f"{kind}s"
+    for opens, color, told in ((False, _COLORS[0], rest), (True, _COLORS[1], "blocks that open a stage")):
         where = arrays["opens"] == opens
         if where.any():
             one.bar(places[where], 100 * arrays["deleted"][where], color=color, label=told)
     one.axhline(chance, color="0.3", linestyle="--", linewidth=1, label="none deleted")
-    one.set(xlabel="the block that is deleted", ylabel="error, %", ylim=(0, 100))
-    _spread(several, places, 100 * arrays["several"], "how many random blocks are deleted")
+    one.set(xlabel=f"the {kind} that is deleted", ylabel="error, %", ylim=(0, 130), yticks=range(0, 101, 20))
+    _spread(several, places, 100 * arrays["several"], f"how many random {kind}s are deleted")
     several.set(ylabel="error, %", ylim=(0, 100))
     if paths:
         exchanged, lengths = grid[1]
@@ -227,10 +229,10 @@ def _plot(study: Study) -> Any:
         other.set(ylabel="norm along one path", yscale="log")
         handles = [x for axes in (lengths, other) for x in axes.get_legend_handles_labels()[0]]
         other.legend(handles=handles, fontsize=8)
-    one.legend(fontsize=8)
+    one.legend(fontsize=8, loc="upper right")
     for axes in (one, several, *(grid[1][:1] if paths else ())):
         axes.grid(alpha=0.3)
-    figure.suptitle(f"{study.settings['model']}: {count} blocks, {study.settings['images']} images")
+    figure.suptitle(f"{study.settings['model']}: {count} {kind}s, {study.settings['images']} images")
     return figure
 
 
