@@ -63,8 +63,10 @@ ROWS = {
         "Lesions of a residual network",
         f"lesions {_RESNET} --data fashion_mnist --split validation --samples 1000",
         "A chain of n residual blocks is a sum over 2^n paths, most of which do not pass a given block. In the "
-        "source's network of 54 blocks the loss of one is hardly noticed; here there are nine, and each counts: "
-        "half of all paths go through it, and the first stages have learned to rely on it.",
+        "source's network of 54 blocks the loss of one is hardly noticed, and the gradient along a path falls with "
+        "its length. Here there are nine, and each counts: half of all paths go through it, the first stages have "
+        "learned to rely on it, and a branch is no small correction, so that the gradient grows with the length. "
+        "That blocks can be exchanged within limits, and that errors grow smoothly, is as in the source.",
     ),
     "lesions_plain20": (
         "Lesions of a plain network",
