@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         process.prepare()
+        process.prefer_onednn("".join(sys.argv[1:2]))
         return app.run(lambda words: run(words[1:]), flags_parser=_absl_flags)
     return run(argv)
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 
+_HEAVY = ("evaluate", "explain", "finetune", "search", "study", "train")  # commands that compute for long
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGTERM") if hasattr(signal, name))
 
 
@@ -29,13 +30,23 @@ def prepare() -> None:
         warnings.simplefilter("ignore")
         os.environ.pop("PYTHONWARNINGS", None)  # not for the processes that check an export either
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files
-    # TensorFlow turns oneDNN on by itself only where a CPU has AVX-512 VNNI; training is 1.3 to 3.4 times as fast with
-    # it on others too (results/bench_step.txt).
-    if platform.machine() in ("x86_64", "AMD64"):
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     for number in _SIGNALS:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP: then so do we
             signal.signal(number, _terminate)
+
+
+def prefer_onednn(command: str) -> None:
+    """Turns TensorFlow's oneDNN kernels on where a command trains or differentiates, unless the user has decided.
+
+    TensorFlow does it by itself only where a CPU has AVX-512 VNNI; training is 1.3 to 3.4 times as fast with them on
+    others too (results/bench_step.txt). What is exported and predicted is left to it: saved graphs have operations on
+    bytes, of which its oneDNN complains on such CPUs.
+
+    Args:
+        command: the first word of the command line.
+    """
+    if command in _HEAVY and platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def _open_streams() -> None:

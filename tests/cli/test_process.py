@@ -50,16 +50,33 @@ def test_nohup_is_obeyed():
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow's oneDNN kernels are for x86")
-@pytest.mark.parametrize("set_to, expected", [(None, "True"), ("1", "True"), ("0", "False")])
-def test_onednn_is_on_unless_it_is_set(set_to, expected):
+@pytest.mark.parametrize(
+    "command, set_to, expected",
+    [("train", None, "1"), ("train", "1", "1"), ("train", "0", "0"), ("export", None, "None")],
+)
+def test_onednn_is_on_where_networks_are_trained(command, set_to, expected):
     """Whatever the CPU; TensorFlow alone asks for AVX-512 VNNI."""
-    program = "from kerascnn.cli import process; process.prepare(); from kerascnn.ops.convolution import onednn"
+    told = "print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
+    program = f"from kerascnn.cli import process; import os; process.prefer_onednn({command!r}); {told}"
     environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
     done = subprocess.run(
-        [sys.executable, "-c", f"{program}; print(onednn())"], capture_output=True, text=True,
+        [sys.executable, "-c", program], capture_output=True, text=True,
         env=environment | ({"TF_ENABLE_ONEDNN_OPTS": set_to} if set_to else {}),
     )  # fmt: skip
     assert done.stdout.split() == [expected], done.stderr
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow's oneDNN kernels are for x86")
+def test_onednn_works_on_this_cpu():
+    program = """
+        import sys
+        from kerascnn.cli import process
+        process.prefer_onednn("train")
+        from kerascnn.ops.convolution import onednn
+        sys.exit(0 if onednn() else 1)
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=environment).returncode == 0
 
 
 @pytest.mark.parametrize("stream", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
