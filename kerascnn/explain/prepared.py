@@ -15,7 +15,7 @@ from kerascnn.models import AuxiliaryModel
 from kerascnn.surgery.cut import logits_of
 from kerascnn.surgery.folding import float32_copy
 from kerascnn.surgery.inline import inlined
-from kerascnn.surgery.replace import over
+from kerascnn.surgery.replace import check, over
 
 _EAGER = 2  # calls before a function is traced: tracing takes the time of several, which a single question lacks
 _HALVES = ("float16", "bfloat16")
@@ -110,6 +110,7 @@ def prepared(model: keras.Model) -> Prepared:
 
 def _known_or_new(model: keras.Model) -> Prepared | keras.Model:
     """What is kept for the model, or its logits."""
+    check(model)
     if model in _known:
         state, found = _known[model]
         now = _state(model)
