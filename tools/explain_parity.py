@@ -1,6 +1,6 @@
 """Our explanations beside those of captum and pytorch-grad-cam, on the same weights in timm's networks.
 
-    python tools/explain_parity.py --peers-python /path/to/python     # about five minutes on two cores
+    python tools/explain_parity.py --peers-python /path/to/python
 
 Writes results/explain_parity.md, the largest differences, and tests/golden/explain_peers.npz, some of the peers'
 values, which tests/explain/test_peers.py compares with ours where there is no PyTorch. The peers run in
