@@ -292,6 +292,7 @@ class TrainConfig:
         self._rule("virtual_devices", not alone, "are for strategy=mirrored only")
         # XLA compiles no sums among replicas: an optimizer that needs them cannot be part of a compiled step.
         self._rule("jit", not self.jit or self.strategy == "one", f"is for strategy=one only, not {self.strategy}")
+        self._rule("jit", not (self.jit and self.deterministic), "cannot be used beside deterministic")
         # Keras' loss scaling asks whether the gradients of its own worker are finite, and the others wait for its sums.
         apart = self.strategy == "multiworker" and self.mixed_precision == "float16"
         self._rule("mixed_precision", not apart, "must not be float16 with strategy=multiworker: take bfloat16")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,8 @@ def _teller(console: Console | None) -> Callable[[str], Any]:
 
 
 def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int, weights, starts):
+    if config.jit:
+        _check_jit(model)
     model.compile(
         optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model, starts),
         loss=task.loss(
@@ -372,6 +375,18 @@ def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, cl
     )
     if weights:
         weighting.measure_unweighted(model)
+
+
+def _check_jit(model: keras.Model):
+    """Keras goes on without XLA, after a warning, where it cannot be had; nobody would know why the run is slow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.jit_compile = True
+    if not model.jit_compile:
+        without = [layer.name for layer in model._flatten_layers() if not layer.supports_jit]
+        received = f"layers without it: {', '.join(without)}" if without else "deterministic operations are on"
+        rule = "jit needs layers that XLA compiles, and a process in which no deterministic operations were turned on"
+        raise InputError(f"{rule}. Received: {received}")
 
 
 def _restore(model: keras.Model, run: RunFolder, rows: list[history.Row], average) -> int:

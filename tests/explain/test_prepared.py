@@ -88,7 +88,7 @@ def test_an_adapter_that_is_put_on_is_seen():
     head.lora_kernel_b.assign(np.ones(head.lora_kernel_b.shape))
     after = explain.gradients(model, IMAGES, 2)
     assert abs(after.scores - before.scores).max() > 1e-3
-    linear = keras.Model(model.inputs, model.get_layer("head").input)(IMAGES) @ head.kernel + head.bias
+    linear = keras.Model(model.input, model.get_layer("head").input)(IMAGES) @ head.kernel + head.bias
     np.testing.assert_allclose(after.scores, linear[:, 2], rtol=1e-5)
 
 

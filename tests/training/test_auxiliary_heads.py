@@ -43,11 +43,11 @@ def test_all_heads_learn_and_one_is_used(train, tmp_path, fields):
 
 @pytest.mark.after
 def test_a_run_goes_on_with_all_heads(train, tmp_path):
-    whole = train(tmp_path / "run", build, epochs=2, deterministic=True)
+    whole = train(tmp_path / "run", build, epochs=2)
     rows = tmp_path / "run/history.csv"
     history.write(
         rows, history.read(rows)[:1], history.columns(["accuracy", "top5"])
     )  # as if killed in the second epoch
-    again = train(tmp_path / "run", build, epochs=2, deterministic=True)
+    again = train(tmp_path / "run", build, epochs=2)
     assert again.first_epoch == 1
     assert again.rows[1]["loss"] == pytest.approx(whole.rows[1]["loss"], rel=1e-5)

@@ -27,6 +27,13 @@ SHAPE = (8, 8, 1)  # of the tiny network in conftest.py
 LENET = (32, 32, 1)
 
 
+def tiny_process(code, out):
+    """Runs Python's `code` in a process of its own, which can import tiny_runs and is told `out`."""
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    line, environment = [sys.executable, "-c", code, out], {**os.environ, "PYTHONPATH": paths}
+    return subprocess.run(line, env=environment, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, train):
     """The folder of one uninterrupted run of 4 epochs; tests copy it before they change it."""
@@ -112,8 +119,7 @@ tiny_runs.trainer(tiny_runs.digits())(sys.argv[1], epochs=4)
 def test_a_killed_process_loses_only_the_epoch(whole, tmp_path, train, same_history):
     """Killed outright while the third checkpoint is written: nothing is cleaned up, and the history ends the same."""
     out = tmp_path / "run"
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.run([sys.executable, "-c", KILLED, out], env={**os.environ, "PYTHONPATH": paths})
+    process = tiny_process(KILLED, out)
     assert process.returncode == -signal.SIGKILL
     assert [path.name for path in (out / "checkpoints").glob("epoch*")] != [] and list(out.rglob(".tmp-*"))
     assert train(out, epochs=4).first_epoch == 2
@@ -199,6 +205,39 @@ def test_a_step_compiled_by_xla_gives_the_same_history(tmp_path, train, network,
 def test_xla_is_refused_where_replicas_add_up(tmp_path, train):
     with pytest.raises(InputError, match="jit is for strategy=one only, not mirrored. Received: jit=True"):
         train(tmp_path / "run", jit=True, strategy="mirrored", virtual_devices=2)
+
+
+DETERMINISTIC = """
+import sys, tiny_runs
+from kerascnn._errors import InputError
+train = tiny_runs.trainer(tiny_runs.digits())
+rows = [train(f"{sys.argv[1]}/{name}", epochs=1, deterministic=True).rows[0]["loss"] for name in "ab"]
+assert rows[0] == rows[1], rows
+try:
+    train(f"{sys.argv[1]}/c", epochs=1, jit=True)
+except InputError as error:
+    sys.exit(f"refused: {error}")
+"""
+
+
+def test_deterministic_operations_and_xla_exclude_each_other(tmp_path, train):
+    """The former stay on in the process, in which Keras would train without XLA; hence a process of their own."""
+    with pytest.raises(InputError, match="jit cannot be used beside deterministic. Received: jit=True"):
+        train(tmp_path / "run", jit=True, deterministic=True)
+    process = tiny_process(DETERMINISTIC, tmp_path)
+    assert process.returncode == 1
+    assert "refused: jit needs layers that XLA compiles, and a process in which no determ" in process.stderr
+
+
+def test_layers_that_xla_does_not_compile_are_named(tmp_path, train, network):
+    def build():
+        model = network()
+        model.layers[-1].supports_jit = False
+        model.layers[-1].name = "odd"
+        return model
+
+    with pytest.raises(InputError, match="Received: layers without it: odd$"):
+        train(tmp_path / "run", build, jit=True)
 
 
 @pytest.mark.parametrize(
