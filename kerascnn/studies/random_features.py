@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from kerascnn import _check
-from kerascnn._errors import InputError
 from kerascnn.studies.study import Study
+from kerascnn.studies.trials import ascending
 
 FEATURES = (10, 20, 50, 100, 150, 180, 190, 200, 210, 220, 250, 300, 400, 600, 1000)
 _RIDGES = np.logspace(-6, 4, 41)
@@ -57,11 +57,7 @@ def random_features(
     samples, inputs = _check.whole("samples", samples, 2, 10_000), _check.whole("inputs", inputs, 1, 10_000)
     noise, draws = _check.real("noise", noise, 0.0, 1e6), _check.whole("draws", draws, 1, 1000)
     seed = _check.whole("seed", seed, 0, 2**31 - 1)
-    if not isinstance(features, Sequence) or isinstance(features, str) or not features:
-        raise InputError(f"features must be ascending whole numbers. Received: {features!r}")
-    counts = [_check.whole("features", count, 1, 100_000) for count in features]
-    if sorted(set(counts)) != counts:
-        raise InputError(f"features must be ascending whole numbers. Received: {features!r}")
+    counts = ascending("features", features, lambda count: _check.whole("features", count, 1, 100_000))
     start = time.perf_counter()
     found = [[_errors(samples, inputs, count, noise, (seed, draw)) for count in counts] for draw in range(draws)]
     train, test, ridge = np.moveaxis(np.array(found), 2, 0)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kerascnn import studies
 from kerascnn.cli import main
@@ -29,6 +30,27 @@ def test_a_study_of_a_trained_network(tmp_path):
     assert accuracy[1, 1] > 0.9 and accuracy[1, 1] >= accuracy.max() - 0.1
 
 
+def test_a_study_that_trains_networks(tmp_path):
+    words = ["degradation", "--data", "digits", "--samples", "60", "--image-size", "10", "--split", "validation"]
+    options = ["--set", "depths=8", "--set", "steps=2", "--set", "draws=1", "--set", "batch_size=8"]
+    assert main(["study", *words, *options, "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert record["settings"] | {"images": 48, "held_out": 12, "depths": [8]} == record["settings"]
+
+
+def test_images_of_several_sizes_need_a_size(tmp_path, capsys):
+    folder = tmp_path / "data"
+    for label, size in (("a", 8), ("b", 9)):
+        for number in range(12):
+            path = folder / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (size, size), number).save(path)
+    words = ["degradation", "--data", str(folder), "--out", str(tmp_path / "out")]
+    assert main(["study", *words]) != 0
+    output = capsys.readouterr()
+    assert "needs --image-size where images differ in size" in output.out + output.err
+
+
 @pytest.mark.parametrize(
     "words, told",
     [
@@ -39,10 +61,12 @@ def test_a_study_of_a_trained_network(tmp_path):
         (["initialization", "--out", "x", "--model", "resnet20"], "no network"),
         (["effective_field", "--out", "x"], "--model"),
         (["landscape", "--out", "x"], "a trained network"),
+        (["degradation", "--out", "x"], "needs --data"),
+        (["degradation", "--out", "x", "--data", "digits", "--model", "lenet5"], "networks of its own"),
         (["landscape", "--out", "x", "--model", "plain20"], "without --weights"),
         (["landscape", "--out", "x", "--model", "plain20", "--weights", "digits"], "needs --data"),
-        (["initialization", "--out", "x", "--samples", "5"], "no study of a trained network"),
-        (["effective_field", "--out", "x", "--model", "lenet5", "--data", "digits"], "no study of a trained network"),
+        (["initialization", "--out", "x", "--samples", "5"], "is no study of data"),
+        (["effective_field", "--out", "x", "--model", "lenet5", "--data", "digits"], "is no study of data"),
     ],
 )  # fmt: skip
 def test_what_is_refused(words, told, capsys, tmp_path, monkeypatch):

@@ -46,16 +46,18 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
 
 
 def _subject(name: str, study: Callable, values: Values, console: Console) -> tuple:
-    """What a study is about: nothing, a network, or a trained network with images and labels."""
+    """What a study is about: nothing, a network, images and labels, or a trained network with both."""
     known = inspect.signature(study).parameters
-    if "labels" in known:
+    if "model" in known and "labels" in known:
         networks.check(f"study {name}", values)
         if values["data"] is None and values["checkpoint"] is None:
             raise InputError(f"kerascnn study {name} --model needs --data, which a run would tell. Received: none")
         return _trained(values, console)
+    if "labels" in known:
+        return _examples(name, values)
     for flag in _DATA:
         if values[flag] is not None:
-            raise InputError(f"{name} is no study of a trained network. Received: --{flag} {values[flag]}")
+            raise InputError(f"{name} is no study of data. Received: --{flag} {values[flag]}")
     if "model" in known:
         if values["model"] is None:
             raise InputError(f"kerascnn study {name} needs --model NAME. Received: none")
@@ -79,6 +81,31 @@ def _trained(values: Values, console: Console) -> tuple:
     batches = list(evaluation.batches(subject.predictor, subject.source, split))
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return subject.predictor.model, images, labels
+
+
+def _examples(name: str, values: Values) -> tuple:
+    """The first images of a part of a data set, and their labels, for a study that trains its own networks."""
+    import numpy as np
+    import tensorflow as tf
+
+    from kerascnn import data
+
+    for flag in ("model", "weights", "checkpoint"):
+        if values[flag] is not None:
+            raise InputError(f"{name} trains networks of its own. Received: --{flag} {values[flag]}")
+    if values["data"] is None:
+        raise InputError(f"kerascnn study {name} needs --data. Received: none")
+    count = 2000 if values["samples"] is None else values["samples"]
+    source = data.load(values["data"], values["data_dir"], limit=count)
+    dataset, size = source.dataset("train" if values["split"] is None else values["split"]), values["image_size"]
+    if size is not None:
+        dataset = dataset.map(lambda image, label: (tf.image.resize(image, (size, size), antialias=True), label))
+    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        rule = f"kerascnn study {name} needs --image-size where images differ in size"
+        raise InputError(f"{rule}. Received: {' and '.join(map(str, sorted(shapes)[:2]))} in {values['data']}")
+    return np.stack(images), np.array(labels)
 
 
 def _options(study: Callable) -> dict[str, Any]:
@@ -126,10 +153,10 @@ COMMAND = Command(
         Flag("weights", "of that network: a tag or a file", unless_given="drawn at random", placeholder="TAG|FILE"),
         options.NETWORK[2],
         dataclasses.replace(options.CHECKPOINT, help=f"or, of trained networks: {options.CHECKPOINT.help}"),
-        *options.data_flags("of trained networks: the data; by default those of the run"),
-        Flag("split", "of trained networks: the part of the data", choices=("train", "validation", "test"),
+        *options.data_flags("the data that it asks networks about, or trains them on; by default those of the run"),
+        Flag("split", "the part of the data", choices=("train", "validation", "test"),
              unless_given="train"),
-        Flag("samples", "of trained networks: how many images, the first ones", int, low=1, unless_given="2000"),
+        Flag("samples", "how many images, the first ones", int, low=1, unless_given="2000"),
         Flag("set", "an option of the study, such as --set seed=1; may be given several times",
              placeholder="KEY=VALUE", repeated=True),
         Flag("out", "folder that it writes study.json, arrays.npz and picture.png into", placeholder="FOLDER"),
