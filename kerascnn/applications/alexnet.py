@@ -162,6 +162,7 @@ _family_2012 = Family(
 )
 _family_cifar10 = CIFARFamily(
     __name__,
+    recipe="cifar_plain",
     features=features_cifar10,
     head=head,
     variants=VARIANTS,

@@ -67,6 +67,7 @@ def head(x, classes, activation):
 
 _family = CIFARFamily(
     __name__,
+    recipe="cifar_plain",
     features=features,
     head=head,
     variants=VARIANTS,

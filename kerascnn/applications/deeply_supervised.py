@@ -74,6 +74,7 @@ def companions(output_of, classes, activation, spec):
 
 _family = CIFARFamily(
     __name__,
+    recipe="cifar_plain",
     features=features,
     head=head,
     variants=VARIANTS,

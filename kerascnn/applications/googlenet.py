@@ -192,6 +192,7 @@ _family = Family(
 )
 _family_cifar10 = CIFARFamily(
     __name__,
+    recipe="cifar_plain",
     features=features_cifar10,
     head=head,
     min_size=1,

@@ -98,7 +98,7 @@ _shared = {
     "variants": VARIANTS,
     "paper": "Srivastava, Greff, Schmidhuber: Training Very Deep Networks, 2015, arXiv:1507.06228",
     "preprocessing": CIFAR,
-    "recipe": "cifar",
+    "recipe": "cifar_plain",
     "input_shape": (32, 32, 3),
     "min_size": 4,
     "classes": 10,

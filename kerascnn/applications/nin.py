@@ -91,10 +91,11 @@ _shared = {
 }
 _cifar = CIFARFamily(
     __name__,
+    recipe="cifar_plain",
     head=head,
     **_shared,
 )
-_imagenet = Family(__name__, head=head_imagenet, preprocessing=IMAGENET, **_shared)
+_imagenet = Family(__name__, head=head_imagenet, preprocessing=IMAGENET, recipe="imagenet_plain", **_shared)
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 NiNCIFAR10 = _cifar("NiNCIFAR10", "nin_cifar10", reported="CIFAR-10 8.81, without augmentation 10.41 % (paper)")

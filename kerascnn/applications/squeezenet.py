@@ -98,6 +98,7 @@ def _torchvision(spec):
 
 _family = Family(
     __name__,
+    recipe="imagenet_plain",
     features=features,
     head=head,
     variants=VARIANTS,

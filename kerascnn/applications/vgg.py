@@ -158,7 +158,7 @@ _imagenet = {
         "keras": Ordered(_keras_names, head=("fc6", "fc7", "head")),
     },
 }
-_cifar = {**_shared, "preprocessing": CIFAR, "recipe": "cifar", "input_shape": (32, 32, 3), "classes": 10}
+_cifar = {**_shared, "preprocessing": CIFAR, "recipe": "cifar_plain", "input_shape": (32, 32, 3), "classes": 10}
 _normal, _glorot = functools.partial(keras.initializers.RandomNormal, stddev=0.01), keras.initializers.GlorotUniform
 _family = Family(__name__, head=_head(7, _normal), paper=_paper, **_imagenet)
 _deeper = Family(__name__, head=_head(7, _glorot), paper=_paper, **_imagenet)

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn.explain.explanation import Explanation, Network, Target, ask, color, score
+from kerascnn.explain.explanation import Explanation, Network, Question, Target, ask, chosen, color, score
+from kerascnn.explain.regions import Regions
+from kerascnn.surgery.graph import walk
 
 
 def occlusion(
@@ -23,7 +25,8 @@ def occlusion(
     """Covers a window of the image, everywhere in turn, and tells by how much the class score falls.
 
     A pixel counts the mean fall over the windows that cover it; negative where the score rises. Windows at the right
-    and lower border are cut where the image ends, so that every pixel is covered.
+    and lower border are cut where the image ends, so that every pixel is covered. Layers that see a part of the image
+    compute only what a window changes.
 
     Source: Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2013, arXiv:1311.2901, section 4.2.
 
@@ -57,20 +60,40 @@ def occlusion(
     stride = _check.whole("stride", max(1, window // 2) if stride is None else stride, 1, window)
     cover = color(value, channels)
     rows, columns = _starts(height, window, stride), _starts(width, window, stride)
-    raw = np.zeros((count, len(rows), len(columns)), "float32")
-    places = [(i, r, c) for i in range(count) for r in range(len(rows)) for c in range(len(columns))]
-    for start in range(0, len(places), batch_size):
-        part = places[start : start + batch_size]
-        covered = question.images[[i for i, _, _ in part]]
-        for image, (_, r, c) in zip(covered, part, strict=True):
-            image[rows[r] : rows[r] + window, columns[c] : columns[c] + window] = cover
-        which = [i for i, _, _ in part]
-        scores, _ = question.prepared.run(score, question.model, covered, question.wanted(which))
-        for left, (i, r, c) in zip(scores, part, strict=True):
-            raw[i, r, c] = question.scores[i] - left
+    tops, lefts = (x.ravel() for x in np.meshgrid(rows, columns, indexing="ij"))
+    raw = np.zeros((count, len(tops)), "float32")
+    regions = _regions(question, tops, lefts, window)
+    for number, image in enumerate(question.images):
+        bases = regions.bases(image) if regions else None
+        for start in range(0, len(tops), batch_size):
+            which = np.arange(start, min(start + batch_size, len(tops)))
+            covered = np.repeat(image[None], len(which), axis=0)
+            for one, top, left in zip(covered, tops[which], lefts[which], strict=True):
+                one[top : top + window, left : left + window] = cover
+            wanted = question.wanted([number] * len(which))
+            if regions:
+                scores = chosen(regions.outputs(bases, covered, which), wanted)[0].numpy()
+            else:
+                scores, _ = question.prepared.run(score, question.model, covered, wanted)
+            raw[number, which] = question.scores[number] - scores
+    raw = raw.reshape(count, len(rows), len(columns))
     maps = _spread(raw, rows, columns, window, (height, width))
     options = {"window": window, "stride": stride, "value": cover.tolist()}
     return Explanation(maps, raw, None, question.target, question.scores, "occlusion", options)
+
+
+def _regions(question: Question, tops: np.ndarray, lefts: np.ndarray, window: int) -> Regions | None:
+    """How to compute only what a window changes; None where that spares nothing, or where the graph cannot be told."""
+    shape = question.images.shape[1:]
+
+    def make():
+        graph = walk(question.model, shape)
+        if not all(call.arguments for call in graph.calls):
+            return None
+        regions = Regions(graph, tops, lefts, window)
+        return regions if regions.saves else None
+
+    return question.prepared.once(("regions", shape, window, tuple(tops), tuple(lefts)), make)
 
 
 def _starts(size: int, window: int, stride: int) -> list[int]:

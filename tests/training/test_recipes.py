@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -94,6 +96,17 @@ def test_a_network_has_its_papers_recipe():
     used = set(found.values()) | {recipe.small_images for recipe in recipes.RECIPES.values()}
     # Those of no family: later procedures for networks that have their own, and masks.
     assert set(recipes.RECIPES) - used == {"a1", "a2", "a3", "segmentation", "shake_shake_cutout"}
+
+
+def test_networks_without_batch_norm_have_rates_that_they_bear():
+    """At 0.1 they diverge, on small images too. Weight-standardized ones with group norms bear it."""
+    facts = json.loads((Path(kerascnn.__file__).parent / "applications/facts.json").read_text(encoding="utf-8"))
+    for name in kerascnn.list_models():
+        info = kerascnn.model_info(name)
+        if facts[name]["params_other"] == 0 and info.family != "bit":
+            for size in (32, 224):
+                config = recipes.resolve(recipes.choose(info.recipe, size))
+                assert config.learning_rate <= 0.04, (name, size)
 
 
 def test_options_are_those_of_the_networks():

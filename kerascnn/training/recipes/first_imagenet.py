@@ -31,8 +31,8 @@ RECIPES = {
         "stalled, here it is at each quarter of the run.",
         networks="AlexNet on ImageNet",
         reported="top-1 40.7, top-5 18.2 % (1 net, 10 crops)",
-        small_images="cifar",
-        fine_tuning="imagenet",
+        small_images="cifar_plain",
+        fine_tuning="imagenet_plain",
     ),
     "zfnet": Recipe(
         dataclasses.replace(_ALEXNET, epochs=70, augment="crop + flip"),
@@ -42,8 +42,8 @@ RECIPES = {
         "renormalized.",
         networks="ZFNet on ImageNet",
         reported="top-1 38.4, top-5 16.5 % (1 net, 10 crops)",
-        small_images="cifar",
-        fine_tuning="imagenet",
+        small_images="cifar_plain",
+        fine_tuning="imagenet_plain",
     ),
     "vgg": Recipe(
         dataclasses.replace(_ALEXNET, batch_size=256, epochs=74),
@@ -53,7 +53,7 @@ RECIPES = {
         "--start_from RUN --start_layers shallow.",
         networks="VGG without batch norm, on ImageNet",
         reported="VGG-16: top-1 27.0, top-5 8.8 % (1 net, trained and tested at a shorter side of 256, table 3)",
-        small_images="cifar",
-        fine_tuning="imagenet",
+        small_images="cifar_plain",
+        fine_tuning="imagenet_plain",
     ),
 }

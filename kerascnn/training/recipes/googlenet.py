@@ -27,7 +27,7 @@ RECIPES = {
         networks="GoogLeNet on ImageNet",
         reported="top-5 10.07 % (1 net, 1 crop)",
         options={"auxiliary_heads": True},
-        small_images="cifar",
-        fine_tuning="imagenet",
+        small_images="cifar_plain",
+        fine_tuning="imagenet_plain",
     ),
 }
