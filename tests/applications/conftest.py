@@ -10,7 +10,7 @@ HUGE = 2e10  # multiply-adds: families whose cheapest network takes minutes
 # Families whose cheapest network takes seconds, by multiply-adds or by depth (moving statistics): the tests below run
 # after the default run.
 DEAR, DEEP = 1e9, 8000
-AFTER = ("test_trains_and_comes_back_from_a_file",)
+AFTER = ("test_trains_and_comes_back_from_a_file", "test_rebuilding_equals_the_record")
 
 
 def _load_tool():
