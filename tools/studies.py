@@ -73,6 +73,13 @@ ROWS = {
         "lesions --model plain20 --weights digits --data digits --samples 1000",
         "Without shortcuts there is one path, and it passes every layer.",
     ),
+    "degradation": (
+        "Why networks had to become residual",
+        "degradation --data fashion_mnist --samples 2500",
+        "A deeper plain network could copy a shallower one and let its other layers pass everything on, yet training "
+        "does not find that: beyond some depth its training loss rises, which is no overfitting. A shortcut makes "
+        "passing on what a block is born with, and the loss of residual networks does not rise with depth.",
+    ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run
 

@@ -141,7 +141,7 @@ def ask(model: Network, images, target: Target = None, *, batch_size: int = 32, 
     if not now:
         return question
     parts = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
-    found = [asked.run(score, asked.network, images[part], question.wanted(part)) for part in parts]
+    found = [asked.run(score, asked.folded, images[part], question.wanted(part)) for part in parts]
     return question.answered(*map(np.concatenate, zip(*found, strict=True)))
 
 

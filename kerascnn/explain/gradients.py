@@ -42,7 +42,7 @@ def gradients(
     batch_size = _check.whole("batch_size", batch_size, 1)
     question = ask(model, images, target, batch_size=batch_size, now=False)
     place = find_place(question, layer)
-    network = question.prepared.differentiated if place is None else with_output(question, place.operation)
+    network = question.prepared.folded if place is None else with_output(question, place.operation)
     question, _, raw = slopes(network, question, batch_size)
     raw = raw if place is None else place.map(raw)
     maps = np.abs(raw).max(axis=-1)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from kerascnn import _check
 from kerascnn.explain.derivatives import copies, gradient
-from kerascnn.explain.explanation import Explanation, Network, Target, ask, color
+from kerascnn.explain.explanation import Explanation, Network, Target, ask, color, score
 
 
 def integrated_gradients(
@@ -63,10 +63,12 @@ def integrated_gradients(
     for image, copy in copies(question, steps, batch_size):
         at = (0.5 + 0.5 * places[copy])[:, None, None, None]
         points = (base[image] + at * way[image]).astype("float32")
-        (found,) = question.prepared.run(gradient, question.prepared.differentiated, points, question.wanted(image))
+        (found,) = question.prepared.run(gradient, question.prepared.folded, points, question.wanted(image))
         np.add.at(total, image, found * (0.5 * shares[copy])[:, None, None, None])
     raw = way * total
-    before = ask(question.model, base, question.wanted(slice(None)), batch_size=batch_size).scores
+    parts = [slice(first, first + batch_size) for first in range(0, len(base), batch_size)]
+    asked = question.prepared
+    before = np.concatenate([asked.run(score, asked.folded, base[part], question.wanted(part))[0] for part in parts])
     gap = raw.sum(axis=(1, 2, 3)) - (question.scores.astype("float64") - before)
     options = {"steps": steps, "value": start.tolist(), "gap": gap.tolist()}
     maps, raw = raw.sum(axis=-1).astype("float32"), raw.astype("float32")

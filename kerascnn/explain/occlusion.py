@@ -74,7 +74,7 @@ def occlusion(
             if regions:
                 scores = chosen(regions.outputs(bases, covered, which), wanted)[0].numpy()
             else:
-                scores, _ = question.prepared.run(score, question.model, covered, wanted)
+                scores, _ = question.prepared.run(score, question.prepared.folded, covered, wanted)
             raw[number, which] = question.scores[number] - scores
     raw = raw.reshape(count, len(rows), len(columns))
     maps = _spread(raw, rows, columns, window, (height, width))

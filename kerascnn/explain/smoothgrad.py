@@ -59,7 +59,7 @@ def smoothgrad(
     for image, copy in copies(question, samples, batch_size):
         drawn = [np.random.default_rng((seed, number)).standard_normal(total.shape[1:]) for number in copy]
         noisy = question.images[image] + deviation[image] * np.stack(drawn).astype("float32")
-        (found,) = question.prepared.run(gradient, question.prepared.differentiated, noisy, question.wanted(image))
+        (found,) = question.prepared.run(gradient, question.prepared.folded, noisy, question.wanted(image))
         np.add.at(total, image, found)
     raw = (total / samples).astype("float32")
     options = {"samples": samples, "noise": noise, "seed": seed}

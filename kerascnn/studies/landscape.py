@@ -114,7 +114,7 @@ class Surface:
     def __init__(self, model: keras.Model, images: Any, labels: Any, batch_size: int):
         asked = prepared(model)
         self.images, self.labels = checked_examples(asked.network, images, labels)
-        self._network, self._batch_size = asked.differentiated, batch_size
+        self._network, self._batch_size = asked.folded, batch_size
         self.kernels = [x for x in asked.network.variables if len(x.shape) > 1 and "float" in x.dtype]
         layers = asked.network._flatten_layers()
         self._depthwise = {id(x.kernel) for x in layers if isinstance(x, keras.layers.DepthwiseConv2D)}
