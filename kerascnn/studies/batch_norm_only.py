@@ -140,7 +140,7 @@ def train_only(model: keras.Model, kind: str, random: np.random.Generator) -> li
     """Sets which variables of a network train.
 
     Args:
-        model: of `small_network`.
+        model: of `small_network`, new: all of its weights train.
         kind: one of `KINDS`.
         random: chooses weights for the kind of that name.
 

@@ -40,10 +40,9 @@ def covariate_shift(
     """Measures internal covariate shift and the smoothness of the loss while a network trains, with and without norms.
 
     The shift of a layer is how much the gradient of its kernel changes when the layers before it, and only they, take
-    the step that is due: G at the weights, G' with the earlier layers' new ones, of the same batch. Smoothness is how
-    much the loss and its gradient change along the direction of that step. The networks are plain ones, see
-    `small_network`; they train by gradient descent without momentum, so that the step is the rate times the gradient.
-    A norm belongs to the layer of its convolution.
+    the step that is due: G at the weights, G' with the earlier layers' new ones, of the same batch; a norm is part of
+    its convolution's layer. Smoothness is how much the loss and its gradient change along that step. The networks are
+    plain ones, see `small_network`, trained by gradient descent without momentum: a step is the rate times a gradient.
 
     Args:
         images: [n, height, width, channels], in any unit.
@@ -70,8 +69,7 @@ def covariate_shift(
     Raises:
         InputError: an argument cannot be used, or the folder is another study's.
 
-    Source: Santurkar, Tsipras, Ilyas, Madry: How Does Batch Normalization Help Optimization?, 2018, arXiv:1805.11604,
-    sections 2.2 and 3.
+    Source: Santurkar, Tsipras, Ilyas, Madry: How Does Batch Normalization Help Optimization?, 2018, arXiv:1805.11604.
 
     Example:
 
@@ -82,7 +80,7 @@ def covariate_shift(
     examples = divided(images, labels, held_out)
     blocks = blocks_of("depth", depth)
     settings = {
-        "images": len(examples.images), "held_out": len(examples.held_images), "depth": depth,
+        "images": len(examples.images), "held_out": len(examples.held_images), "depth": 6 * blocks + 2,
         "width": _check.whole("width", width, 1, 4096), "steps": _check.whole("steps", steps, 1),
         "measures": _check.whole("measures", measures, 1, steps),
         "spans": ascending("spans", spans, lambda span: _check.real("spans", span, 0.0, above=True)),
@@ -138,7 +136,7 @@ class Probe:
                 self._kernels.append(places[id(layer.kernel)])
             for variable in layer.trainable_variables:
                 self._groups[places[id(variable)]] = len(self.layers) - 1
-        self._asked = tf.function(self._gradient_of)
+        self._gradient = tf.function(self._gradient_of)
 
     def shifts(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Float64 [3, layers]: the norm of G, that of G - G' and their cosine, NaN where one of them is 0."""
@@ -159,9 +157,8 @@ class Probe:
     def smoothness(self, images: np.ndarray, labels: np.ndarray, spans: Sequence[float]) -> np.ndarray:
         """Float64 [4]: the lowest and the highest loss after moves of so many steps, infinite where it overflows; the
         largest change of the gradient, and quotient of that by the move's length, NaN without one."""
-        old = self._values()
+        old, found = self._values(), []
         _, gradients = self._gradient(old, images, labels)
-        found = []
         for span in spans:
             moved = [x - span * self._rate * gradient for x, gradient in zip(old, gradients, strict=True)]
             loss, others = self._gradient(moved, images, labels)
@@ -172,9 +169,6 @@ class Probe:
 
     def _values(self):
         return [tf.constant(variable.numpy()) for variable in self._variables]
-
-    def _gradient(self, values: list[tf.Tensor], images: np.ndarray, labels: np.ndarray):
-        return self._asked(values, tf.constant(images), tf.constant(labels))
 
     def _gradient_of(self, values, images, labels):
         with tf.GradientTape() as tape:
@@ -215,6 +209,7 @@ def _claims(arrays: dict[str, np.ndarray]) -> dict[str, bool]:
 
 def _plot(study: Study) -> Any:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
 
     arrays, settings = study.arrays, study.settings
     figure = Figure(figsize=(10, 6.6), dpi=100, layout="constrained")
@@ -234,16 +229,21 @@ def _plot(study: Study) -> Any:
             axes.plot(places, middle, line, color=color, markersize=3, label=KINDS[kind])
             axes.fill_between(places, low, high, color=color, alpha=0.2)
             axes.set(xlabel="layer" if by_layer else "step", ylabel=label)
-            axes.set_yscale("linear" if name == "cosine" else "log")
+            if name != "cosine":
+                axes.set_yscale("log", nonpositive="mask")
+                axes.yaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+                axes.yaxis.set_major_formatter("{x:g}")
+                axes.yaxis.set_minor_locator(NullLocator())
             axes.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    text = "{depth} layers, rate {learning_rate:g}, {draws} draws: medians and middle halves".format(**settings)
-    figure.suptitle(f"Internal covariate shift and smoothness; {text}", fontsize=11)
+    text = (
+        "Covariate shift and smoothness; {depth} layers, rate {learning_rate:g}, {draws} draws: medians, middle halves"
+    )
+    figure.suptitle(text.format(**settings), fontsize=11)
     return figure
 
 
 def _quartiles(values: np.ndarray) -> np.ndarray:
     """[..., n] -> [3, n], of what is finite."""
-    columns = values.reshape(-1, values.shape[-1]).T
-    chosen = [column[np.isfinite(column)] for column in columns]
+    chosen = [column[np.isfinite(column)] for column in values.reshape(-1, values.shape[-1]).T]
     return np.array([np.quantile(x, (0.25, 0.5, 0.75)) if len(x) else np.full(3, np.nan) for x in chosen]).T
