@@ -77,9 +77,9 @@ def batch_norm_rates(
     examples = divided(images, labels, held_out)
     blocks = blocks_of("depth", depth)
     settings = {
-        "images": len(examples.images), "held_out": len(examples.held_images),
+        "images": len(examples.images), "held_out": len(examples.held_images), "depth": 6 * blocks + 2,
         "rates": ascending("rates", rates, lambda rate: _check.real("rates", rate, 0.0, above=True)),
-        "depth": 6 * blocks + 2, "width": _check.whole("width", width, 1, 4096), "steps": _check.whole("steps", steps, 1),
+        "width": _check.whole("width", width, 1, 4096), "steps": _check.whole("steps", steps, 1),
         "batch_size": _check.whole("batch_size", batch_size, 1, len(examples.images)),
         "draws": _check.whole("draws", draws, 1, 1000), "seed": _check.whole("seed", seed, 0, 2**31 - 1),
     }  # fmt: skip
