@@ -140,7 +140,7 @@ def _plot(study: Study) -> Any:
 
     arrays, settings = study.arrays, study.settings
     rates, draws = arrays["rates"], settings["draws"]
-    figure = Figure(figsize=(10, 4.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(10, 4.8), dpi=100, layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     colors, places = ("#c2820a", "#440154"), np.arange(len(rates))
     for kind, (color, line) in enumerate(zip(colors, ("o--", "s-"), strict=True)):
@@ -155,7 +155,7 @@ def _plot(study: Study) -> Any:
         for state, look in zip(states, _looks(color), strict=True):
             right.bar(places + (kind - 0.5) * 0.4, state.sum(axis=-1), 0.36, bottom=bottom, edgecolor=color, **look)
             bottom += state.sum(axis=-1)
-    left.axhline(float(arrays["guess"]), color="0.4", linestyle=":", label="the shares of the classes")
+    left.axhline(float(arrays["guess"]), color="0.4", linestyle=":", label="guessing by the classes' shares")
     lowest = np.nanmin(arrays["loss"]) if np.isfinite(arrays["loss"]).any() else arrays["guess"] / 100
     left.set(ylabel="training loss, last tenth of the steps", yscale="log", ylim=(lowest / 1.3, 2 * arrays["guess"]))
     middle.set(ylabel="held-out accuracy, %", ylim=(0, 100))
@@ -168,14 +168,14 @@ def _plot(study: Study) -> Any:
     right.set(xlabel="learning rate", ylabel="trainings")
     right.set_xticks(places, [f"{rate:g}" for rate in rates], rotation=45)
     right.set_yticks(range(0, draws + 1, max(1, draws // 5)))
-    states = zip(_looks("0.3"), ("learned", "learned nothing", "diverged"), strict=True)
+    states = zip(_looks("0.3"), ("learned: loss below half of guessing", "loss above it", "diverged"), strict=True)
     handles = [*left.get_legend_handles_labels()[0], *(Patch(edgecolor="0.3", label=x, **look) for look, x in states)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     told = "{depth} layers, {images} images, {steps} steps of {batch_size}, {draws} draws and their medians"
     figure.suptitle(f"Learning rates with and without batch norm; {told.format(**settings)}", fontsize=11)
     return figure
 
 
 def _looks(color: str) -> tuple[dict[str, Any], ...]:
-    """Of the bars of what learned, learned nothing, diverged."""
+    """Of the bars of what learned, what did not, what diverged."""
     return {"facecolor": color}, {"facecolor": "white"}, {"facecolor": "white", "hatch": "xxxx"}

@@ -228,7 +228,7 @@ def _plot(study: Study) -> Any:
             places = np.arange(1, settings["depth"] + 1) if by_layer else arrays["at"]
             axes.plot(places, middle, line, color=color, markersize=3, label=KINDS[kind])
             axes.fill_between(places, low, high, color=color, alpha=0.2)
-            axes.set(xlabel="layer" if by_layer else "step", ylabel=label)
+            axes.set(xlabel="layer" if by_layer else "step", ylabel=label, xticks=places[:: 1 + len(places) // 7])
             if name != "cosine":
                 axes.set_yscale("log", nonpositive="mask")
                 axes.yaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
