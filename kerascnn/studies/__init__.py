@@ -11,6 +11,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
+from kerascnn.studies.batch_norm_only import batch_norm_only
+from kerascnn.studies.batch_norm_rates import batch_norm_rates
+from kerascnn.studies.covariate_shift import covariate_shift
 from kerascnn.studies.effective_field import effective_field
 from kerascnn.studies.initialization import initialization
 from kerascnn.studies.landscape import landscape
@@ -31,4 +34,15 @@ def _studies() -> dict[str, Callable[..., Study]]:
 
 STUDIES = _studies()  # by name, alphabetically
 globals().update(STUDIES)  # a new file needs no line here; those above are for type checkers
-__all__ = ["STUDIES", "Study", "effective_field", "initialization", "landscape", "lesions", "random_features"]
+__all__ = [
+    "STUDIES",
+    "Study",
+    "batch_norm_only",
+    "batch_norm_rates",
+    "covariate_shift",
+    "effective_field",
+    "initialization",
+    "landscape",
+    "lesions",
+    "random_features",
+]

@@ -2,6 +2,7 @@
 
 import keras
 
+from kerascnn import _check
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
 from kerascnn.studies.trials import Draws
 
@@ -61,3 +62,15 @@ def _conv(x, width: int, stride: int, batch_norm: bool, draws: Draws, name: str)
     options = {"strides": stride, "padding": "same", "kernel_initializer": draws.he()}
     x = L.Conv2D(width, 3, use_bias=not batch_norm, name=name, **options)(x)
     return L.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x) if batch_norm else x
+
+
+def blocks_of(name: str, depth: int, stages: int = 3) -> int:
+    """How many blocks a stage of a network of so many layers has.
+
+    Raises:
+        InputError: no network of that many stages has this depth.
+    """
+    depth = _check.whole(name, depth, 2 * stages + 2, 10_000)
+    if (depth - 2) % (2 * stages):
+        raise _check.refuse(name, f"{2 * stages} * blocks + 2", depth)
+    return (depth - 2) // (2 * stages)
