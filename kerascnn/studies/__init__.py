@@ -11,11 +11,14 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 
+from kerascnn.studies.double_descent import double_descent
 from kerascnn.studies.effective_field import effective_field
 from kerascnn.studies.initialization import initialization
+from kerascnn.studies.kernel_stacks import kernel_stacks
 from kerascnn.studies.landscape import landscape
 from kerascnn.studies.lesions import lesions
 from kerascnn.studies.random_features import random_features
+from kerascnn.studies.sharpness import sharpness
 from kerascnn.studies.study import Study
 
 
@@ -31,4 +34,15 @@ def _studies() -> dict[str, Callable[..., Study]]:
 
 STUDIES = _studies()  # by name, alphabetically
 globals().update(STUDIES)  # a new file needs no line here; those above are for type checkers
-__all__ = ["STUDIES", "Study", "effective_field", "initialization", "landscape", "lesions", "random_features"]
+__all__ = [
+    "STUDIES",
+    "Study",
+    "double_descent",
+    "effective_field",
+    "initialization",
+    "kernel_stacks",
+    "landscape",
+    "lesions",
+    "random_features",
+    "sharpness",
+]

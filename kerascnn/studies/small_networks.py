@@ -1,5 +1,7 @@
 """Small networks of the CIFAR kind, with and without what a study asks about."""
 
+from collections.abc import Sequence
+
 import keras
 
 from kerascnn.layers.zero_pad_shortcut import ZeroPadShortcut
@@ -61,3 +63,22 @@ def _conv(x, width: int, stride: int, batch_norm: bool, draws: Draws, name: str)
     options = {"strides": stride, "padding": "same", "kernel_initializer": draws.he()}
     x = L.Conv2D(width, 3, use_bias=not batch_norm, name=name, **options)(x)
     return L.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x) if batch_norm else x
+
+
+def dense_network(shape: tuple[int, ...], classes: int, draws: Draws, widths: Sequence[int]) -> keras.Model:
+    """Images -> logits, over layers of ReLUs without batch norm; He's initial weights.
+
+    Args:
+        shape: [height, width, channels] of the images.
+        classes: how many.
+        draws: where initial weights come from.
+        widths: units of the hidden layers.
+
+    Returns:
+        The network; its dense layers are called hidden1, ..., classifier.
+    """
+    inputs = keras.Input(shape, name="image")
+    x = L.Flatten(name="flat")(inputs)
+    for number, width in enumerate(widths, 1):
+        x = L.Dense(width, activation="relu", kernel_initializer=draws.he(), name=f"hidden{number}")(x)
+    return keras.Model(inputs, L.Dense(classes, kernel_initializer=draws.he(), name="classifier")(x), name="dense")
