@@ -77,25 +77,25 @@ ROWS = {
         "Double descent of trained networks",
         "double_descent --data fashion_mnist --samples 2500 --set pool=4 --set batch_size=500",
         "A fifth of the labels of 500 images is wrong. Networks of a few hidden units cannot learn them; one that just "
-        "can has a single way to, and bends everywhere for them; a large one has many ways, and training finds one that "
-        "harms little beside the wrong labels. So more units help, then harm, then help again, and where they harm most "
-        "is where the training error comes to zero. More steps can do the same within one large network.",
+        "can has a single way to, and bends everywhere for them; a large one has many ways, and training finds one "
+        "that harms little beside the wrong labels. So more units help, then harm, then help again, and where they "
+        "harm most is where the training error comes to zero. More steps can do the same within one large network.",
     ),
     "sharpness": (
         "Sharp and wide minima",
         "sharpness --data fashion_mnist --samples 2500 --set pool=2 --set passes=3000",
-        "All networks are trained to the same loss, so that their curvatures can be compared. Plain gradient steps leave "
-        "a valley whose largest eigenvalue is above 2 / rate, the gray line, and the noise of small batches throws them "
-        "out of narrow ones even earlier. Whether a wide minimum is also better on other images is another question, "
-        "as an eigenvalue changes when one layer is scaled up and the next one down, which changes no output; "
-        "filter-normalized directions do not see that.",
+        "All networks are trained to the same loss, so that their curvatures can be compared. Plain gradient steps "
+        "leave a valley whose largest eigenvalue is above 2 / rate, the gray line, and the noise of small batches "
+        "throws them out of narrow ones even earlier. Whether a wide minimum is also better on other images is another "
+        "question, as an eigenvalue changes when one layer is scaled up and the next one down, which changes no "
+        "output; filter-normalized directions do not see that.",
     ),
     "kernel_stacks": (
         "Small kernels in stacks",
         "kernel_stacks --data fashion_mnist --samples 5000 --set held_out=0.4",
         "Three convolutions of 3x3 see as many pixels as one of 7x7, have 27 weights for each pair of channels instead "
         "of 49, and bend three times instead of once. The source took such stacks everywhere for that, and found "
-        "its network of 3x3 pairs better by 7 % of top-1 error on ImageNet than one of 5x5.",
+        "its network of 3x3 pairs better on ImageNet than one with a 5x5 in the place of each pair.",
     ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run

@@ -200,6 +200,8 @@ def ball(surface: Loss, radius: float) -> float:
     weights = np.concatenate([variable.numpy().ravel() for variable in surface.variables]).astype("float64")
     bound, moved = radius * (np.abs(weights) + 1), np.zeros(len(weights))
     loss = highest = surface.value(moved)
+    if not np.isfinite(loss):
+        return float("nan")
     for _ in range(_ASCENT):
         moved = np.clip(moved + 0.5 * bound * np.sign(surface.slope(moved)), -bound, bound)
         highest = np.maximum(highest, surface.value(moved))

@@ -30,7 +30,7 @@ def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "Trainer", None)  # all rows are there
     again = studies.double_descent(IMAGES, LABELS, **SMALL, folder=tmp_path / "rows")
     np.testing.assert_array_equal(again.arrays["test_error"], found.arrays["test_error"])
-    with pytest.raises(InputError, match="rows of another study: label_noise differ"):
+    with pytest.raises(InputError, match="rows of another study: label_noise"):
         studies.double_descent(IMAGES, LABELS, **SMALL, label_noise=0.3, folder=tmp_path / "rows")
 
 
