@@ -42,8 +42,8 @@ def sharpness(
 
     Large steps and the noise of small batches throw training out of narrow valleys, so that it ends in wide ones, which
     are said to be better on other images. Networks are dense, without batch norm, and trained by plain gradient steps,
-    without momentum or weight decay, until the mean loss of a pass is at the goal: at equal losses curvatures can be
-    compared. Three measures are taken of the loss of all training images:
+    without momentum or weight decay, until the mean loss of a pass is at the goal: at about equal losses curvatures
+    can be compared. Three measures are taken of the loss of all training images:
 
     - `eigenvalue`: the largest one of the Hessian, by Lanczos' method; steps of plain gradient descent are stable below
       2 / eigenvalue.
