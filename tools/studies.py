@@ -95,8 +95,10 @@ ROWS = {
         "Small kernels in stacks",
         "kernel_stacks --data fashion_mnist --samples 5000 --set held_out=0.4 --set width=12 --set steps=400",
         "Three convolutions of 3x3 see as many pixels as one of 7x7, have 27 weights for each pair of channels instead "
-        "of 49, and bend three times instead of once. The source took such stacks everywhere for that, and found "
-        "its network of 3x3 pairs better on ImageNet than one with a 5x5 in the place of each pair.",
+        "of 49, and bend three times instead of once. The source takes such stacks everywhere for that, and found its "
+        "network of 3x3 pairs better on ImageNet than one with a 5x5 in the place of each pair. Here training is short "
+        "and without batch norm: training accuracies are at 75 to 79 % yet, and the stacks, which are deeper, learn "
+        "more slowly. Their medians are 0.9 points behind, and one draw of the deepest by ten.",
     ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run

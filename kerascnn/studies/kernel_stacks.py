@@ -168,12 +168,12 @@ def _plot(study: Study) -> Any:
     at = np.arange(len(arrays["sizes"]))
     for kind, (color, marker, shift, hatch) in enumerate(looks):
         label = ("stacks of 3x3", "single larger ones")[kind]
-        for axes, part, filled in ((left, "held_accuracy", True), (left, "accuracy", False)):
+        for part, filled, beside in (("held_accuracy", True, -0.05), ("accuracy", False, 0.05)):
             values = 100 * arrays[part][:, kind]
             middle = np.median(values, axis=-1)
             spread = (middle - values.min(axis=-1), values.max(axis=-1) - middle)
-            axes.errorbar(
-                at + shift, middle, spread, fmt=marker, color=color, capsize=4, mfc=color if filled else "white",
+            left.errorbar(
+                at + shift + beside, middle, spread, fmt=marker, color=color, capsize=4, mfc=color if filled else "white",
                 label=f"{label}, {'held out' if filled else 'training'}",
             )  # fmt: skip
         bars = right.bar(at + shift, arrays["weights"][:, kind], 0.34, color=color, hatch=hatch, edgecolor="white",
