@@ -98,7 +98,7 @@ ROWS = {
         "of 49, and bend three times instead of once. The source takes such stacks everywhere for that, and found its "
         "network of 3x3 pairs better on ImageNet than one with a 5x5 in the place of each pair. Here training is short "
         "and without batch norm: training accuracies are at 75 to 79 % yet, and the stacks, which are deeper, learn "
-        "more slowly. Their medians are 0.9 points behind, and one draw of the deepest by ten.",
+        "more slowly. Their medians are nearly a point behind, and one draw of the deepest ends at 66 %.",
     ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run

@@ -173,8 +173,8 @@ def _plot(study: Study) -> Any:
             middle = np.median(values, axis=-1)
             spread = (middle - values.min(axis=-1), values.max(axis=-1) - middle)
             left.errorbar(
-                at + shift + beside, middle, spread, fmt=marker, color=color, capsize=4, mfc=color if filled else "white",
-                label=f"{label}, {'held out' if filled else 'training'}",
+                at + shift + beside, middle, spread, fmt=marker, color=color, capsize=4,
+                mfc=color if filled else "white", label=f"{label}, {'held out' if filled else 'training'}",
             )  # fmt: skip
         bars = right.bar(at + shift, arrays["weights"][:, kind], 0.34, color=color, hatch=hatch, edgecolor="white",
                          label=label)  # fmt: skip
