@@ -104,6 +104,32 @@ ROWS = {
         "it is mixed: gradients turn more in layers 2 to 10 and less in the last three. What does differ is the loss "
         "along the step: with batch norm it varies by 0.11 where it varies by 0.57 without, and the gradient that was "
         "measured at its start holds for longer.",
+    "double_descent": (
+        "Double descent of trained networks",
+        "double_descent --data fashion_mnist --samples 2500 --set pool=4 --set batch_size=500",
+        "A fifth of the labels of 500 images is wrong. Networks of a few hidden units cannot learn them; one that just "
+        "can has a single way to, and bends everywhere for them; a large one has many ways, and training finds one "
+        "that harms little beside the wrong labels. So more units help, then harm, then help again, and where they "
+        "harm most is where the training error comes to zero. More steps can do the same within one large network.",
+    ),
+    "sharpness": (
+        "Sharp and wide minima",
+        "sharpness --data fashion_mnist --samples 2500 --set pool=2 --set passes=3000",
+        "Plain gradient steps leave a valley whose largest eigenvalue is above 2 / rate, the gray line, and the noise "
+        "of small batches throws them out of narrow ones even earlier: from the smallest steps on the largest batches "
+        "to the largest steps on the smallest, the eigenvalue falls from 25 to 0.7. Training ends where the mean loss "
+        "of a pass is 0.03, so that curvatures can be compared; at the very ends it is between 0.014 and 0.11, as a "
+        "last noisy step moves it. On other images all medians are within 2 %, and draws differ by as much: flat is "
+        "not better here, and the last line orders differences that mean nothing.",
+    ),
+    "kernel_stacks": (
+        "Small kernels in stacks",
+        "kernel_stacks --data fashion_mnist --samples 5000 --set held_out=0.4 --set width=12 --set steps=400",
+        "Three convolutions of 3x3 see as many pixels as one of 7x7, have 27 weights for each pair of channels instead "
+        "of 49, and bend three times instead of once. The source takes such stacks everywhere for that, and found its "
+        "network of 3x3 pairs better on ImageNet than one with a 5x5 in the place of each pair. Here training is short "
+        "and without batch norm: training accuracies are at 75 to 79 % yet, and the stacks, which are deeper, learn "
+        "more slowly. Their medians are nearly a point behind, and one draw of the deepest ends at 66 %.",
     ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run

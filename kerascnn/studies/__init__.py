@@ -14,11 +14,14 @@ from collections.abc import Callable
 from kerascnn.studies.batch_norm_only import batch_norm_only
 from kerascnn.studies.batch_norm_rates import batch_norm_rates
 from kerascnn.studies.covariate_shift import covariate_shift
+from kerascnn.studies.double_descent import double_descent
 from kerascnn.studies.effective_field import effective_field
 from kerascnn.studies.initialization import initialization
+from kerascnn.studies.kernel_stacks import kernel_stacks
 from kerascnn.studies.landscape import landscape
 from kerascnn.studies.lesions import lesions
 from kerascnn.studies.random_features import random_features
+from kerascnn.studies.sharpness import sharpness
 from kerascnn.studies.study import Study
 
 
@@ -45,4 +48,12 @@ __all__ = [
     "landscape",
     "lesions",
     "random_features",
+    "double_descent",
+    "effective_field",
+    "initialization",
+    "kernel_stacks",
+    "landscape",
+    "lesions",
+    "random_features",
+    "sharpness",
 ]

@@ -1,5 +1,7 @@
 """Small networks of the CIFAR kind, with and without what a study asks about."""
 
+from collections.abc import Sequence
+
 import keras
 
 from kerascnn import _check
@@ -74,3 +76,20 @@ def blocks_of(name: str, depth: int, stages: int = 3) -> int:
     if (depth - 2) % (2 * stages):
         raise _check.refuse(name, f"{2 * stages} * blocks + 2", depth)
     return (depth - 2) // (2 * stages)
+def dense_network(shape: tuple[int, ...], classes: int, draws: Draws, widths: Sequence[int]) -> keras.Model:
+    """Images -> logits, over layers of ReLUs without batch norm; He's initial weights.
+
+    Args:
+        shape: [height, width, channels] of the images.
+        classes: how many.
+        draws: where initial weights come from.
+        widths: units of the hidden layers.
+
+    Returns:
+        The network; its dense layers are called hidden1, ..., classifier.
+    """
+    inputs = keras.Input(shape, name="image")
+    x = L.Flatten(name="flat")(inputs)
+    for number, width in enumerate(widths, 1):
+        x = L.Dense(width, activation="relu", kernel_initializer=draws.he(), name=f"hidden{number}")(x)
+    return keras.Model(inputs, L.Dense(classes, kernel_initializer=draws.he(), name="classifier")(x), name="dense")

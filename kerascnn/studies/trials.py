@@ -180,3 +180,27 @@ def ascending(name: str, values: Sequence, one: Callable[[Any], Any]) -> list:
     if sorted(set(found)) != found:
         raise _check.refuse(name, "ascending numbers", values)
     return found
+
+
+def pooled(images: npt.ArrayLike, side: int) -> np.ndarray:
+    """Means of squares of pixels, for networks that are to be small and quick.
+
+    Args:
+        images: [n, height, width, channels]; what is none is handed on, for `divided` to refuse.
+        side: of a square; 1: none.
+
+    Returns:
+        float32 [n, height / side, width / side, channels].
+
+    Raises:
+        InputError: squares of that side do not fill the images.
+    """
+    side, images = _check.whole("pool", side, 1, 4096), np.asarray(images)
+    if side == 1 or images.ndim != 4 or images.dtype.kind not in "uif":
+        return images
+    count, height, width, channels = images.shape
+    if height % side or width % side:
+        rule = f"pool must divide the sides of the images, {height} x {width}"
+        raise InputError(f"{rule}. Received: pool={side}")
+    squares = images.reshape(count, height // side, side, width // side, side, channels)
+    return squares.mean(axis=(2, 4), dtype="float32")
