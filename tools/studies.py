@@ -73,6 +73,11 @@ ROWS = {
         "lesions --model plain20 --weights digits --data digits --samples 1000",
         "Without shortcuts there is one path, and it passes every layer.",
     ),
+    "trajectory": (
+        "The way of a training",
+        "trajectory --data fashion_mnist --samples 1250 --image-size 14 --set steps=400 --set points=17",
+        "TEXT.",
+    ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run
 

@@ -15,8 +15,11 @@ from kerascnn.studies.effective_field import effective_field
 from kerascnn.studies.initialization import initialization
 from kerascnn.studies.landscape import landscape
 from kerascnn.studies.lesions import lesions
+from kerascnn.studies.paths import paths
 from kerascnn.studies.random_features import random_features
+from kerascnn.studies.shortcuts_landscape import shortcuts_landscape
 from kerascnn.studies.study import Study
+from kerascnn.studies.trajectory import trajectory
 
 
 def _studies() -> dict[str, Callable[..., Study]]:
@@ -31,4 +34,15 @@ def _studies() -> dict[str, Callable[..., Study]]:
 
 STUDIES = _studies()  # by name, alphabetically
 globals().update(STUDIES)  # a new file needs no line here; those above are for type checkers
-__all__ = ["STUDIES", "Study", "effective_field", "initialization", "landscape", "lesions", "random_features"]
+__all__ = [
+    "STUDIES",
+    "Study",
+    "effective_field",
+    "initialization",
+    "landscape",
+    "lesions",
+    "paths",
+    "random_features",
+    "shortcuts_landscape",
+    "trajectory",
+]

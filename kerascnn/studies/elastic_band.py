@@ -22,12 +22,13 @@ class Band:
     places: np.ndarray  # [points], shares of its length at which it was measured, 0 to 1
     values: np.ndarray  # [points, numbers] there; the first number is the loss
     line: np.ndarray  # [points, numbers] at equal distances on the straight line
-    heights: np.ndarray  # [1 + cycles], the highest loss of the straight line and after each cycle; NaN: none
+    heights: np.ndarray  # [1 + cycles], the highest loss of the straight line, maybe infinite, and after each cycle;
+    # NaN: the band was no longer finite
 
     @property
     def height(self) -> float:
         """The highest loss on the path."""
-        return float(self.values[:, 0].max())
+        return float(np.nanmin(self.heights))
 
 
 def auto_band(
@@ -64,7 +65,7 @@ def auto_band(
     path, shares = straight(start, end, pivots), np.ones(pivots + 1)
     places, values = profile(path, measure)
     best, line, heights = (path, places, values), values, np.full(1 + len(cycles), np.nan)
-    heights[0] = values[:, 0].max()
+    heights[0] = np.nan_to_num(values[:, 0], nan=np.inf).max()
     for number, (steps, rate) in enumerate(cycles, 1):
         if number > 1:
             path, shares = inserted(path, shares, values[:, 0], excess, most)
