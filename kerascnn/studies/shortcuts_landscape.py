@@ -148,7 +148,7 @@ def roughness(surface: np.ndarray) -> np.ndarray:
         mixed = surface[..., 2:, 2:] - surface[..., 2:, :-2] - surface[..., :-2, 2:] + surface[..., :-2, :-2]
         half, radius = (along + other) / 2, np.hypot((along - other) / 2, mixed / 4)
         low, high = half - radius, half + radius
-        convex = low >= -np.maximum(_ROUNDING * np.abs(middle), _BENT * np.abs(high))
+        convex = np.isfinite(low) & (low >= -np.maximum(_ROUNDING * np.abs(middle), _BENT * np.abs(high)))
     return _of_networks(1 - convex.mean(axis=(-2, -1)), surface)
 
 
@@ -207,8 +207,13 @@ def _plot(study: Study) -> Any:
                 continue
             surface = np.clip(np.nan_to_num(shown[kind, network], nan=high, posinf=high), low, high)
             drawn = axes.contourf(arrays["at"], arrays["at"], surface, levels=levels, cmap="viridis", norm=LogNorm())
-            axes.contour(arrays["at"], arrays["at"], surface, levels=levels[::3], colors="white", linewidths=0.4)
-            axes.contour(arrays["at"], arrays["at"], surface, levels=[settings["level"]], colors="#c2820a")
+            for lines, look in (
+                (levels[::3], {"colors": "white", "linewidths": 0.4}),
+                (np.array([settings["level"]]), {"colors": "#c2820a"}),
+            ):
+                crossed = lines[(lines > surface.min()) & (lines < surface.max())]
+                if len(crossed):
+                    axes.contour(arrays["at"], arrays["at"], surface, levels=crossed, **look)
             axes.plot(0, 0, "+", color="white")
     for axes in grid[-1]:
         axes.set_xlabel("first direction", fontsize=8.5)
@@ -218,6 +223,7 @@ def _plot(study: Study) -> Any:
         bar = figure.colorbar(drawn, ax=grid, label="training loss", ticks=[0.01, 0.1, 1, 10, 100, 1000])
         bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.ax.minorticks_off()
-    told = "{images} images, {steps} steps, first of {draws} draws, medians of shares".format(**settings)
+    drawn_of = f", first of {settings['draws']} draws, medians of shares" if settings["draws"] > 1 else ""
+    told = "{images} images, {steps} steps".format(**settings) + drawn_of
     figure.suptitle(f"The loss around networks with and without shortcuts: {told}", fontsize=11)
     return figure

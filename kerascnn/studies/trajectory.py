@@ -196,11 +196,13 @@ def _plot(study: Study) -> Any:
             continue
         surface = np.clip(np.nan_to_num(surface, nan=high, posinf=high), low, high)
         shown = axes.contourf(*at, surface, levels=levels, cmap="viridis", norm=LogNorm())
-        axes.contour(*at, surface, levels=levels[::3], colors="white", linewidths=0.4)
+        crossed = levels[::3][(levels[::3] > surface.min()) & (levels[::3] < surface.max())]
+        if len(crossed):
+            axes.contour(*at, surface, levels=crossed, colors="white", linewidths=0.4)
         axes.plot(*way.T, ".-", color="white", markersize=4, linewidth=1)
         axes.plot(*way[-1], "*", color="#c2820a", markeredgecolor="white", markersize=13)
     if shown is not None:
-        bar = figure.colorbar(shown, ax=planes, label="training loss", location="left", ticks=[0.01, 0.1, 1, 10, 100])
+        bar = figure.colorbar(shown, ax=planes, label="training loss", pad=0.02, ticks=[0.01, 0.1, 1, 10, 100])
         bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.ax.minorticks_off()
     numbers = np.arange(1, min(10, arrays["variance"].shape[1]) + 1)
