@@ -220,7 +220,8 @@ def _plot(study: Study) -> Any:
     for axes in grid[:, 0]:
         axes.set_ylabel("second direction", fontsize=8.5)
     if drawn is not None:
-        bar = figure.colorbar(drawn, ax=grid, label="training loss", ticks=[0.01, 0.1, 1, 10, 100, 1000])
+        ticks = [tick for tick in (0.001, 0.01, 0.1, 1, 10, 100, 1000) if levels[0] < tick < levels[-1]]
+        bar = figure.colorbar(drawn, ax=grid, label="training loss", ticks=ticks)
         bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.ax.minorticks_off()
     drawn_of = f", first of {settings['draws']} draws, medians of shares" if settings["draws"] > 1 else ""

@@ -190,7 +190,7 @@ def _plot(study: Study) -> Any:
     low = max(low, 1e-4)
     levels, shown = np.geomspace(low * 0.999, max(high, low) * 1.001, 25), None
     for axes, size, at, surface, way in zip(planes, sizes, arrays["at"], arrays["surface"], arrays["way"], strict=True):
-        axes.set(title=f"batches of {size}", xlabel="first component", ylabel="second component")
+        axes.set(title=f"loss, batches of {size}", xlabel="first component", ylabel="second component")
         if np.isnan(way).any():
             axes.text(0.5, 0.5, "diverged", ha="center", transform=axes.transAxes)
             continue
@@ -202,7 +202,8 @@ def _plot(study: Study) -> Any:
         axes.plot(*way.T, ".-", color="white", markersize=4, linewidth=1)
         axes.plot(*way[-1], "*", color="#c2820a", markeredgecolor="white", markersize=13)
     if shown is not None:
-        bar = figure.colorbar(shown, ax=planes, label="training loss", pad=0.02, ticks=[0.01, 0.1, 1, 10, 100])
+        ticks = [tick for tick in (0.001, 0.01, 0.1, 1, 10, 100, 1000) if levels[0] < tick < levels[-1]]
+        bar = figure.colorbar(shown, ax=planes, pad=0.02, ticks=ticks)
         bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.ax.minorticks_off()
     numbers = np.arange(1, min(10, arrays["variance"].shape[1]) + 1)

@@ -204,8 +204,9 @@ class Flattened:
     def measure(self, point: np.ndarray, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """(mean cross-entropy, accuracy) at a point [n]."""
         sums, point = np.zeros(2), tf.constant(point, tf.float32)
-        for first in range(0, len(images), _BATCH):
-            part = slice(first, first + _BATCH)
+        # All of about the same size: the statistics of a small rest would be poor.
+        bounds = np.linspace(0, len(images), -(-len(images) // _BATCH) + 1).astype(int)
+        for part in map(slice, bounds[:-1], bounds[1:]):
             sums += self._sums(point, tf.constant(images[part]), tf.constant(labels[part])).numpy()
         return float(sums[0] / len(images)), float(sums[1] / len(images))
 
