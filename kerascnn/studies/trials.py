@@ -206,7 +206,8 @@ class Flattened:
         sums, point = np.zeros(2), tf.constant(point, tf.float32)
         # All of about the same size: the statistics of a small rest would be poor.
         bounds = np.linspace(0, len(images), -(-len(images) // _BATCH) + 1).astype(int)
-        for part in map(slice, bounds[:-1], bounds[1:]):
+        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+            part = slice(first, last)
             sums += self._sums(point, tf.constant(images[part]), tf.constant(labels[part])).numpy()
         return float(sums[0] / len(images)), float(sums[1] / len(images))
 
