@@ -20,9 +20,12 @@ from kerascnn.studies.initialization import initialization
 from kerascnn.studies.kernel_stacks import kernel_stacks
 from kerascnn.studies.landscape import landscape
 from kerascnn.studies.lesions import lesions
+from kerascnn.studies.paths import paths
 from kerascnn.studies.random_features import random_features
 from kerascnn.studies.sharpness import sharpness
+from kerascnn.studies.shortcuts_landscape import shortcuts_landscape
 from kerascnn.studies.study import Study
+from kerascnn.studies.trajectory import trajectory
 
 
 def _studies() -> dict[str, Callable[..., Study]]:
@@ -56,4 +59,8 @@ __all__ = [
     "lesions",
     "random_features",
     "sharpness",
+    "paths",
+    "random_features",
+    "shortcuts_landscape",
+    "trajectory",
 ]
