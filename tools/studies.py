@@ -73,6 +73,22 @@ ROWS = {
         "lesions --model plain20 --weights digits --data digits --samples 1000",
         "Without shortcuts there is one path, and it passes every layer.",
     ),
+    "dropout_filters": (
+        "Dropout and SAF-pooling: units and filters",
+        "dropout_filters --data fashion_mnist --samples 3000 --set held_out=0.667 --set width=8 --set steps=500",
+        "TODO",
+    ),
+    "cardinality": (
+        "Cardinality: groups at the same cost",
+        "cardinality --data fashion_mnist --samples 4000 --set held_out=0.5 --set cardinalities=1,2,4,16 "
+        "--set width=8 --set steps=300",
+        "TODO",
+    ),
+    "constrained_cost": (
+        "Depth, width and filter size at the same cost",
+        "constrained_cost --data fashion_mnist --samples 4000 --set held_out=0.5",
+        "TODO",
+    ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run
 
