@@ -117,21 +117,19 @@ def constrained_cost(
         trainer = Trainer(model, examples, keras.optimizers.SGD(rate, momentum=0.9), batch_size, seed=seed + draw)
         ends = []  # of steps; the first one, which is compiled, does not count
         trainer.steps(steps, lambda _: ends.append(time.process_time()))
-        step = np.median(np.diff(ends)) if len(ends) > 1 else np.nan
         return np.array([
             *measure(model, examples.images, examples.labels),
             *measure(model, examples.held_images, examples.held_labels),
-            processor_seconds(model, examples.images[:batch_size]), step,
+            processor_seconds(model, examples.images[:batch_size]),
+            np.median(np.diff(ends)) if len(ends) > 1 else np.nan,
         ])  # fmt: skip
 
     rows = shared_rows(folder, len(trials), row, {**settings, "examples": fingerprint(examples)})
     costs = [count(network(examples.shape, examples.classes, Draws(seed), variant, stem)) for variant in compared]
     arrays = {
-        "networks": np.array([variant.name for variant in compared]),
-        "depths": np.array([variant.depth for variant in compared]),
-        "kernels": np.array([variant.kernel for variant in compared]),
-        "widths": np.array([variant.widths for variant in compared]),
-        "macs": np.array([cost.macs for cost in costs]), "params": np.array([cost.params_trainable for cost in costs]),
+        "networks": np.array([x.name for x in compared]), "depths": np.array([x.depth for x in compared]),
+        "kernels": np.array([x.kernel for x in compared]), "widths": np.array([x.widths for x in compared]),
+        "macs": np.array([x.macs for x in costs]), "params": np.array([x.params_trainable for x in costs]),
     }  # fmt: skip
     parts = np.moveaxis(rows.reshape(len(compared), draws, len(_MEASURES)), -1, 0)
     arrays.update(zip(_MEASURES, parts, strict=True))
@@ -141,11 +139,11 @@ def constrained_cost(
 def multiply_adds(shape: tuple[int, ...], classes: int, variant: Variant, stem: int) -> tuple[int, int]:
     """(of the first stage, of the whole network) for one image."""
     sizes, stages, channels = [-(-size // 2) for size in shape[:2]], [], stem
+    first = sizes[0] * sizes[1] * 9 * shape[2] * stem
     for width in variant.widths:
         taps = channels * width + (variant.depth - 1) * width**2
         stages.append(sizes[0] * sizes[1] * variant.kernel**2 * taps)
         sizes, channels = [-(-size // 2) for size in sizes], width
-    first = -(-shape[0] // 2) * -(-shape[1] // 2) * 9 * shape[2] * stem
     return stages[0], first + sum(stages) + channels * classes
 
 
@@ -154,10 +152,8 @@ def variants(
 ) -> list[Variant]:
     """Networks that cost nearly what the first one does: all depths, the larger filters, the delayed subsampling."""
     base = Variant(depths[0], 3, widths=(width, 2 * width))
-    others = [
-        *(Variant(depth, 3) for depth in depths[1:]), *(Variant(depths[0], kernel) for kernel in kernels),
-        Variant(depths[len(depths) // 2], 3, delayed=True),
-    ]  # fmt: skip
+    others = [Variant(depth, 3) for depth in depths[1:]] + [Variant(depths[0], kernel) for kernel in kernels]
+    others.append(Variant(depths[len(depths) // 2], 3, delayed=True))
     return [base, *(_solved(variant, shape, classes, base, stem) for variant in others)]
 
 
@@ -212,8 +208,8 @@ def _claims(arrays) -> dict[str, bool]:
     for depth, kernel, value in zip(depths, kernels, error[:-1], strict=True):
         several = int(depth * (kernel - 1) // 2)  # of 3x3, with the same receptive field
         if kernel > 3 and several in alike:
-            told = f"{several} layers of 3x3 have a lower held-out error than {depth} of {kernel}x{kernel}"
-            claims[f"At the same cost {told}"] = bool(alike[several] < value)
+            told = f"{several} layers of 3x3 are ahead of {depth} of {kernel}x{kernel} at the same cost"
+            claims[told] = bool(alike[several] < value)
     claims["Delayed subsampling lowers the held-out error"] = bool(error[-1] < alike[int(arrays["depths"][-1])])
     return claims
 
@@ -222,33 +218,31 @@ def _plot(study: Study) -> Any:
     from matplotlib.figure import Figure
 
     arrays, settings = study.arrays, study.settings
-    count_of_depths = len(settings["depths"])
-    colors = ["#440154"] * count_of_depths + ["#c2820a"] * len(settings["kernels"]) + ["#21918c"]
-    markers = ["o"] * count_of_depths + ["s"] * len(settings["kernels"]) + ["^"]
+    depths, kernels = (len(settings[name]) for name in ("depths", "kernels"))
+    looks = [("#440154", "o")] * depths + [("#c2820a", "s")] * kernels + [("#21918c", "^")]
     names = [str(name).replace(" of ", "\nof ").replace(" delayed", "\ndelayed") for name in arrays["networks"]]
-    places = np.arange(len(names)) + 0.6 * (np.arange(len(names)) >= count_of_depths)
+    places = np.arange(len(names)) + 0.6 * (np.arange(len(names)) >= depths)
     figure = Figure(figsize=(10, 7.2), dpi=100, layout="constrained")
     grid = figure.subplots(2, 2).ravel()
     panels = ((100 * (1 - arrays["held_accuracy"]), "held-out error, %"), (arrays["loss"], "training loss"))
     for axes, (values, label) in zip(grid, panels, strict=False):
-        for place, row, color, marker in zip(places, values, colors, markers, strict=True):
+        for place, row, (color, marker) in zip(places, values, looks, strict=True):
             axes.plot(np.full(len(row), place), row, marker, color=color, alpha=0.6, markersize=5)
             axes.hlines(np.median(row), place - 0.3, place + 0.3, color=color, linewidth=2)
         axes.set(ylabel=label)
-    bars = grid[2].bar(places, arrays["macs"] / 1e6, color=colors, width=0.7)
+    bars = grid[2].bar(places, arrays["macs"] / 1e6, color=[color for color, _ in looks], width=0.7)
     grid[2].bar_label(bars, [f"{a}, {b}" for a, b in arrays["widths"]], fontsize=8)
     grid[2].set(ylabel="multiply-adds of an image, millions\n(above: channels of both stages)")
-    grid[2].margins(y=0.12)
-    looks = (("forward_seconds", "forward", "white"), ("step_seconds", "training step", "0.35"))
-    for shift, (name, told, color) in zip((-0.2, 0.2), looks, strict=True):
+    times = (("forward_seconds", "forward", "white"), ("step_seconds", "training step", "0.35"))
+    for shift, (name, told, color) in zip((-0.2, 0.2), times, strict=True):
         seconds = 1000 * np.median(arrays[name], axis=-1)
         bars = grid[3].bar(places + shift, seconds, 0.4, color=color, edgecolor="0.2", label=told)
         grid[3].bar_label(bars, fmt="{:.0f}", fontsize=7)
     grid[3].set(ylabel=f"processor time of {settings['batch_size']} images, ms")
-    grid[3].margins(y=0.3)
     grid[3].legend(fontsize=8, ncols=2, loc="upper center")
     for axes in grid:
         axes.set_xticks(places, names, fontsize=8)
+        axes.margins(y=0.15)
         axes.grid(alpha=0.3, axis="y")
     told = "{images} images, {steps} steps of {batch_size}, {draws} draws (bars: medians)".format(**settings)
     figure.suptitle(f"The same cost: layers of each stage and their size; {told}", fontsize=11)

@@ -45,8 +45,8 @@ def test_the_formula_is_what_is_counted(shape, depth, kernel, delayed):
 def test_costs_are_the_same_and_no_other_width_is_nearer():
     compared = module.variants((28, 28, 1), 10, (1, 2, 3, 6, 12), (5, 7), 32, 8)
     costs = np.array([module.multiply_adds((28, 28, 1), 10, variant, 8) for variant in compared])
-    assert len(compared) == 8 and abs(costs[:, 1] / costs[0, 1] - 1).max() < 0.04
-    assert (costs[:, 0] / costs[0, 0]).min() > 0.85 and (costs[:, 0] / costs[0, 0]).max() < 1.15
+    assert len(compared) == 8 and abs(costs[:, 1] / costs[0, 1] - 1).max() < 0.025
+    assert abs(costs[:, 0] / costs[0, 0] - 1).max() < 0.2
     for variant, cost in zip(compared[1:], costs[1:], strict=True):
         for change in (-1, 1):
             widths = (variant.widths[0], variant.widths[1] + change)
@@ -75,7 +75,7 @@ def test_claims():
               "held_accuracy": 1 - np.array([0.5, 0.4, 0.3, 0.6, 0.45, 0.35, 0.29])[:, None] * np.ones(3)}  # fmt: skip
     arrays["held_accuracy"][1, 0] = 0  # medians are compared
     assert list(module._claims(arrays).values()) == [True] * 5
-    assert "3 layers of 3x3 have a lower held-out error than 1 of 7x7" in list(module._claims(arrays))[3]
+    assert "3 layers of 3x3 are ahead of 1 of 7x7 at the same cost" == list(module._claims(arrays))[3]
     arrays["held_accuracy"][:4, :] = 0.5
     arrays["held_accuracy"][-1] = 0.5
     assert list(module._claims(arrays).values()) == [False] * 5
@@ -87,7 +87,8 @@ def test_claims():
     "options, told",
     [
         ({"depths": (2, 1)}, "depths must be ascending"), ({"depths": (0, 1)}, "depths"),
-        ({"kernels": (4,)}, "kernels"), ({"kernels": (6,)}, "kernels must be odd"), ({"kernels": (3, 5)}, "kernels"), ({"width": 0}, "width"),
+        ({"kernels": (4,)}, "kernels"), ({"kernels": (6,)}, "kernels must be odd"), ({"kernels": (3, 5)}, "kernels"),
+        ({"width": 0}, "width"),
         ({"stem": 0}, "stem"), ({"steps": 1}, "steps"), ({"batch_size": 81}, "batch_size"),
         ({"learning_rate": 0}, "learning_rate"), ({"draws": 0}, "draws"), ({"seed": -1}, "seed"),
         ({"held_out": 1.0}, "held_out"),
