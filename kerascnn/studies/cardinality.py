@@ -1,4 +1,4 @@
-"""More groups of fewer channels at the same cost, against deeper and wider networks of twice the cost."""
+"""More groups of fewer channels at the same cost, against deeper and wider networks whose blocks cost twice that."""
 
 import dataclasses
 import math
@@ -42,7 +42,7 @@ def cardinality(
     images: npt.ArrayLike,
     labels: npt.ArrayLike,
     *,
-    cardinalities: Sequence[int] = (1, 2, 4, 8),
+    cardinalities: Sequence[int] = (1, 2, 4, 16),
     width: int = 16,
     blocks: int = 1,
     steps: int = 400,
@@ -53,21 +53,22 @@ def cardinality(
     seed: int = 0,
     folder: str | os.PathLike | None = None,
 ) -> Study:
-    """Trains residual bottlenecks whose 3x3 convolution has rising numbers of groups, at the same cost, and others of
+    """Trains residual bottlenecks whose 3x3 convolution has rising numbers of groups, at the same cost, and others with
     twice the cost.
 
     A block reduces F channels to C groups of d by a 1x1 convolution, convolves each group, and leads back to F: it has
     C (2 F d + 9 d^2) weights. For each cardinality C the width d of a group is the whole number that comes next to the
-    weights of the block with one group of F / 4, in each stage. Of twice the cost there are: one group and twice the
-    blocks ("deeper"), one wider group ("wider"), and twice the groups of the first and of the last network of the same
-    cost ("more groups"). Batch norm after each convolution, projections where channels change, momentum 0.9, weight
-    decay 0.0001, the rate divided by ten after three quarters of the steps.
+    weights of the block with one group of F / 4, in each stage. Networks whose blocks cost twice as much have one group
+    and twice the blocks ("deeper"), one wider group ("wider"), or twice the groups of the first and of the last network
+    of the same cost ("more groups"). Between the three stages, 2x2 average pooling and a 1x1 convolution double F, so
+    that all blocks of a stage are alike; all networks share their cost. Batch norm after each convolution, momentum
+    0.9, weight decay 0.0001, the rate divided by ten after three quarters of the steps.
 
     Args:
         images: [n, height, width, channels], in any unit.
         labels: classes [n].
         cardinalities: ascending, from 1, at least two.
-        width: channels of the stem; the three stages have F = 4, 8 and 16 times as many.
+        width: of the one group of the first stage; F is 4, 8 and 16 times as much in the stages.
         blocks: in each stage; the deeper network has twice as many.
         steps: of each training.
         batch_size: images of a step.
@@ -162,20 +163,21 @@ def variants(cardinalities: Sequence[int], width: int, blocks: int) -> list[Vari
 
 
 def network(shape: tuple[int, ...], classes: int, draws: Draws, variant: Variant, width: int) -> keras.Model:
-    """Images -> logits: a stem of stride 2, three stages of bottlenecks, each but the first of stride 2."""
+    """Images -> logits: a stem of stride 2, three stages of bottlenecks with transitions between them."""
     x = inputs = keras.Input(shape, name="image")
-    x = L.ReLU(name="stem_relu")(_conv(x, width, 3, 2, 1, draws, "stem"))
+    x = L.ReLU(name="stem_relu")(_conv(x, 4 * width, 3, 2, 1, draws, "stem"))
     for stage, group in enumerate(variant.widths):
-        channels, inner = 4 * width * 2**stage, variant.cardinality * group
+        channels, inner, groups = 4 * width * 2**stage, variant.cardinality * group, variant.cardinality
+        if stage:
+            x = L.AveragePooling2D(2, padding="same", name=f"pool{stage}")(x)
+            x = L.ReLU(name=f"transition{stage}_relu")(_conv(x, channels, 1, 1, 1, draws, f"transition{stage}"))
         for block in range(variant.blocks):
-            stride, name = 2 if stage and not block else 1, f"stage{stage + 1}_block{block + 1}"
+            name = f"stage{stage + 1}_block{block + 1}"
             y = L.ReLU(name=f"{name}_relu1")(_conv(x, inner, 1, 1, 1, draws, f"{name}_conv1"))
-            y = L.ReLU(name=f"{name}_relu2")(_conv(y, inner, 3, stride, variant.cardinality, draws, f"{name}_conv2"))
+            y = L.ReLU(name=f"{name}_relu2")(_conv(y, inner, 3, 1, groups, draws, f"{name}_conv2"))
             y = _conv(y, channels, 1, 1, 1, draws, f"{name}_conv3")
-            if not block:
-                x = _conv(x, channels, 1, stride, 1, draws, f"{name}_shortcut")
             x = L.ReLU(name=f"{name}_relu3")(L.Add(name=f"{name}_add")([x, y]))
-    x = L.GlobalAveragePooling2D(name="pool")(x)
+    x = L.GlobalAveragePooling2D(name="mean")(x)
     logits = L.Dense(classes, kernel_initializer=draws.he(), name="classifier")(x)
     return keras.Model(inputs, logits, name=f"resnext_{variant.name}")
 
@@ -207,42 +209,29 @@ def _plot(study: Study) -> Any:
 
     arrays, settings = study.arrays, study.settings
     same = len(settings["cardinalities"])
-    kinds = ["same cost"] * same + ["deeper", "wider", "more groups", "more groups"]
-    looks = {
-        "same cost": ("#440154", "o"),
-        "deeper": ("#c2820a", "s"),
-        "wider": ("#35b779", "D"),
-        "more groups": ("#21918c", "^"),
-    }
-    names = [
-        f"{name}\n{kind}" if kind in ("deeper", "wider") else name
-        for name, kind in zip(arrays["networks"], kinds, strict=True)
-    ]
+    told = [""] * same + ["\ndeeper", "\nwider", "\ngroups", "\ngroups"]
+    looks = [("#440154", "o")] * same + [("#c2820a", "s"), ("#35b779", "D")] + [("#21918c", "^")] * 2
+    names = [f"{name}{more}" for name, more in zip(arrays["networks"], told, strict=True)]
     places = np.arange(len(names)) + 0.6 * (np.arange(len(names)) >= same)  # a gap between the two costs
     figure = Figure(figsize=(10, 7), dpi=100, layout="constrained")
     grid = figure.subplots(2, 2).ravel()
-    panels = (
-        (grid[0], 100 * (1 - arrays["held_accuracy"]), "held-out error, %"),
-        (grid[1], arrays["loss"], "training loss"),
-    )
-    for axes, values, label in panels:
-        for number, kind in enumerate(kinds):
-            color, marker = looks[kind]
-            axes.plot(np.full(values.shape[1], places[number]), values[number], marker, color=color, alpha=0.6, ms=5)
-            axes.hlines(np.median(values[number]), places[number] - 0.3, places[number] + 0.3, color=color, lw=2)
+    panels = ((100 * (1 - arrays["held_accuracy"]), "held-out error, %"), (arrays["loss"], "training loss"))
+    for axes, (values, label) in zip(grid, panels, strict=False):
+        for place, row, (color, marker) in zip(places, values, looks, strict=True):
+            axes.plot(np.full(len(row), place), row, marker, color=color, alpha=0.6, markersize=5)
+            axes.hlines(np.median(row), place - 0.3, place + 0.3, color=color, linewidth=2)
         axes.set(ylabel=label)
     for axes, name, unit, label in (
         (grid[2], "macs", 1e6, "multiply-adds of an image, millions"),
         (grid[3], "params", 1e3, "trainable parameters, thousands"),
     ):
-        colors = [looks[kind][0] for kind in kinds]
-        bars = axes.bar(places, arrays[name] / unit, color=colors, width=0.7)
+        bars = axes.bar(places, arrays[name] / unit, color=[color for color, _ in looks], width=0.7)
         axes.bar_label(bars, fmt="{:.3g}", fontsize=8)
         axes.set(ylabel=label)
         axes.margins(y=0.12)
     for axes in grid:
         axes.set_xticks(places, names, fontsize=8)
-        axes.set_xlabel("the same cost" + " " * 42 + "twice the cost")
+        axes.set_xlabel("left: the same cost; right: blocks of twice the cost")
         axes.grid(alpha=0.3, axis="y")
     told = "{images} images, {steps} steps of {batch_size}, {draws} draws (bars: medians)".format(**settings)
     figure.suptitle(f"Cardinality: groups x channels of a group; {told}", fontsize=11)

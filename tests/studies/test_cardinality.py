@@ -49,27 +49,28 @@ def test_no_other_width_is_nearer(groups, channels, weights):
 
 
 def test_counted_costs_are_those_by_hand():
-    """28x28 images, one block a stage: the stem, then each stage's four convolutions."""
-    variant = module.Variant("same cost", 4, (6, 12, 24), 1)
+    """28x28 images, two blocks a stage: the stem, the blocks, the transitions, the classifier."""
+    variant = module.Variant("same cost", 4, (6, 12, 24), 2)
     cost = count(module.network((28, 28, 1), 10, Draws(0), variant, 16))
-    macs, params, before, size = 14 * 14 * 9 * 16, 9 * 16 + 2 * 16, 16, 14
+    macs, params = 14 * 14 * 9 * 64 + 2560, 9 * 64 + 2 * 64 + 2570
     for stage, group in enumerate(variant.widths):
-        channels, inner, after = 64 * 2**stage, 4 * group, (14, 7, 4)[stage]
-        grouped, last, shortcut = 9 * group * inner, inner * channels, before * channels
-        macs += size**2 * before * inner + after**2 * (grouped + last + shortcut)
-        params += before * inner + grouped + last + shortcut + 2 * (2 * inner + 2 * channels)
-        before, size = channels, after
+        channels, inner, size = 64 * 2**stage, 4 * group, (14, 7, 4)[stage]
+        block = 2 * channels * inner + 9 * group * inner
+        assert block == module.block_weights(4, group, channels)
+        transition = channels * channels // 2 if stage else 0
+        macs += size**2 * (2 * block + transition)
+        params += 2 * (block + 4 * inner + 2 * channels) + (transition + 2 * channels if stage else 0)
     assert not cost.unknown
-    assert cost.macs == macs + 2560 and cost.params_trainable == params + 2570
+    assert (cost.macs, cost.params_trainable) == (macs, params)
 
 
-@pytest.mark.parametrize("width", [8, 16])
+.mark.parametrize("width", [8, 16])
 def test_the_same_cost_and_twice_the_cost(width):
     compared = module.variants((1, 2, 4, 16), width, 2)
     costs = [count(module.network((28, 28, 1), 10, Draws(0), x, width)) for x in compared]
     macs, params = (np.array([getattr(x, name) for x in costs]) for name in ("macs", "params_trainable"))
     assert abs(macs[:4] / macs[0] - 1).max() < 0.06 and abs(params[:4] / params[0] - 1).max() < 0.08
-    assert ((macs[4:] / macs[0] > 1.6) & (macs[4:] / macs[0] < 2.3)).all()
+    assert ((macs[4:] / macs[0] > 1.7) & (macs[4:] / macs[0] < 2)).all()
     weights = [sum(module.block_weights(x.cardinality, w, 4 * width * 2**stage) * x.blocks
                    for stage, w in enumerate(x.widths)) for x in compared]  # fmt: skip
     assert weights[6] == 2 * weights[0] and weights[7] == 2 * weights[3] and weights[4] == 2 * weights[0]
@@ -79,8 +80,7 @@ def test_the_same_cost_and_twice_the_cost(width):
 def test_claims():
     held = 1 - np.array([[0.3, 0.3, 0.9], [0.2] * 3, [0.1] * 3, [0.15] * 3, [0.16] * 3, [0.09] * 3, [0.08] * 3])
     loss = np.linspace(1, 0.1, 7)[:, None] * np.ones(3)
-    names = list(module._claims({"held_accuracy": held, "loss": loss}))
-    assert list(module._claims({"held_accuracy": held, "loss": loss}).values()) == [True] * 6 and len(names) == 6
+    assert list(module._claims({"held_accuracy": held, "loss": loss}).values()) == [True] * 6
     loss[2, 1:] = np.nan  # diverged: as bad as can be
     assert list(module._claims({"held_accuracy": held, "loss": loss}).values()) == [True] * 2 + [False] + [True] * 3
     held[1] = held[0]
