@@ -64,12 +64,12 @@ def test_counted_costs_are_those_by_hand():
     assert (cost.macs, cost.params_trainable) == (macs, params)
 
 
-.mark.parametrize("width", [8, 16])
+@pytest.mark.parametrize("width", [8, 16])
 def test_the_same_cost_and_twice_the_cost(width):
     compared = module.variants((1, 2, 4, 16), width, 2)
     costs = [count(module.network((28, 28, 1), 10, Draws(0), x, width)) for x in compared]
     macs, params = (np.array([getattr(x, name) for x in costs]) for name in ("macs", "params_trainable"))
-    assert abs(macs[:4] / macs[0] - 1).max() < 0.06 and abs(params[:4] / params[0] - 1).max() < 0.08
+    assert abs(macs[:4] / macs[0] - 1).max() < 0.07 and abs(params[:4] / params[0] - 1).max() < 0.1
     assert ((macs[4:] / macs[0] > 1.7) & (macs[4:] / macs[0] < 2)).all()
     weights = [sum(module.block_weights(x.cardinality, w, 4 * width * 2**stage) * x.blocks
                    for stage, w in enumerate(x.widths)) for x in compared]  # fmt: skip
