@@ -99,8 +99,7 @@ ROWS = {
         "A convolution costs positions times filter area times channels in times channels out: depth has to be paid "
         "for by width or by smaller filters. All networks here take the same multiply-adds. In the source depth is "
         "worth more than width and than large filters, until there is too much of it for a network without shortcuts. "
-        "The last panel shows that the same count is not the same time: many thin layers take longer than few wide "
-        "ones.",
+        "The last panel shows what the same count takes in processor time.",
     ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run
