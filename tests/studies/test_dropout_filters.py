@@ -56,7 +56,7 @@ def test_kinds_begin_alike_and_differ_in_training_alone():
 
 def test_saf_drops_pooled_values_at_its_rate():
     model = made("saf", rate=0.25)
-    pooled = keras.Model(model.inputs, model.get_layer("pool1").output)
+    pooled = keras.Model(model.input, model.get_layer("pool1").output)
     plain, dropped = (pooled(EXAMPLES.images, training=training).numpy() for training in (False, True))
     alive = plain > 0
     np.testing.assert_allclose(dropped[dropped > 0], plain[dropped > 0] / 0.75, rtol=1e-5)
@@ -81,7 +81,7 @@ def test_zeros_are_those_of_the_outputs_and_add_up():
     model, images = made(seeds=(5, 0)), EXAMPLES.images
     zeros = module.measure_layers(model, images)[1]
     for place, name in enumerate(module.LAYERS):
-        outputs = keras.Model(model.inputs, model.get_layer(f"{name}_relu").output)(images).numpy()
+        outputs = keras.Model(model.input, model.get_layer(f"{name}_relu").output)(images).numpy()
         assert zeros[place] == pytest.approx((outputs == 0).mean(), abs=1e-3)
     halves = [module.measure_layers(model, part)[1] for part in (images[:80], images[80:])]
     np.testing.assert_allclose(np.mean(halves, axis=0), zeros, atol=1e-3)
