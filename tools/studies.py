@@ -75,7 +75,7 @@ ROWS = {
     ),
     "dropout_filters": (
         "Dropout and SAF-pooling: units and filters",
-        "dropout_filters --data fashion_mnist --samples 3000 --set held_out=0.667 --set width=8 --set steps=500",
+        "dropout_filters --data fashion_mnist --samples 2500 --set held_out=0.8 --set width=8 --set steps=500",
         "Dropout sets outputs of a layer to zero at random while training, so that no unit can rely on one other; "
         "SAF-pooling does so with what max pooling gives. Here one network learns from the same weights and the same "
         "batches with neither, with dropout, and with SAF-pooling. A unit is dead where it gives zero for every "
