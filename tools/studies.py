@@ -139,6 +139,33 @@ ROWS = {
         "walk in many dimensions have 76 %, and its way in their plane is a smooth bow, too. By half of the steps, "
         "where the rate is divided by ten, the weights are nearly where they end; small batches' loss still falls "
         "from 0.63 to 0.43, on a way too short to be seen.",
+    "dropout_filters": (
+        "Dropout and SAF-pooling: units and filters",
+        "dropout_filters --data fashion_mnist --samples 2500 --set held_out=0.8 --set width=8 --set steps=500",
+        "Dropout sets outputs of a layer to zero at random while training, so that no unit can rely on one other; "
+        "SAF-pooling does so with what max pooling gives. Here one network learns from the same weights and the same "
+        "batches with neither, with dropout, and with SAF-pooling. A unit is dead where it gives zero for every "
+        "held-out image; two filters are alike where the cosine between them is near 1; the stable rank tells in how "
+        "many directions the filters of a layer extend. Bars are means of five draws: a difference that is smaller "
+        "than the spread of its points says little.",
+    ),
+    "cardinality": (
+        "Cardinality: groups at the same cost",
+        "cardinality --data fashion_mnist --samples 4000 --set held_out=0.5 --set cardinalities=1,2,4,16 "
+        "--set width=8 --set steps=300",
+        "A block of C groups of d channels has C (2 F d + 9 d^2) weights: more groups have to be narrower, and the "
+        "same multiply-adds are spent on more and smaller transformations. In the source the error falls with each "
+        "step to more groups at the same cost, and twice the cost is better spent on groups than on layers or on "
+        "width. The lower panels show what each network costs; points are single draws, whose spread is what a "
+        "difference has to exceed.",
+    ),
+    "constrained_cost": (
+        "Depth, width and filter size at the same cost",
+        "constrained_cost --data fashion_mnist --samples 4000 --set held_out=0.5",
+        "A convolution costs positions times filter area times channels in times channels out: depth has to be paid "
+        "for by width or by smaller filters. All networks here take the same multiply-adds. In the source depth is "
+        "worth more than width and than large filters, until there is too much of it for a network without shortcuts. "
+        "The last panel shows what the same count takes in processor time.",
     ),
 }  # fmt: skip
 HEADING = """# Why networks train: the studies, run

@@ -15,6 +15,9 @@ from kerascnn.studies.batch_norm_only import batch_norm_only
 from kerascnn.studies.batch_norm_rates import batch_norm_rates
 from kerascnn.studies.covariate_shift import covariate_shift
 from kerascnn.studies.double_descent import double_descent
+from kerascnn.studies.cardinality import cardinality
+from kerascnn.studies.constrained_cost import constrained_cost
+from kerascnn.studies.dropout_filters import dropout_filters
 from kerascnn.studies.effective_field import effective_field
 from kerascnn.studies.initialization import initialization
 from kerascnn.studies.kernel_stacks import kernel_stacks
@@ -46,6 +49,9 @@ __all__ = [
     "batch_norm_only",
     "batch_norm_rates",
     "covariate_shift",
+    "cardinality",
+    "constrained_cost",
+    "dropout_filters",
     "effective_field",
     "initialization",
     "landscape",
