@@ -62,6 +62,7 @@ ALLOWED = {
         "numpy",
         "matplotlib",
         *_MODEL,
+        "analysis",
         "data",
         "tasks",
         "inference",

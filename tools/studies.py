@@ -79,6 +79,7 @@ ROWS = {
         "A deeper plain network could copy a shallower one and let its other layers pass everything on, yet training "
         "does not find that: beyond some depth its training loss rises, which is no overfitting. A shortcut makes "
         "passing on what a block is born with, and the loss of residual networks does not rise with depth.",
+    ),
     "batch_norm_rates": (
         "Learning rates with and without batch norm",
         "batch_norm_rates --data fashion_mnist --samples 3000 --set held_out=0.4 --set steps=200",
@@ -104,6 +105,7 @@ ROWS = {
         "it is mixed: gradients turn more in layers 2 to 10 and less in the last three. What does differ is the loss "
         "along the step: with batch norm it varies by 0.11 where it varies by 0.57 without, and the gradient that was "
         "measured at its start holds for longer.",
+    ),
     "double_descent": (
         "Double descent of trained networks",
         "double_descent --data fashion_mnist --samples 2500 --set pool=4 --set batch_size=500",
@@ -130,6 +132,7 @@ ROWS = {
         "network of 3x3 pairs better on ImageNet than one with a 5x5 in the place of each pair. Here training is short "
         "and without batch norm: training accuracies are at 75 to 79 % yet, and the stacks, which are deeper, learn "
         "more slowly. Their medians are nearly a point behind, and one draw of the deepest ends at 66 %.",
+    ),
     "trajectory": (
         "The way of a training",
         "trajectory --data fashion_mnist --samples 1250 --image-size 14 --set steps=400 --set points=17",
@@ -139,6 +142,7 @@ ROWS = {
         "walk in many dimensions have 76 %, and its way in their plane is a smooth bow, too. By half of the steps, "
         "where the rate is divided by ten, the weights are nearly where they end; small batches' loss still falls "
         "from 0.63 to 0.43, on a way too short to be seen.",
+    ),
     "dropout_filters": (
         "Dropout and SAF-pooling: units and filters",
         "dropout_filters --data fashion_mnist --samples 2500 --set held_out=0.8 --set width=8 --set steps=500",

@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 from kerascnn.studies.batch_norm_only import batch_norm_only
 from kerascnn.studies.batch_norm_rates import batch_norm_rates
-from kerascnn.studies.covariate_shift import covariate_shift
-from kerascnn.studies.double_descent import double_descent
 from kerascnn.studies.cardinality import cardinality
 from kerascnn.studies.constrained_cost import constrained_cost
+from kerascnn.studies.covariate_shift import covariate_shift
+from kerascnn.studies.degradation import degradation
+from kerascnn.studies.double_descent import double_descent
 from kerascnn.studies.dropout_filters import dropout_filters
 from kerascnn.studies.effective_field import effective_field
 from kerascnn.studies.initialization import initialization
@@ -48,25 +49,20 @@ __all__ = [
     "Study",
     "batch_norm_only",
     "batch_norm_rates",
-    "covariate_shift",
     "cardinality",
     "constrained_cost",
-    "dropout_filters",
-    "effective_field",
-    "initialization",
-    "landscape",
-    "lesions",
-    "random_features",
+    "covariate_shift",
+    "degradation",
     "double_descent",
+    "dropout_filters",
     "effective_field",
     "initialization",
     "kernel_stacks",
     "landscape",
     "lesions",
-    "random_features",
-    "sharpness",
     "paths",
     "random_features",
+    "sharpness",
     "shortcuts_landscape",
     "trajectory",
 ]

@@ -76,6 +76,8 @@ def blocks_of(name: str, depth: int, stages: int = 3) -> int:
     if (depth - 2) % (2 * stages):
         raise _check.refuse(name, f"{2 * stages} * blocks + 2", depth)
     return (depth - 2) // (2 * stages)
+
+
 def dense_network(shape: tuple[int, ...], classes: int, draws: Draws, widths: Sequence[int]) -> keras.Model:
     """Images -> logits, over layers of ReLUs without batch norm; He's initial weights.
 

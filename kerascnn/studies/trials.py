@@ -205,6 +205,8 @@ def pooled(images: npt.ArrayLike, side: int) -> np.ndarray:
         raise InputError(f"{rule}. Received: pool={side}")
     squares = images.reshape(count, height // side, side, width // side, side, channels)
     return squares.mean(axis=(2, 4), dtype="float32")
+
+
 class Flattened:
     """A network's loss as a function of all its trainable weights in one vector; the network keeps its own.
 
@@ -256,6 +258,8 @@ class Flattened:
             tape.watch(point)
             loss = cross_entropy(self._logits(point, images), labels)
         return loss, tape.gradient(loss, point)
+
+
 def processor_seconds(model: keras.Model, images: np.ndarray, runs: int = 9) -> float:
     """The median processor time of a network's answers to a batch of images, of all threads of this process. Other
     programs hardly change it; what a GPU does is not in it."""

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from kerascnn.tasks import TASKS, Task
 from kerascnn.training import (
     adversarial,
     callbacks,
+    compiling,
     distillation,
     history,
-    optimizers,
     progressive,
     schedules,
     statistics,
@@ -214,7 +213,7 @@ def _train(
         thaw = None
         if config.unfreeze:
             thaw = callbacks.Unfreeze(model, config.unfreeze, _teller(console))
-        _compile(model, config, steps, task, classes, weights, thaw.starts(steps) if thaw else None)
+        compiling.as_told(config, model, task, steps, classes, weights, thaw.starts(steps) if thaw else None)
         distillation.as_told(config, model, teacher, preprocessing)
         adversarial.as_told(config, model, preprocessing)
         average = callbacks.AverageWeights(config.ema, config.accumulate) if config.ema else None
@@ -355,38 +354,6 @@ def _precision(name: str):
 
 def _teller(console: Console | None) -> Callable[[str], Any]:
     return console.print if console else logging.info
-
-
-def _compile(model: keras.Model, config: TrainConfig, steps: int, task: Task, classes: int, weights, starts):
-    if config.jit:
-        _check_jit(model)
-    model.compile(
-        optimizer=optimizers.build(config, schedules.learning_rate(config, steps), model, starts),
-        loss=task.loss(
-            config.label_smoothing,
-            surgery.final_activation(model) != "softmax",
-            config.loss,
-            config.label_threshold,
-            weights,
-        ),
-        metrics=task.metrics(classes),
-        jit_compile=config.jit,
-        auto_scale_loss=False,  # optimizers.build has done it
-    )
-    if weights:
-        weighting.measure_unweighted(model)
-
-
-def _check_jit(model: keras.Model):
-    """Keras goes on without XLA, after a warning, where it cannot be had; nobody would know why the run is slow."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.jit_compile = True
-    if not model.jit_compile:
-        without = [layer.name for layer in model._flatten_layers() if not layer.supports_jit]
-        received = f"layers without it: {', '.join(without)}" if without else "deterministic operations are on"
-        rule = "jit needs layers that XLA compiles, and a process in which no deterministic operations were turned on"
-        raise InputError(f"{rule}. Received: {received}")
 
 
 def _restore(model: keras.Model, run: RunFolder, rows: list[history.Row], average) -> int:
