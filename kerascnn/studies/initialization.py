@@ -10,6 +10,7 @@ from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.studies.study import Study
 
+_MARKERS = "osv^DPX*"  # of schemes in the picture
 SCHEMES = ("constant", "0.01", "0.05", "xavier", "he", "orthogonal", "lsuv", "fixup")
 ACTIVATIONS = ("tanh", "relu")
 _BINS = 60
@@ -171,6 +172,7 @@ def _claims(found: dict[str, _Run], activation: str) -> dict[str, bool]:
 def _plot(study: Study) -> Any:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     schemes, depth = study.settings["schemes"], study.settings["depth"]
     figure = Figure(figsize=(10, 2.6 + 1.1 * len(schemes)), dpi=100, layout="constrained")
@@ -178,8 +180,9 @@ def _plot(study: Study) -> Any:
     colors = colormaps["viridis"](np.linspace(0, 0.9, len(schemes)))
     left, right = figure.add_subplot(grid[:2, : (depth + 1) // 2]), figure.add_subplot(grid[:2, (depth + 1) // 2 :])
     for axes, name, title in ((left, "forward", "activations"), (right, "backward", "gradients")):
-        for scheme, color, values in zip(schemes, colors, study.arrays[name], strict=True):
-            axes.plot(np.maximum(values, 1e-12), color=color, marker=".", label=scheme)
+        for number, (scheme, values) in enumerate(zip(schemes, study.arrays[name], strict=True)):
+            look = {"color": colors[number], "marker": _MARKERS[number % len(_MARKERS)], "markersize": 5}
+            axes.plot(np.maximum(values, 1e-12), **look, label=scheme)
         axes.set_yscale("log")
         axes.set_title(f"standard deviation of {title} by depth", fontsize=9)
         axes.grid(alpha=0.3)
@@ -191,6 +194,7 @@ def _plot(study: Study) -> Any:
             axes.stairs(study.arrays["histograms"][row, layer], edges, fill=True, color=color)
             axes.set_yticks([])
             axes.set_yscale("symlog")
+            axes.xaxis.set_major_locator(MaxNLocator(3))
             axes.tick_params(labelsize=6)
             axes.set_title(f"{scheme}, layer {layer}" if layer else f"{scheme}, input", fontsize=7)
     figure.suptitle(f"{study.settings['activation']}: activations at the start, width {study.settings['width']}")

@@ -162,9 +162,8 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 def measure(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """(mean cross-entropy, accuracy) of a network's logits, as at inference; the loss may be infinite or NaN."""
-    asked = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-    batches = range(0, len(images), _BATCH)
-    logits = np.concatenate([asked(tf.constant(images[first : first + _BATCH])).numpy() for first in batches])
+    batches = [tf.constant(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
+    logits = np.concatenate([model(batch, training=False).numpy() for batch in batches])
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits.astype("float64")).numpy()
     return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
 
