@@ -83,7 +83,8 @@ def without_padding(operation: Any, x: tf.Tensor) -> tf.Tensor:
         return tf.nn.max_pool2d(x, operation.pool_size, strides, "VALID")
     if kind in _MEANS:
         return tf.nn.avg_pool2d(x, operation.pool_size, strides, "VALID")
-    kernel, dilation = tf.convert_to_tensor(operation.kernel), operation.dilation_rate
+    kernel, dilation = tf.cast(operation.kernel, operation.compute_dtype), operation.dilation_rate
+    x = tf.cast(x, operation.compute_dtype)
     if kind in _DEPTHWISE:
         channels = x.shape[-1]
         kernel = tf.reshape(kernel, (*kernel.shape[:2], 1, channels * operation.depth_multiplier))
@@ -92,7 +93,7 @@ def without_padding(operation: Any, x: tf.Tensor) -> tf.Tensor:
         y = conv2d(x, kernel, strides, "valid", dilation, operation.groups)
     else:
         y = tf.nn.conv2d(x, kernel, strides, "VALID", dilations=dilation)
-    y = tf.nn.bias_add(y, operation.bias) if operation.use_bias else y
+    y = tf.nn.bias_add(y, tf.cast(operation.bias, y.dtype)) if operation.use_bias else y
     return y if operation.activation is None else operation.activation(y)
 
 

@@ -190,10 +190,19 @@ def run(call: Call, values: dict[int, Any]) -> None:
         values: tensors by their numbers.
     """
     bound = keras.tree.map_structure(lambda x: values[x.number] if hasattr(x, "number") else x, call.arguments)
-    names = list(bound)
-    if "training" in inspect.signature(call.operation.call).parameters:
-        bound["training"] = False
-    outputs = keras.tree.flatten(call.operation(bound.pop(names[0]), **bound))
+    parameters = inspect.signature(call.operation.call).parameters
+    args: list[Any] = []
+    options: dict[str, Any] = {"training": False} if "training" in parameters else {}
+    for name, value in bound.items():
+        if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL:  # of layers that stand for others
+            args += value
+        elif parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            options |= value
+        elif not args:
+            args.append(value)
+        elif name != "training":
+            options[name] = value
+    outputs = keras.tree.flatten(call.operation(*args, **options))
     values.update(zip((value.number for value in call.outputs), outputs, strict=True))
 
 

@@ -111,6 +111,22 @@ def test_the_networks_of_the_package(name, monkeypatch):
         np.testing.assert_allclose(one.raw, expected.raw, atol=1e-4 * abs(expected.raw).max())
 
 
+def test_double_precision_and_inner_models(monkeypatch):
+    keras.config.set_floatx("float64")
+    try:
+        inputs = keras.Input(SHAPE)
+        inner = keras.Sequential([keras.Input(SHAPE), L.Conv2D(3, 3, padding="same"), L.MaxPooling2D(2)], name="inner")
+        model = finished(inputs, L.Conv2D(2, 3, padding="same")(inner(inputs)))
+    finally:
+        keras.config.set_floatx("float32")
+    images = RANDOM.normal(size=(1, *SHAPE)).astype("float32")
+    found = explain.occlusion(model, images, 2, window=8, stride=8, batch_size=30)
+    monkeypatch.setattr(whole, "_regions", lambda *_: None)
+    expected = explain.occlusion(model, images, 2, window=8, stride=8, batch_size=30)
+    assert np.ptp(expected.raw) > 0
+    np.testing.assert_allclose(found.raw, expected.raw, atol=2e-5 * abs(expected.scores).max())
+
+
 def made(model, shape, tops, lefts, window):
     graph = walk(prepared(model).network, shape)
     return regions.Regions(graph, np.array(tops), np.array(lefts), window)
