@@ -49,6 +49,7 @@ Written by `tools/fashion_mnist.py`. The full training set of 60,000 images, a t
 which the epoch is chosen; the test figure is that of the 10,000 test images, measured once, with its 95 % interval.
 Each network has its own recipe and few epochs, as far as a CPU goes: a row is no network's best. "Mirrored" is what the
 mean over an image and its mirror image adds. Seconds are the median epoch of a machine that did other work too.
+Rows of the tool that have not been trained yet are missing.
 
 | run | paper | parameters | multiply-adds | pixels | epochs | epoch | test top-1, % | mirrored | command |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
