@@ -40,7 +40,7 @@ class Prepared:
         """`network` for inference and for derivatives with respect to images: without passes over maps for batch norms.
 
         One image is also where TensorFlow's graph optimizer, which joins convolutions with their norms, makes oneDNN
-        take ten times as long (TensorFlow 2.21, AVX2: ResNet-50 1.9 s instead of 0.2); a bias it joins well.
+        take many times as long (TensorFlow 2.21); a bias it joins well.
         """
         return self.once("folded", lambda: absorbing(self.network))
 
