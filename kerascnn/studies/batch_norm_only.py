@@ -14,7 +14,7 @@ from kerascnn import _check
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.small_networks import blocks_of, small_network
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure_both, step_down
 
 EVERYTHING, NORMS, RANDOM, CLASSIFIER = KINDS = ("everything", "batch norm", "random weights", "classifier")
 _MEASURED = ("loss", "accuracy", "held_loss", "held_accuracy")
@@ -96,12 +96,9 @@ def batch_norm_only(
         for scale in _scales(model):
             scale.assign(random.uniform(size=scale.shape))
         masks = train_only(model, kind, random)
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay([3 * steps // 4], [learning_rate, learning_rate / 10])
+        rate = step_down(learning_rate, steps)
         Trainer(model, examples, MaskedSGD(masks, rate, momentum=0.9), batch_size, seed=seed + draw).steps(steps)
-        found = [
-            *measure(model, examples.images, examples.labels),
-            *measure(model, examples.held_images, examples.held_labels),
-        ]
+        found = measure_both(model, examples)
         scales = np.concatenate([scale.numpy() for scale in _scales(model)])
         found += [np.mean(abs(scales) < near), *np.histogram(np.clip(scales, -1, 2), _EDGES)[0] / len(scales)]
         free = sum(int(np.prod(x.shape) if mask is None else mask.sum())

@@ -16,7 +16,7 @@ from kerascnn.analysis.cost import count
 from kerascnn.layers.conv2d import Conv2D
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure_both, step_down
 
 L = keras.layers
 STAGES = 3
@@ -115,13 +115,10 @@ def cardinality(
     def row(number: int) -> np.ndarray:
         variant, draw = trials[number]
         model = network(examples.shape, examples.classes, Draws(seed, draw), variant, width)
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay([3 * steps // 4], [learning_rate, learning_rate / 10])
+        rate = step_down(learning_rate, steps)
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=1e-4)
         Trainer(model, examples, optimizer, batch_size, seed=seed + draw).steps(steps)
-        return np.array([
-            *measure(model, examples.images, examples.labels),
-            *measure(model, examples.held_images, examples.held_labels),
-        ])  # fmt: skip
+        return np.array(measure_both(model, examples))
 
     rows = shared_rows(folder, len(trials), row, {**settings, "examples": fingerprint(examples)})
     costs = [count(network(examples.shape, examples.classes, Draws(seed), x, width)) for x in compared]

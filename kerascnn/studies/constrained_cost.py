@@ -14,7 +14,16 @@ from kerascnn import _check
 from kerascnn.analysis.cost import count
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure, processor_seconds
+from kerascnn.studies.trials import (
+    Draws,
+    Trainer,
+    ascending,
+    divided,
+    fingerprint,
+    measure,
+    processor_seconds,
+    step_down,
+)
 
 L = keras.layers
 _MEASURES = ("loss", "accuracy", "held_loss", "held_accuracy", "forward_seconds", "step_seconds")
@@ -113,7 +122,7 @@ def constrained_cost(
     def row(number: int) -> np.ndarray:
         variant, draw = trials[number]
         model = network(examples.shape, examples.classes, Draws(seed, draw), variant, stem)
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay([3 * steps // 4], [learning_rate, learning_rate / 10])
+        rate = step_down(learning_rate, steps)
         trainer = Trainer(model, examples, keras.optimizers.SGD(rate, momentum=0.9), batch_size, seed=seed + draw)
         ends = []  # of steps; the first one, which is compiled, does not count
         trainer.steps(steps, lambda _: ends.append(time.process_time()))

@@ -13,7 +13,7 @@ from kerascnn import _check
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.small_networks import small_network
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure_both, step_down
 
 KINDS = ("plain", "residual")
 _STAGES = 3
@@ -88,13 +88,10 @@ def degradation(
         model = small_network(
             examples.shape, examples.classes, seeds, blocks=blocks, widths=widths, shortcuts=kind == "residual"
         )
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay([3 * steps // 4], [learning_rate, learning_rate / 10])
+        rate = step_down(learning_rate, steps)
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=1e-4)
         Trainer(model, examples, optimizer, batch_size, seed=seed + draw).steps(steps)
-        return np.array([
-            *measure(model, examples.images, examples.labels),
-            *measure(model, examples.held_images, examples.held_labels),
-        ])  # fmt: skip
+        return np.array(measure_both(model, examples))
 
     rows = shared_rows(folder, len(trials), row, {**settings, "examples": fingerprint(examples)})
     parts = np.moveaxis(rows.reshape(len(KINDS), len(depths), draws, 4), -1, 0)

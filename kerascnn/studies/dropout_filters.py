@@ -13,7 +13,7 @@ from kerascnn.explain.activations import activation_statistics
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, divided, fingerprint, measure
+from kerascnn.studies.trials import Draws, Trainer, divided, fingerprint, measure, step_down
 
 L = keras.layers
 KINDS = ("nothing", "dropout", "saf")
@@ -99,9 +99,7 @@ def dropout_filters(
     def row(number: int) -> np.ndarray:
         kind, draw = trials[number]
         model = network(examples.shape, examples.classes, kind, (seed, draw), **options)
-        schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [3 * steps // 4], [learning_rate, learning_rate / 10]
-        )
+        schedule = step_down(learning_rate, steps)
         optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
         Trainer(model, examples, optimizer, batch_size, seed=seed + draw).steps(steps)
         return np.array([

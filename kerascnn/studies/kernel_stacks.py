@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kerascnn import _check
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure_both, step_down
 from kerascnn.surgery.fields import receptive_field
 
 KINDS = ("stack", "single")
@@ -93,13 +93,10 @@ def kernel_stacks(
 
     def row(number: int) -> np.ndarray:
         model, draw = network(*trials[number]), trials[number][-1]
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay([3 * steps // 4], [learning_rate, learning_rate / 10])
+        rate = step_down(learning_rate, steps)
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=5e-4)
         Trainer(model, examples, optimizer, batch_size, seed=seed + draw).steps(steps)
-        return np.array([
-            *measure(model, examples.images, examples.labels),
-            *measure(model, examples.held_images, examples.held_labels),
-        ])  # fmt: skip
+        return np.array(measure_both(model, examples))
 
     costs = np.array([[_costs(network(size, kind, 0)) for kind in KINDS] for size in sizes])
     rows = shared_rows(folder, len(trials), row, {**settings, "examples": fingerprint(examples)})

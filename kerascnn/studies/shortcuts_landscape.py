@@ -14,7 +14,7 @@ from kerascnn.studies.landscape import Surface
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.small_networks import small_network
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, step_down
 
 KINDS = ("plain", "residual")
 _STAGES = 3
@@ -117,7 +117,7 @@ def shortcuts_landscape(
         model = small_network(
             examples.shape, examples.classes, Draws(seed, draw), shortcuts=kind == "residual", **options
         )
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay([3 * steps // 4], [learning_rate, learning_rate / 10])
+        rate = step_down(learning_rate, steps)
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=5e-4)
         losses = Trainer(model, examples, optimizer, batch_size, seed=seed + draw).steps(steps)
         if np.isnan(losses[-1]):
