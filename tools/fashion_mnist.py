@@ -5,7 +5,8 @@
 
 Runs are folders in runs/fashion_mnist. Each network is trained by its own recipe but for what `ROWS` says; the epoch
 is chosen on the validation part that `kerascnn train` holds out. `report` measures the test images once for each run
-that is finished and not yet in the table, and the ensembles of all of them, whose weights are fitted on validation.
+that is finished and not yet in the table, and keeps what it answers about the validation and the test part. Ensembles
+are made of these answers, their weights fitted on validation; the runs themselves may be gone by then.
 """
 
 import argparse
@@ -18,30 +19,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kerascnn._files import replace_with
+
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, OUT = Path("runs/fashion_mnist"), ROOT / "results" / "fashion_mnist" / "table"
 # Name of the run -> flags beside --data. Ordered by cost, so that an interrupted table has as many rows as may be.
 ROWS = {
     "lenet5_1998": "train --model lenet5_1998 --epochs 20",
     "lenet5": "train --model lenet5 --epochs 20",
-    "efficientnet_lite0": "finetune --model efficientnet_lite0 --weights imagenet --image-size 64 --epochs 4 "
-    "--batch-size 64 --learning-rate 0.02",
+    "highway_a": "train --model highway_a --epochs 4 --mixed-precision bfloat16",
+    "plain20": "train --model plain20 --epochs 4 --mixed-precision bfloat16",
+    "simplenet_310k": "train --model simplenet_310k --epochs 4 --mixed-precision bfloat16",
+    "squeezenet1_1": "train --model squeezenet1_1 --image-size 64 --epochs 6",
+    "nin_cifar10": "train --model nin_cifar10 --epochs 3 --mixed-precision bfloat16",
+    "vit_thin_patch4_32": "train --model vit_thin_patch4_32 --epochs 8",
     "tf_mobilenetv1_025_128": "train --model tf_mobilenetv1_025_128 --image-size 64 --epochs 8",
     "tf_mobilenetv2_035_96": "train --model tf_mobilenetv2_035_96 --image-size 64 --epochs 6",
     "resnext29_8x2d_thin": "train --model resnext29_8x2d_thin --epochs 3",
-    "plain20": "train --model plain20 --epochs 4",
-    "highway_a": "train --model highway_a --epochs 4",
+    "simpnet_300k": "train --model simpnet_300k --epochs 2 --mixed-precision bfloat16",
     "resnet20": "train --model resnet20 --epochs 30",
-    "vit_thin_patch4_32": "train --model vit_thin_patch4_32 --epochs 8",
-    "simplenet_310k": "train --model simplenet_310k --epochs 4",
     "darts_v2_thin": "train --model darts_v2_thin --epochs 2",
     "densenet40_k12_bc": "train --model densenet40_k12_bc --epochs 2",
-    "simpnet_300k": "train --model simpnet_300k --epochs 2",
+    "efficientnet_lite0": "finetune --model efficientnet_lite0 --weights imagenet --image-size 64 --epochs 2 "
+    "--batch-size 64 --learning-rate 0.02",
     "lenet5-seed1": "train --model lenet5 --epochs 20 --seed 1",
     "lenet5-seed2": "train --model lenet5 --epochs 20 --seed 2",
     "tf_mobilenetv1_025_128-seed1": "train --model tf_mobilenetv1_025_128 --image-size 64 --epochs 8 --seed 1",
     "tf_mobilenetv1_025_128-seed2": "train --model tf_mobilenetv1_025_128 --image-size 64 --epochs 8 --seed 2",
 }
+ANSWERS = "answers.npz"
 KEPT = ("config.json", "history.csv", "curves.png")
 HEADING = """# Fashion-MNIST: the networks side by side
 
@@ -54,8 +60,8 @@ Rows of the tool that have not been trained yet are missing.
 | run | paper | parameters | multiply-adds | pixels | epochs | epoch | test top-1, % | mirrored | command |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 ENSEMBLES = (
-    "Ensembles of all runs, each with the mirrored image; weights are fitted on the validation part, and the greedy "
-    "choice is made on it:"
+    "Ensembles of the {} runs whose answers are kept, each with the mirrored image; weights are fitted on the "
+    "validation part, and the greedy choices are made on it:"
 )
 
 
@@ -93,25 +99,79 @@ def train(names: list[str], until: str | None) -> None:
 
 
 def measure(name: str) -> None:
-    """The test part, once, as the network is and with its mirrored image; what the run was."""
+    """The test part, once, as the network is and with its mirrored image; what the run was, and what it answered."""
     folder = OUT / name
-    if (folder / "flip.json").exists():
+    if (folder / ANSWERS).exists() or (folder / "flip.json").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     for file in KEPT:
         shutil.copy(RUNS / name / file, folder / file)
     record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     record.pop("starts", None)  # which machine, and when
-    (folder / "config.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    for kept, flags in (("evaluation.json", []), ("flip.json", ["--tta", "flip"])):
-        out = RUNS / name / "measured"
-        line = [sys.executable, "-m", "kerascnn", "evaluate", RUNS / name, "--out", out, *flags]
-        subprocess.run(line, check=True)
-        report = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
-        report["checkpoint"] = f"runs/fashion_mnist/{name}"
-        (folder / kept).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        if not flags:
-            shutil.copy(out / "confusion.png", folder / "confusion.png")
+    _write(folder / "config.json", record)
+    out = RUNS / name / "measured"
+    subprocess.run([sys.executable, "-m", "kerascnn", "evaluate", RUNS / name, "--out", out], check=True)
+    report = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    report["checkpoint"] = f"runs/fashion_mnist/{name}"
+    _write(folder / "evaluation.json", report)
+    shutil.copy(out / "confusion.png", folder / "confusion.png")
+    _mirrored(name)
+
+
+def _mirrored(name: str) -> None:
+    """Measures the mean over an image and its mirror image, and keeps the answers about validation and test.
+
+    With them, an ensemble can be made long after the weights are gone: log-probabilities in 16 bits.
+    """
+    import numpy as np
+
+    from kerascnn import data, evaluation, inference
+
+    predictor = inference.with_views(inference.checkpoint.load(RUNS / name), "flip")
+    source, answers = data.load("fashion_mnist"), {}
+    for part in ("validation", "test"):
+        batches = evaluation.batches(predictor, source, part, batch_size=64)
+        report = evaluation.evaluate(predictor, batches, answers=True)
+        answers[part] = report.answers.logarithms.astype(np.float16)
+    header = {"checkpoint": f"runs/fashion_mnist/{name}", "data": "fashion_mnist", "split": "test", "tta": "flip"}
+    _write(OUT / name / "flip.json", {**header, **report.to_dict()})
+    with replace_with(OUT / name / ANSWERS) as temporary:
+        np.savez_compressed(temporary, **answers)
+
+
+def _write(path: Path, record: dict) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def ensembles(names: list[str]) -> list[str]:
+    """A line for each ensemble of the runs whose answers are kept; writes ensemble.json and a picture."""
+    import numpy as np
+
+    from kerascnn import data, evaluation
+    from kerascnn.data.sampling import labels_of
+
+    source, kept = data.load("fashion_mnist"), {}
+    for part in ("validation", "test"):
+        labels, kept[part] = labels_of(source.split(part), len(source.class_names), part), []
+        for name in names:
+            with np.load(OUT / name / ANSWERS) as file:
+                logarithms = file[part].astype(np.float32)
+            kept[part].append(evaluation.Answers.of(logarithms, labels, source.class_names, logits=True))
+    reports = {name: evaluation.report_of(answers) for name, answers in zip(names, kept["test"], strict=True)}
+    weights = {
+        "mean": None,
+        "weighted": evaluation.fit_weights(kept["validation"]),
+        "greedy": evaluation.greedy_weights(kept["validation"]),
+        "greedy by accuracy": evaluation.greedy_weights(kept["validation"], measure="accuracy"),
+    }
+    found = {name: evaluation.report_of(evaluation.combine(kept["test"], shares)) for name, shares in weights.items()}
+    evaluation.plot_comparison(
+        {**reports, **found}, OUT / "ensemble.png", "Fashion-MNIST (test, flip)", strong=len(found)
+    )
+    shares = {name: None if share is None else share.tolist() for name, share in weights.items()}
+    figures = {name: {"top1": report.top1, "loss": report.loss} for name, report in {**reports, **found}.items()}
+    _write(OUT / "ensemble.json", {"members": names, "weights": shares, "reports": figures})
+    return [f"- {name}: {100 * report.top1:.2f} %" for name, report in found.items()]
 
 
 def row(name: str) -> tuple[float, str]:
@@ -159,16 +219,9 @@ def report() -> None:
     lines = [HEADING, *(line for _, line in rows)]
     if group := seeds(names):
         lines += ["", "Three seeds of the same command:", "", *group]
-    members = [str(RUNS / name) for name in names if (RUNS / name / "best.keras").exists()]
+    members = [name for name in names if (OUT / name / ANSWERS).exists()]
     if len(members) > 1:
-        line = [sys.executable, "-m", "kerascnn", "evaluate", *members, "--out", OUT, "--tta", "flip"]
-        subprocess.run(line, check=True)
-    if (OUT / "ensemble.json").exists():
-        found = json.loads((OUT / "ensemble.json").read_text(encoding="utf-8"))
-        lines += ["", ENSEMBLES, ""]
-        for name, one in found["reports"].items():
-            if name.startswith("ensemble"):
-                lines.append(f"- {name.removeprefix('ensemble: ')}: {100 * one['top1']:.2f} %")
+        lines += ["", ENSEMBLES.format(len(members)), "", *ensembles(members)]
         lines += ["", "![Members and ensembles](ensemble.png)"]
     (OUT / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

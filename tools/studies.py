@@ -143,6 +143,18 @@ ROWS = {
         "where the rate is divided by ten, the weights are nearly where they end; small batches' loss still falls "
         "from 0.63 to 0.43, on a way too short to be seen.",
     ),
+    "paths": (
+        "Ways from one minimum to another",
+        "paths --data fashion_mnist --samples 1250 --image-size 14 --set blocks=1,2 --set widths=4,8",
+        "Two trainings from different starts end in different places, and on the straight line between them the loss "
+        "is that of guessing.",
+    ),
+    "shortcuts_landscape": (
+        "The loss with and without shortcuts",
+        "shortcuts_landscape --data fashion_mnist --samples 1250 --image-size 14 --set steps=300 --set draws=1 "
+        "--set samples=250",
+        "Networks that differ in nothing but their shortcuts, and the loss around where each was trained to.",
+    ),
     "dropout_filters": (
         "Dropout and SAF-pooling: units and filters",
         "dropout_filters --data fashion_mnist --samples 2500 --set held_out=0.8 --set width=8 --set steps=500",

@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from kerascnn import _check
 from kerascnn.studies.elastic_band import Band, auto_band, explored, saddles, spanning_tree
+from kerascnn.studies.flattened import Flattened
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.small_networks import small_network
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Examples, Flattened, Trainer, ascending, divided, fingerprint, orders
+from kerascnn.studies.trials import Draws, Examples, Trainer, ascending, divided, fingerprint, orders
 
 _POINTS = 101  # of a path that is kept
 _FAR, _CLOSE = 0.1, 0.05  # of the rise along the line, of the loss of guessing

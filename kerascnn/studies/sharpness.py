@@ -8,14 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from kerascnn import _check
+from kerascnn.studies.flattened import Around
 from kerascnn.studies.landscape import normalized
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.small_networks import dense_network
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, cross_entropy, divided, fingerprint, measure, pooled
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure, pooled
 
 MEASURES = ("eigenvalue", "ball", "rise", "steps", "reached", "loss", "accuracy", "held_loss", "held_accuracy")
 _LANCZOS, _ASCENT, _DIRECTIONS = 30, 10, 8  # Hessian-vector products; steps in the box; random directions
@@ -106,7 +106,7 @@ def sharpness(
         model = dense_network(examples.shape, examples.classes, Draws(seed, draw), widths)
         trainer = Trainer(model, examples, keras.optimizers.SGD(rate), size, seed=seed + draw)
         steps, reached = _train(trainer, count // size, goal, passes)
-        surface = Loss(model, examples.images, examples.labels)
+        surface = Around(model, examples.images, examples.labels)
         return np.array([
             largest_eigenvalue(surface.product, surface.size, _LANCZOS, seed), ball(surface, radius),
             rise(surface, span, seed), steps, reached, *measure(model, examples.images, examples.labels),
@@ -127,49 +127,6 @@ def _train(trainer: Trainer, steps_of_a_pass: int, goal: float, passes: int) -> 
         if not mean > goal:  # or no number
             return number * steps_of_a_pass, bool(mean <= goal)
     return passes * steps_of_a_pass, False
-
-
-class Loss:
-    """The mean cross-entropy as a function of all trainable weights, by one vector of what is added to them: `value`,
-    its gradient `slope`, and `product`, the Hessian at the weights times a vector. Nothing is written to the weights;
-    the model is asked as at inference.
-
-    Args:
-        model: images -> logits.
-        images: [n, height, width, channels].
-        labels: classes [n].
-    """
-
-    def __init__(self, model: keras.Model, images: np.ndarray, labels: np.ndarray):
-        self._model, self._images, self._labels = model, tf.constant(images), tf.constant(labels)
-        self.variables = list(model.trainable_variables)
-        self.size = sum(int(np.prod(variable.shape)) for variable in self.variables)
-        self.value, self.slope, self.product = map(self._compiled, (self._value, self._slope, self._product))
-
-    def _compiled(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-        call = tf.function(function, input_signature=[tf.TensorSpec([self.size])])
-        return lambda vector: call(tf.constant(vector, tf.float32)).numpy().astype("float64")
-
-    def _value(self, moved: tf.Tensor) -> tf.Tensor:
-        parts = tf.split(moved, [int(np.prod(variable.shape)) for variable in self.variables])
-        pairs = zip(self.variables, parts, strict=True)
-        with keras.StatelessScope(
-            [(variable, variable + tf.reshape(part, variable.shape)) for variable, part in pairs]
-        ):
-            return cross_entropy(self._model(self._images, training=False), self._labels)
-
-    def _slope(self, moved: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(moved)
-            loss = self._value(moved)
-        return tape.gradient(loss, moved)
-
-    def _product(self, direction: tf.Tensor) -> tf.Tensor:
-        at = tf.zeros_like(direction)
-        with tf.GradientTape() as tape:
-            tape.watch(at)
-            along = tf.reduce_sum(self._slope(at) * direction)
-        return tape.gradient(along, at)
 
 
 def largest_eigenvalue(product: Callable[[np.ndarray], np.ndarray], size: int, steps: int, seed: int) -> float:
@@ -195,10 +152,9 @@ def largest_eigenvalue(product: Callable[[np.ndarray], np.ndarray], size: int, s
     return float(np.linalg.eigvalsh(np.diag(middle) + np.diag(off, 1) + np.diag(off, -1))[-1])
 
 
-def ball(surface: Loss, radius: float) -> float:
+def ball(surface: Around, radius: float) -> float:
     """Keskar et al.'s sharpness, in percent."""
-    weights = np.concatenate([variable.numpy().ravel() for variable in surface.variables]).astype("float64")
-    bound, moved = radius * (np.abs(weights) + 1), np.zeros(len(weights))
+    bound, moved = radius * (np.abs(surface.point) + 1), np.zeros(surface.size)
     loss = highest = surface.value(moved)
     if not np.isfinite(loss):
         return float("nan")
@@ -208,7 +164,7 @@ def ball(surface: Loss, radius: float) -> float:
     return float(100 * (highest - loss) / (1 + loss))
 
 
-def rise(surface: Loss, span: float, seed: int) -> float:
+def rise(surface: Around, span: float, seed: int) -> float:
     """Of the loss along random directions in which each filter has the norm of the network's; biases stay."""
     random, found = np.random.default_rng(seed), []
     for _ in range(_DIRECTIONS):

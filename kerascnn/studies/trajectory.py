@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
+from kerascnn.studies.flattened import Flattened
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.small_networks import small_network
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Flattened, Trainer, ascending, divided, fingerprint
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint
 
 _LOW, _HIGH = 0.4, 0.9  # what the source says of the first two components
 

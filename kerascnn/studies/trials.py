@@ -14,7 +14,7 @@ import tensorflow as tf
 from kerascnn import _check
 from kerascnn._errors import InputError
 
-_BATCH = 500  # images at a time where nothing is trained
+EXAMPLES_AT_A_TIME = 500  # images at a time where nothing is trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +162,9 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 def measure(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """(mean cross-entropy, accuracy) of a network's logits, as at inference; the loss may be infinite or NaN."""
-    batches = [tf.constant(images[first : first + _BATCH]) for first in range(0, len(images), _BATCH)]
+    batches = [
+        tf.constant(images[first : first + EXAMPLES_AT_A_TIME]) for first in range(0, len(images), EXAMPLES_AT_A_TIME)
+    ]
     logits = np.concatenate([model(batch, training=False).numpy() for batch in batches])
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits.astype("float64")).numpy()
     return float(losses.mean()), float((logits.argmax(axis=1) == labels).mean())
@@ -215,59 +217,6 @@ def pooled(images: npt.ArrayLike, side: int) -> np.ndarray:
         raise InputError(f"{rule}. Received: pool={side}")
     squares = images.reshape(count, height // side, side, width // side, side, channels)
     return squares.mean(axis=(2, 4), dtype="float32")
-
-
-class Flattened:
-    """A network's loss as a function of all its trainable weights in one vector; the network keeps its own.
-
-    Args:
-        model: images -> logits.
-        training: batch norms take the statistics of the batch, which are no part of the vector and would otherwise not
-            follow it.
-    """
-
-    def __init__(self, model: keras.Model, training: bool = False):
-        self._model, self._variables, self._training = model, model.trainable_variables, training
-        self._shapes = [tuple(variable.shape) for variable in self._variables]
-        self._sums = tf.function(self._sums_of, reduce_retracing=True)
-        self._slope = tf.function(self._slope_of, reduce_retracing=True)
-
-    def vector(self) -> np.ndarray:
-        """float64 [n]: where the network is now."""
-        return np.concatenate([x.numpy().astype("float64").ravel() for x in self._variables])
-
-    def measure(self, point: np.ndarray, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-        """(mean cross-entropy, accuracy) at a point [n]."""
-        sums, point = np.zeros(2), tf.constant(point, tf.float32)
-        # All of about the same size: the statistics of a small rest would be poor.
-        bounds = np.linspace(0, len(images), -(-len(images) // _BATCH) + 1).astype(int)
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
-            part = slice(first, last)
-            sums += self._sums(point, tf.constant(images[part]), tf.constant(labels[part])).numpy()
-        return float(sums[0] / len(images)), float(sums[1] / len(images))
-
-    def slope(self, point: np.ndarray, images: tf.Tensor, labels: tf.Tensor) -> tuple[float, np.ndarray]:
-        """(mean cross-entropy of a batch, its gradient, float64 [n]) at a point [n]."""
-        loss, gradient = self._slope(tf.constant(point, tf.float32), images, labels)
-        return float(loss), gradient.numpy().astype("float64")
-
-    def _logits(self, point: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        parts = tf.split(point, [int(np.prod(shape)) for shape in self._shapes])
-        values = [tf.reshape(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
-        with keras.StatelessScope(list(zip(self._variables, values, strict=True))):
-            return tf.cast(self._model(images, training=self._training), tf.float32)
-
-    def _sums_of(self, point: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        logits = self._logits(point, images)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        right = tf.equal(tf.argmax(logits, axis=1), tf.cast(labels, tf.int64))
-        return tf.stack([tf.reduce_sum(tf.cast(x, tf.float64)) for x in (losses, right)])
-
-    def _slope_of(self, point: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(point)
-            loss = cross_entropy(self._logits(point, images), labels)
-        return loss, tape.gradient(loss, point)
 
 
 def processor_seconds(model: keras.Model, images: np.ndarray, runs: int = 9) -> float:

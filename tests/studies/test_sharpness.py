@@ -8,6 +8,7 @@ import pytest
 
 from kerascnn import data, studies
 from kerascnn._errors import InputError
+from kerascnn.studies.flattened import Around
 from kerascnn.studies.small_networks import dense_network
 from kerascnn.studies.trials import Draws
 
@@ -26,7 +27,7 @@ def linear():
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
     for variable in model.trainable_variables:
         variable.assign(np.random.default_rng(1).normal(size=variable.shape))
-    return module.Loss(model, X, Y)
+    return Around(model, X, Y)
 
 
 def deep():
@@ -38,7 +39,7 @@ def deep():
     model = keras.Model(inputs, keras.layers.Dense(3)(x))
     for number, variable in enumerate(model.trainable_variables):
         variable.assign(0.7 * np.random.default_rng(number).normal(size=variable.shape))
-    return module.Loss(model, X, Y)
+    return Around(model, X, Y)
 
 
 def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
@@ -118,12 +119,12 @@ def test_the_box_holds_a_maximum():
 
 def test_the_rise_does_not_change_with_the_scale_of_layers():
     network = dense_network((2, 2, 1), 3, Draws(5), (6,))
-    before = module.Loss(network, X, Y)
+    before = Around(network, X, Y)
     rise, eigenvalue = module.rise(before, 0.5, 0), module.largest_eigenvalue(before.product, before.size, 30, 0)
     hidden, classifier = network.get_layer("hidden1").kernel, network.get_layer("classifier").kernel
     hidden.assign(hidden * 4)
     classifier.assign(classifier / 4)
-    after = module.Loss(network, X, Y)
+    after = Around(network, X, Y)
     assert after.value(np.zeros(after.size)) == pytest.approx(before.value(np.zeros(before.size)), rel=1e-5)
     assert abs(rise) > 1e-3 and module.rise(after, 0.5, 0) == pytest.approx(rise, rel=1e-3)
     assert module.largest_eigenvalue(after.product, after.size, 30, 0) > 2 * eigenvalue

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from kerascnn import data, studies
 from kerascnn._errors import InputError
+from kerascnn.studies.flattened import Flattened
 from kerascnn.studies.small_networks import small_network
-from kerascnn.studies.trials import Draws, Flattened, measure
+from kerascnn.studies.trials import Draws, measure
 
 module = importlib.import_module("kerascnn.studies.trajectory")
 RANDOM = np.random.default_rng(0)
