@@ -63,20 +63,27 @@ class Absorbing(keras.layers.Layer):
         self.linear, self.norm = linear, norm
         self.built = True
 
-    def call(self, x: Any) -> Any:
-        """What the batch norm gives at inference."""
+    def weights_now(self) -> tuple[Any, Any]:
+        """(kernel, bias) of the one layer that does what both do, from the weights of the moment."""
         norm, (kernel, *bias) = self.norm, self.linear.weights
         scale = tf.math.rsqrt(tf.convert_to_tensor(norm.moving_variance) + norm.epsilon)
         scale = scale * norm.gamma if norm.scale else scale
         shift = -norm.moving_mean * scale
         shift = shift + norm.beta if norm.center else shift
         depthwise = isinstance(self.linear, keras.layers.DepthwiseConv2D)  # [height, width, in, multiplier]
-        values = [(kernel, kernel * (tf.reshape(scale, kernel.shape[2:]) if depthwise else scale))]
-        if bias:
-            values.append((bias[0], bias[0] * scale + shift))
-        with keras.StatelessScope(values):
+        kernel = kernel * (tf.reshape(scale, kernel.shape[2:]) if depthwise else scale)
+        return kernel, bias[0] * scale + shift if bias else shift
+
+    def call(self, x: Any) -> Any:
+        """What the batch norm gives at inference."""
+        return self.apply(x, *self.weights_now())
+
+    def apply(self, x: Any, kernel: Any, bias: Any) -> Any:
+        """The same with weights that `weights_now` gave, which many calls may share."""
+        variables = self.linear.weights
+        with keras.StatelessScope(list(zip(variables, (kernel, bias), strict=False))):
             y = self.linear(x)
-        return y if bias else tf.nn.bias_add(y, shift)
+        return y if len(variables) > 1 else tf.nn.bias_add(y, bias)
 
     def compute_output_spec(self, x: Any) -> keras.KerasTensor:
         return keras.KerasTensor(self.linear.compute_output_shape(x.shape), dtype=self.linear.compute_dtype)

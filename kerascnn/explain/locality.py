@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import kerascnn.layers
+from kerascnn.explain.absorbing import Absorbing
 from kerascnn.ops.convolution import conv2d
 
 L = keras.layers
@@ -43,6 +44,7 @@ class Window:
 
 def window(operation: Any, shape: tuple[int, ...]) -> Window | None:
     """The window of a convolution or pool over a map [1, height, width, channels]; None: it is none that is known."""
+    operation = _linear(operation)
     kind = type(operation)
     if kind in (*_CONVOLUTIONS, *_DEPTHWISE):
         taps = tuple(1 + (k - 1) * d for k, d in zip(operation.kernel_size, operation.dilation_rate, strict=True))
@@ -65,6 +67,11 @@ def window(operation: Any, shape: tuple[int, ...]) -> Window | None:
     return Window(taps, tuple(operation.strides), (sides[0][0], sides[1][0]), padding)
 
 
+def _linear(operation: Any) -> Any:
+    """The layer whose window counts: of one that absorbs a batch norm, this one."""
+    return operation.linear if type(operation) is Absorbing else operation
+
+
 def _known(function: Any) -> bool:
     """Whether an activation is one of Keras' or ours: none of them mixes pixels, as anyone's own might."""
     return getattr(function, "__module__", "").partition(".")[0] in ("keras", "kerascnn")
@@ -76,14 +83,27 @@ def _sides(size: int, taps: int, stride: int, padding: str) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def without_padding(operation: Any, x: tf.Tensor) -> tf.Tensor:
-    """What such a layer gives of a map that has its padding already."""
+def without_padding(operation: Any, x: tf.Tensor, weights: tuple[Any, Any] | None = None) -> tf.Tensor:
+    """What such a layer gives of a map that has its padding already.
+
+    Args:
+        operation: with a `window`.
+        x: [n, height, width, channels].
+        weights: what `weights_now` of one that absorbs a batch norm has given.
+
+    Returns:
+        [n, height, width, channels].
+    """
+    if weights is None and type(operation) is Absorbing:
+        weights = operation.weights_now()
+    operation = _linear(operation)
     kind, strides = type(operation), operation.strides
     if kind in _MAXIMA:
         return tf.nn.max_pool2d(x, operation.pool_size, strides, "VALID")
     if kind in _MEANS:
         return tf.nn.avg_pool2d(x, operation.pool_size, strides, "VALID")
-    kernel, dilation = tf.cast(operation.kernel, operation.compute_dtype), operation.dilation_rate
+    kernel, bias = weights or (operation.kernel, operation.bias if operation.use_bias else None)
+    kernel, dilation = tf.cast(kernel, operation.compute_dtype), operation.dilation_rate
     x = tf.cast(x, operation.compute_dtype)
     if kind in _DEPTHWISE:
         channels = x.shape[-1]
@@ -93,7 +113,7 @@ def without_padding(operation: Any, x: tf.Tensor) -> tf.Tensor:
         y = conv2d(x, kernel, strides, "valid", dilation, operation.groups)
     else:
         y = tf.nn.conv2d(x, kernel, strides, "VALID", dilations=dilation)
-    y = tf.nn.bias_add(y, tf.cast(operation.bias, y.dtype)) if operation.use_bias else y
+    y = y if bias is None else tf.nn.bias_add(y, tf.cast(bias, y.dtype))
     return y if operation.activation is None else operation.activation(y)
 
 
@@ -106,6 +126,7 @@ def zeros(operation: Any) -> tuple[int, int] | None:
 
 def by_pixel(operation: Any) -> bool:
     """Whether each output pixel follows from the one input pixel in its place."""
+    operation = _linear(operation)
     if type(operation) in _BY_CHANNEL:
         axes = operation.axis if isinstance(operation.axis, list | tuple) else [operation.axis]
         return all(axis in (-1, 3) for axis in axes)

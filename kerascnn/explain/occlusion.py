@@ -64,7 +64,7 @@ def occlusion(
     raw = np.zeros((count, len(tops)), "float32")
     regions = _regions(question, tops, lefts, window)
     for number, image in enumerate(question.images):
-        bases = regions.bases(image) if regions else None
+        base = regions.base(image) if regions else None
         for start in range(0, len(tops), batch_size):
             which = np.arange(start, min(start + batch_size, len(tops)))
             covered = np.repeat(image[None], len(which), axis=0)
@@ -72,7 +72,7 @@ def occlusion(
                 one[top : top + window, left : left + window] = cover
             wanted = question.wanted([number] * len(which))
             if regions:
-                scores = chosen(regions.outputs(bases, covered, which), wanted)[0].numpy()
+                scores = chosen(regions.outputs(base, covered, which), wanted)[0].numpy()
             else:
                 scores, _ = question.prepared.run(score, question.prepared.folded, covered, wanted)
             raw[number, which] = question.scores[number] - scores
@@ -87,7 +87,7 @@ def _regions(question: Question, tops: np.ndarray, lefts: np.ndarray, window: in
     shape = question.images.shape[1:]
 
     def make():
-        graph = walk(question.model, shape)
+        graph = walk(question.prepared.folded, shape)
         if not all(call.arguments for call in graph.calls):
             return None
         regions = Regions(graph, tops, lefts, window)

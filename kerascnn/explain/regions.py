@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.explain import locality
+from kerascnn.explain.absorbing import Absorbing
 from kerascnn.surgery.graph import Call, Graph
 
 _MOST = 0.7  # of a map: where more than that is changed, all of it is computed
@@ -24,6 +25,14 @@ class Boxes:
     lefts: np.ndarray
     height: int  # of every box
     width: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """What all covered copies of an image have in common."""
+
+    maps: list[tf.Tensor]  # that boxes are completed from
+    weights: list[tuple[tf.Tensor, tf.Tensor]]  # of the layers that absorb batch norms, at this moment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +86,8 @@ class Regions:
         used = {value.number for call in self._whole for value in call.inputs} | {self._output}
         self._completed = [self._all_of(number) for number in self.boxes if number in used]
         self._gathers = [gather for step in self._steps for gather in step.gathers if gather] + self._completed
+        operations = {id(call.operation): call.operation for call in graph.calls}
+        self._absorbing = [one for one in operations.values() if type(one) is Absorbing]
         self._compiled = tf.function(self._pass, autograph=False, reduce_retracing=True)
         self._calls = 0
 
@@ -85,18 +96,22 @@ class Regions:
         """Whether there is a kernel that is spared most of its map."""
         return any(locality.window(step.call.operation, step.call.x) is not None for step in self._steps)
 
-    def bases(self, image: np.ndarray) -> list[tf.Tensor]:
-        """The maps of the image as it is that boxes are completed from: image [height, width, channels]."""
+    def base(self, image: np.ndarray) -> Base:
+        """What is computed once for an image [height, width, channels]."""
         values: dict[int, Any] = {self._input: tf.constant(image[None])}
+        weights = [operation.weights_now() for operation in self._absorbing]
         for step in self._steps:
-            run(step.call, values)
-        return [values[gather.value][0] for gather in self._gathers]
+            run(step.call, values, self._named(weights))
+        return Base([values[gather.value][0] for gather in self._gathers], weights)
 
-    def outputs(self, bases: Sequence[tf.Tensor], covered: np.ndarray, which: np.ndarray) -> tf.Tensor:
+    def _named(self, weights: Sequence[tuple[Any, Any]]) -> dict[int, tuple[Any, Any]]:
+        return {id(operation): pair for operation, pair in zip(self._absorbing, weights, strict=True)}
+
+    def outputs(self, base: Base, covered: np.ndarray, which: np.ndarray) -> tf.Tensor:
         """What the network gives.
 
         Args:
-            bases: of the image.
+            base: of the image.
             covered: [n, height, width, channels]: copies of the image, each with its window covered.
             which: [n]: number of each one's window.
 
@@ -111,7 +126,7 @@ class Regions:
         indices = [tf.constant(self._index(gather, which)) for gather in self._gathers]
         self._calls += 1
         run_all = self._compiled if self._calls > _EAGER else self._pass
-        return run_all(tf.constant(np.stack(cut)), list(bases), indices)
+        return run_all(tf.constant(np.stack(cut)), base.maps, indices, base.weights)
 
     def _step(self, call: Call) -> _Step | None:
         """How a call is made on boxes; None: it is not."""
@@ -137,8 +152,15 @@ class Regions:
             return None
         if found.height * found.width > _MOST * call.y[1] * call.y[2]:
             return None
+        gathers = tuple(None if gather and self._is_whole_box(gather) else gather for gather in gathers)
         self.boxes[call.outputs[0].number] = found
         return _Step(call, gathers)
+
+    def _is_whole_box(self, gather: _Gather) -> bool:
+        """Whether nothing has to be moved, as before a kernel of one pixel."""
+        box = self.boxes[gather.value]
+        rows, columns = _run(box.tops, box.height), _run(box.lefts, box.width)
+        return np.array_equal(gather.rows, rows) and np.array_equal(gather.columns, columns)
 
     def _all_of(self, number: int) -> _Gather:
         windows, (_, height, width, _) = len(self.boxes[number].tops), self._shapes[number]
@@ -155,12 +177,13 @@ class Regions:
         patch = 1 + height * width + (one * box.height + down) * box.width + right
         return np.where(own, patch, np.where(inside, 1 + rows * width + columns, 0)).astype("int32")
 
-    def _pass(self, patch: tf.Tensor, bases: list[tf.Tensor], indices: list[tf.Tensor]) -> tf.Tensor:
-        values, places = {self._input: patch}, iter(zip(self._gathers, bases, indices, strict=True))
+    def _pass(self, patch: tf.Tensor, maps: list[tf.Tensor], indices: list[tf.Tensor], weights: list) -> tf.Tensor:
+        values, places = {self._input: patch}, iter(zip(self._gathers, maps, indices, strict=True))
+        named = self._named(weights)
 
         def gathered():
-            gather, base, index = next(places)
-            return _gathered(values[gather.value], base, index, gather.padding)
+            gather, whole, index = next(places)
+            return _gathered(values[gather.value], whole, index, gather.padding)
 
         for step in self._steps:
             inputs = [
@@ -169,26 +192,31 @@ class Regions:
             ]
             operation, (output,) = step.call.operation, step.call.outputs
             if locality.window(operation, step.call.x) is not None:
-                values[output.number] = locality.without_padding(operation, inputs[0])
+                values[output.number] = locality.without_padding(operation, inputs[0], named.get(id(operation)))
             elif locality.zeros(operation) is not None:
                 values[output.number] = inputs[0]
             else:
                 given = dict(zip((value.number for value in step.call.inputs), inputs, strict=True))
-                run(step.call, given)
+                run(step.call, given, named)
                 values[output.number] = given[output.number]
         values = {gather.value: gathered() for gather in self._completed}
         for call in self._whole:
-            run(call, values)
+            run(call, values, named)
         return values[self._output]
 
 
-def run(call: Call, values: dict[int, Any]) -> None:
+def run(call: Call, values: dict[int, Any], weights: Mapping[int, tuple[Any, Any]]) -> None:
     """Makes a call as at inference, and adds what it gives.
 
     Args:
         call: of a graph.
         values: tensors by their numbers.
+        weights: of layers that absorb batch norms, by their ids.
     """
+    if id(call.operation) in weights:
+        (given,), (output,) = call.inputs, call.outputs
+        values[output.number] = call.operation.apply(values[given.number], *weights[id(call.operation)])
+        return
     bound = keras.tree.map_structure(lambda x: values[x.number] if hasattr(x, "number") else x, call.arguments)
     parameters = inspect.signature(call.operation.call).parameters
     args: list[Any] = []

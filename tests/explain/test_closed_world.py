@@ -14,9 +14,7 @@ from kerascnn._errors import InputError
 from kerascnn.inference import Predictor
 
 FACTS = json.loads((Path(kerascnn.__file__).parent / "applications/facts.json").read_text(encoding="utf-8"))
-QUICK = ("lenet", "resnet_cifar", "vit")  # by default
-# One of each kind of head, activation and tokens runs after; the others when slow.
-AFTER = ("densenet_cifar", "mixer", "mobilenet_v2", "pit", "squeezenet", "swin", "t2t_vit")
+QUICK = ("lenet", "resnet_cifar", "vit")  # by default; the others run after
 # The methods that ask a network for more than its scores and gradients; all are run on the quick ones.
 PECULIAR = ("attention_rollout", "cam", "grad_cam", "guided_backprop")
 FEW = {"samples": 1, "steps": 1, "window": 32, "stride": 32}
@@ -31,13 +29,6 @@ REASONS = {
 MAPS_ALONE = "The model must have one input and one output"  # segmentation: scores of pixels
 
 
-def marks(family):
-    """When a family's turn is."""
-    if family in QUICK:
-        return ()
-    return pytest.mark.after if family in AFTER else pytest.mark.slow
-
-
 def cheapest():
     """The network with the fewest multiply-adds of each family."""
     found = {}
@@ -46,7 +37,10 @@ def cheapest():
         cost = FACTS.get(name, {}).get("macs", float("inf"))
         if info.family not in found or cost < found[info.family][0]:
             found[info.family] = cost, name
-    return [pytest.param(family, name, marks=marks(family), id=name) for family, (_, name) in sorted(found.items())]
+    return [
+        pytest.param(family, name, marks=() if family in QUICK else pytest.mark.after, id=name)
+        for family, (_, name) in sorted(found.items())
+    ]
 
 
 def asked(method, model, x, **more):

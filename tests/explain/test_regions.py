@@ -62,6 +62,18 @@ KINDS = {
         L.DepthwiseConv2D(3, padding="same"), K.DepthwiseConv2D(3, 2, padding=1, depth_multiplier=2)
     ),
     "plain": lambda: chain(K.PlainConv2D(3, 3, padding="same", use_bias=False), K.BatchNormalization(), L.ReLU()),
+    "absorbed norms": lambda: chain(
+        L.Conv2D(4, 3, padding="same", use_bias=False),
+        L.BatchNormalization(),
+        L.ReLU(),
+        L.DepthwiseConv2D(3, 2, padding="same"),
+        K.BatchNormalization(scale=False),
+        L.Conv2D(5, 1),
+        L.BatchNormalization(center=False),
+        L.Dense(3, use_bias=False),
+        L.BatchNormalization(),
+        L.Conv2D(3, 3),
+    ),
     "norms": lambda: chain(L.BatchNormalization(), L.Conv2D(4, 3), L.LayerNormalization(), L.Softmax(), L.Dropout(0.5)),
     "maxima": lambda: chain(
         L.MaxPooling2D(3, 2, padding="same"), K.MaxPooling2D(3, 2, padding=1), L.Rescaling(-2.0, 1.0)
@@ -141,6 +153,17 @@ def test_boxes_are_as_small_as_a_window_allows():
     last = list(found.boxes.values())[2]
     np.testing.assert_array_equal(last.tops, [0, 8, 32])
     np.testing.assert_array_equal(last.lefts, [0, 18, 25])
+
+
+def test_nothing_is_moved_where_boxes_stay():
+    """Before kernels of one pixel, and of what is added; a window that has grown is completed."""
+    inputs = keras.Input(SHAPE)
+    x = L.Conv2D(3, 1)(inputs)
+    x = L.Add()([L.Conv2D(3, 1)(L.ReLU()(x)), x])
+    x = L.Add()([x, L.Conv2D(3, 3, padding="same")(x)])
+    found = made(finished(inputs, x), SHAPE, [5, 30], [8, 29], 4)
+    moved = [[gather is not None for gather in step.gathers] for step in found._steps]
+    assert moved == [[False], [False], [False], [False, False], [True], [True, False]]
 
 
 def test_nothing_outside_of_a_box_changes():
