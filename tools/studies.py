@@ -55,9 +55,11 @@ ROWS = {
     ),
     "landscape_resnet20": (
         "The loss around a trained ResNet-20",
-        f"landscape {_RESNET} --data fashion_mnist --samples 500 --set points=15",
-        "The same for a residual network with batch norm. The source's figures are of 56 and 110 layers, and of "
-        "networks without shortcuts, whose surfaces are rough; of this depth alone nothing follows for them.",
+        f"landscape {_RESNET} --data fashion_mnist --samples 2000 --set points=25",
+        "The same for a residual network with batch norm. Near the middle it is a smooth valley, longer in one direction "
+        "of the plane than in the other; far outside, where the loss is a hundred times that of guessing, some ways "
+        "fall again. The source's figures are of 56 and 110 layers, and of networks without shortcuts, whose surfaces "
+        "are rough; of this depth alone nothing follows for them.",
     ),
     "lesions_resnet20": (
         "Lesions of a residual network",

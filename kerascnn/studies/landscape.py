@@ -229,6 +229,7 @@ def _plot(study: Study) -> Any:
         left.grid(alpha=0.3)
         right.plot(at, loss[0], color="#440154", label="the direction")
     right.set(xlabel="in norms of the filters", ylabel="loss", yscale="log")
+    right.xaxis.set_major_locator(MaxNLocator(5))
     right.legend()
     right.grid(alpha=0.3)
     settings = study.settings
