@@ -38,14 +38,15 @@ ROWS = {
     "resnext29_8x2d_thin": "train --model resnext29_8x2d_thin --epochs 3",
     "simpnet_300k": "train --model simpnet_300k --epochs 2 --mixed-precision bfloat16",
     "resnet20": "train --model resnet20 --epochs 30",
+    "wrn16_4": "train --model wrn16_4 --epochs 20 --mixed-precision bfloat16",
     "darts_v2_thin": "train --model darts_v2_thin --epochs 2",
     "densenet40_k12_bc": "train --model densenet40_k12_bc --epochs 2",
     "efficientnet_lite0": "finetune --model efficientnet_lite0 --weights imagenet --image-size 64 --epochs 2 "
     "--batch-size 64 --learning-rate 0.02",
     "lenet5-seed1": "train --model lenet5 --epochs 20 --seed 1",
     "lenet5-seed2": "train --model lenet5 --epochs 20 --seed 2",
-    "tf_mobilenetv1_025_128-seed1": "train --model tf_mobilenetv1_025_128 --image-size 64 --epochs 8 --seed 1",
-    "tf_mobilenetv1_025_128-seed2": "train --model tf_mobilenetv1_025_128 --image-size 64 --epochs 8 --seed 2",
+    "plain20-seed1": "train --model plain20 --epochs 4 --mixed-precision bfloat16 --seed 1",
+    "plain20-seed2": "train --model plain20 --epochs 4 --mixed-precision bfloat16 --seed 2",
 }
 ANSWERS = "answers.npz"
 KEPT = ("config.json", "history.csv", "curves.png")

@@ -79,8 +79,10 @@ ROWS = {
         "Why networks had to become residual",
         "degradation --data fashion_mnist --samples 2500",
         "A deeper plain network could copy a shallower one and let its other layers pass everything on, yet training "
-        "does not find that: beyond some depth its training loss rises, which is no overfitting. A shortcut makes "
-        "passing on what a block is born with, and the loss of residual networks does not rise with depth.",
+        "does not find that: with 44 layers its training loss is 0.78 where that of 8 layers is 0.02, and only 71 % of "
+        "the images that it was trained on are right, which is no overfitting. A shortcut makes passing on what a block "
+        "is born with: all residual networks fit 99 % and more. Their loss is lowest with 20 layers, 0.006, and 0.04 "
+        "with 44, which learn more slowly, hence the \"no\". On other images depth gains nothing here: 2,000 are few.",
     ),
     "batch_norm_rates": (
         "Learning rates with and without batch norm",
