@@ -114,9 +114,10 @@ ROWS = {
         "Double descent of trained networks",
         "double_descent --data fashion_mnist --samples 2500 --set pool=4 --set batch_size=500",
         "A fifth of the labels of 500 images is wrong. Networks of a few hidden units cannot learn them; one that just "
-        "can has a single way to, and bends everywhere for them; a large one has many ways, and training finds one "
-        "that harms little beside the wrong labels. So more units help, then harm, then help again, and where they "
-        "harm most is where the training error comes to zero. More steps can do the same within one large network.",
+        "can, here of 16, has a single way to, and bends everywhere for them: its test error is 49 %, after 42 % of four "
+        "units. A large one has many ways, and training finds one that harms little beside the wrong labels: 37 % with "
+        "256 units. The source sees the same by steps, within one large network. Here its error falls to 28 %, rises to "
+        "36 % as the wrong labels are learned, and stays there: stopping early is best of all.",
     ),
     "sharpness": (
         "Sharp and wide minima",
