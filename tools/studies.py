@@ -56,10 +56,10 @@ ROWS = {
     "landscape_resnet20": (
         "The loss around a trained ResNet-20",
         f"landscape {_RESNET} --data fashion_mnist --samples 2000 --set points=25",
-        "The same for a residual network with batch norm. Near the middle it is a smooth valley, longer in one direction "
-        "of the plane than in the other; far outside, where the loss is a hundred times that of guessing, some ways "
-        "fall again. The source's figures are of 56 and 110 layers, and of networks without shortcuts, whose surfaces "
-        "are rough; of this depth alone nothing follows for them.",
+        "The same for a residual network with batch norm. Near the middle it is a smooth valley, longer in one "
+        "direction of the plane than in the other; far outside, where the loss is a hundred times that of guessing, "
+        "some ways fall again. The source's figures are of 56 and 110 layers, and of networks without shortcuts, "
+        "whose surfaces are rough; of this depth alone nothing follows for them.",
     ),
     "lesions_resnet20": (
         "Lesions of a residual network",
@@ -79,10 +79,11 @@ ROWS = {
         "Why networks had to become residual",
         "degradation --data fashion_mnist --samples 2500",
         "A deeper plain network could copy a shallower one and let its other layers pass everything on, yet training "
-        "does not find that: with 44 layers its training loss is 0.78 where that of 8 layers is 0.02, and only 71 % of "
-        "the images that it was trained on are right, which is no overfitting. A shortcut makes passing on what a block "
-        "is born with: all residual networks fit 99 % and more. Their loss is lowest with 20 layers, 0.006, and 0.04 "
-        "with 44, which learn more slowly, hence the \"no\". On other images depth gains nothing here: 2,000 are few.",
+        "does not find that: with 44 layers its training loss is 0.78 where that of 8 layers is 0.02, and only 71 % "
+        "of the images that it was trained on are right, which is no overfitting. A shortcut makes passing on what a "
+        "block is born with: all residual networks fit 99 % and more. Their loss is lowest with 20 layers, 0.006, "
+        "and 0.04 with 44, which learn more slowly, hence the \"no\". On other images depth gains nothing here: "
+        "2,000 are few.",
     ),
     "batch_norm_rates": (
         "Learning rates with and without batch norm",
@@ -113,11 +114,12 @@ ROWS = {
     "double_descent": (
         "Double descent of trained networks",
         "double_descent --data fashion_mnist --samples 2500 --set pool=4 --set batch_size=500",
-        "A fifth of the labels of 500 images is wrong. Networks of a few hidden units cannot learn them; one that just "
-        "can, here of 16, has a single way to, and bends everywhere for them: its test error is 49 %, after 42 % of four "
-        "units. A large one has many ways, and training finds one that harms little beside the wrong labels: 37 % with "
-        "256 units. The source sees the same by steps, within one large network. Here its error falls to 28 %, rises to "
-        "36 % as the wrong labels are learned, and stays there: stopping early is best of all.",
+        "A fifth of the labels of 500 images is wrong. Networks of a few hidden units cannot learn them; one that "
+        "just can, here of 16, has a single way to, and bends everywhere for them: its test error is 49 %, after 42 "
+        "% of four units. A large one has many ways, and training finds one that harms little beside the wrong "
+        "labels: 37 % with 256 units. The source sees the same by steps, within one large network. Here its error "
+        "falls to 28 %, rises to 36 % as the wrong labels are learned, and stays there: stopping early is best of "
+        "all.",
     ),
     "sharpness": (
         "Sharp and wide minima",
