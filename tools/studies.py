@@ -89,9 +89,12 @@ ROWS = {
         "Learning rates with and without batch norm",
         "batch_norm_rates --data fashion_mnist --samples 3000 --set held_out=0.4 --set steps=200",
         "A step that is too large makes activations grow from layer to layer, until the loss overflows or no ReLU is "
-        "open any more. Batch norm sets the scale anew in each layer, so that larger steps are possible; the source "
-        "holds that this, and not the norm as such, is what makes training faster and its result better. The bars "
-        "tell apart what diverged, what ran on at a high loss, and what learned.",
+        "open any more. Batch norm sets the scale anew in each layer: here it learns at a rate of 1 where the same "
+        "network without it is lost at 0.1, and ends at a loss of 0.48 instead of 0.79, each at its best rate. The "
+        "source holds that the larger steps are what helps, and not the norm as such. Here both do: at 0.01, which "
+        "is best without it, batch norm already has nearly half of the gain in loss and three quarters of that in "
+        "held-out accuracy, hence the last line. The bars tell apart what diverged, what ran on at a high loss, and "
+        "what learned.",
     ),
     "batch_norm_only": (
         "Batch norm alone",
