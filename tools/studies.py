@@ -172,8 +172,10 @@ ROWS = {
         "SAF-pooling does so with what max pooling gives. Here one network learns from the same weights and the same "
         "batches with neither, with dropout, and with SAF-pooling. A unit is dead where it gives zero for every "
         "held-out image; two filters are alike where the cosine between them is near 1; the stable rank tells in how "
-        "many directions the filters of a layer extend. Bars are means of five draws: a difference that is smaller "
-        "than the spread of its points says little.",
+        "many directions the filters of a layer extend. Both kinds of noise leave more zeros behind ReLUs, and "
+        "filters that are more alike and extend in half as many directions: the opposite of what is told of them. "
+        "Without noise all 500 images are fitted, and the loss on others is 1.35; with it, 0.60 and 0.63. Dead units "
+        "and held-out accuracies differ by less than their draws do: those lines say little.",
     ),
     "cardinality": (
         "Cardinality: groups at the same cost",
