@@ -163,7 +163,13 @@ ROWS = {
         "The loss with and without shortcuts",
         "shortcuts_landscape --data fashion_mnist --samples 1250 --image-size 14 --set steps=300 --set draws=1 "
         "--set samples=250",
-        "Networks that differ in nothing but their shortcuts, and the loss around where each was trained to.",
+        "Networks that differ in nothing but their shortcuts, and the loss around where each was trained to, in two "
+        "random directions of filters' norms. Rough is the share of places where the surface bends down in some "
+        "direction, flat that with a loss below 1, inside the orange line. Without shortcuts the surface of 44 "
+        "layers is rough in two places of three, of 8 layers in one of ten; with them it is rough in half as many. "
+        "Four times the width makes both smoother, and the low region of the residual network three times as large. "
+        "The plain ones of 44 layers have no such region to grow: after 300 steps their loss is above 1 in the "
+        "middle, too. One draw of each.",
     ),
     "dropout_filters": (
         "Dropout and SAF-pooling: units and filters",

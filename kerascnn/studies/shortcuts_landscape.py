@@ -225,6 +225,6 @@ def _plot(study: Study) -> Any:
         bar.ax.yaxis.set_major_formatter("{x:g}")
         bar.ax.minorticks_off()
     drawn_of = f", first of {settings['draws']} draws, medians of shares" if settings["draws"] > 1 else ""
-    told = "{images} images, {steps} steps".format(**settings) + drawn_of
+    told = "{images} images, {steps} steps; orange: loss of {level:g}".format(**settings) + drawn_of
     figure.suptitle(f"The loss around networks with and without shortcuts: {told}", fontsize=11)
     return figure
