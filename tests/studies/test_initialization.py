@@ -1,5 +1,6 @@
 """Statistics at the start of training: known values, exact identities, refusals."""
 
+import importlib
 import json
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from kerascnn import studies
 from kerascnn._errors import InputError
+
+module = importlib.import_module("kerascnn.studies.initialization")
 
 
 def test_known_deviations():
@@ -69,3 +72,10 @@ def test_seeds_and_files(tmp_path):
 def test_what_is_refused(arguments, words):
     with pytest.raises(InputError, match=words):
         studies.initialization(**arguments)
+
+
+def test_units_are_alike_but_for_rounding():
+    random = np.random.default_rng(0)
+    units = np.repeat(random.normal(size=(8, 1)), 50, axis=1)
+    assert module._alike(units) and module._alike(units + 1e-5 * random.normal(size=units.shape))
+    assert not module._alike(units + 0.01 * random.normal(size=units.shape))
