@@ -145,8 +145,8 @@ def _weights(scheme: str, random, x: np.ndarray, activation: str) -> np.ndarray:
 
 
 def _alike(x: np.ndarray) -> bool:
-    """Whether all units give the same, [inputs, units], but for rounding: sums that cancel lose digits, and libraries add
-    the columns of a product in several orders. Units that differ do so by their own size."""
+    """Whether all units give the same, [inputs, units], but for rounding: sums that cancel lose digits, and libraries
+    add the columns of a product in several orders. Units that differ do so by their own size."""
     return bool(np.ptp(x, axis=1).max() <= 1e-3 * np.abs(x).max())
 
 
