@@ -152,7 +152,7 @@ _basic = Family(
 )
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
-WRN16_4 = _family("WRN16_4", "wrn16_4")
+WRN16_4 = _family("WRN16_4", "wrn16_4", reported="SVHN 1.64 %, with dropout (paper)")
 WRN16_8 = _family("WRN16_8", "wrn16_8", reported="CIFAR-10 4.27, CIFAR-100 20.43 % (paper)")
 WRN16_10 = _family("WRN16_10", "wrn16_10", reported="CIFAR-10 2.93 % (pytorchcv, longer recipe)")
 WRN22_8 = _family("WRN22_8", "wrn22_8", reported="CIFAR-10 4.38, CIFAR-100 21.22 % (paper)")

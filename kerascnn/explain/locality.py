@@ -89,13 +89,11 @@ def without_padding(operation: Any, x: tf.Tensor, weights: tuple[Any, Any] | Non
     Args:
         operation: with a `window`.
         x: [n, height, width, channels].
-        weights: what `weights_now` of one that absorbs a batch norm has given.
+        weights: of one that absorbs a batch norm, what its `weights_now` has given.
 
     Returns:
         [n, height, width, channels].
     """
-    if weights is None and type(operation) is Absorbing:
-        weights = operation.weights_now()
     operation = _linear(operation)
     kind, strides = type(operation), operation.strides
     if kind in _MAXIMA:
