@@ -5,10 +5,12 @@ AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size, 2016, ar
 authors' release (forresti/SqueezeNet).
 
 Departures: 224x224 images and no padding before the last 1x1 convolution, as in torchvision; the authors' file of
-version 1.0 takes 227x227 and pads there, which averages a border of ReLU(bias) in. `squeezenet1_0_complex_bypass` is
-reconstructed from section 6, which was not released: 1x1 convolutions with bias, without ReLU, around the fire modules
-2, 4, 6, 8, whose widths change, nothing around the others but the sum. It has 1,589,672 parameters, 6.1 MiB of float32,
-where the paper's table 3 prints 7.7 MB; how it counts is not known.
+version 1.0 takes 227x227 and pads there, which averages a border of ReLU(bias) in. Initial weights are He's, as in
+torchvision: the authors take Glorot's for pixels of 0 to 255 less their mean, and with normalized images these fade to
+logits of 1e-5, from which nothing is learned; with the complex bypass, whose sums grow, they are Glorot's.
+`squeezenet1_0_complex_bypass` is reconstructed from section 6, which was not released: 1x1 convolutions with bias,
+without ReLU, around the fire modules 2, 4, 6, 8, whose widths change, nothing around the others but the sum. It has
+1,589,672 parameters, 6.1 MiB of float32, where the paper's table 3 prints 7.7 MB; how it counts is not known.
 """
 
 import dataclasses
@@ -40,16 +42,20 @@ VARIANTS = {
 SQUEEZE = (16, 16, 32, 32, 48, 48, 64, 64)  # filters of the squeezing convolutions; each expanding one has 4 times more
 
 
-def conv(x, filters, size, stride=1, padding=0, activation="relu", *, name):
-    """Convolution, ReLU; Glorot's initial weights."""
-    return layers.Conv2D(filters, size, stride, padding, activation=activation, name=name)(x)
+def conv(x, filters, size, spec, stride=1, padding=0, activation="relu", *, name):
+    """Convolution, ReLU; He's initial weights, or Glorot's where each module adds as much as it is given."""
+    initial = keras.initializers.GlorotUniform() if spec.complex_bypass else keras.initializers.HeUniform()
+    layer = layers.Conv2D(
+        filters, size, stride, padding, activation=activation, kernel_initializer=initial, name=name
+    )  # fmt: skip
+    return layer(x)
 
 
-def fire(x, squeeze, *, name):
+def fire(x, squeeze, spec, *, name):
     """1x1, ReLU; then 1x1, ReLU beside 3x3, ReLU, concatenated."""
-    x = conv(x, squeeze, 1, name=f"{name}_squeeze")
-    small = conv(x, 4 * squeeze, 1, name=f"{name}_expand1x1")
-    large = conv(x, 4 * squeeze, 3, 1, 1, name=f"{name}_expand3x3")
+    x = conv(x, squeeze, 1, spec, name=f"{name}_squeeze")
+    small = conv(x, 4 * squeeze, 1, spec, name=f"{name}_expand1x1")
+    large = conv(x, 4 * squeeze, 3, spec, 1, 1, name=f"{name}_expand3x3")
     return keras.layers.Concatenate(name=f"{name}_concat")([small, large])
 
 
@@ -64,14 +70,14 @@ def features(x, spec: Spec):
     c and f are 96 and 128, in version 1.1 64 and 64.
     """
     filters, size = spec.stem
-    x = conv(x, filters, size, 2, name="conv1")
+    x = conv(x, filters, size, spec, 2, name="conv1")
     stages = [x]
     x = pool(x, name="pool1")
     for i, squeeze in enumerate(SQUEEZE, 2):
-        y = fire(x, squeeze, name=f"fire{i}")
+        y = fire(x, squeeze, spec, name=f"fire{i}")
         keeps = x.shape[-1] == y.shape[-1]
         if spec.complex_bypass and not keeps:
-            x = conv(x, y.shape[-1], 1, activation=None, name=f"fire{i}_bypass")
+            x = conv(x, y.shape[-1], 1, spec, activation=None, name=f"fire{i}_bypass")
         if spec.complex_bypass or (spec.simple_bypass and keeps):
             y = keras.layers.Add(name=f"fire{i}_add")([x, y])
         x = y
