@@ -28,7 +28,7 @@ DENSE = Network(task="segmentation", min_size=32, size_multiple=32, preprocessin
         (SMALL, (7, 8, 1), None, (32, 32, 1), "cifar"),
         (SMALL, (65, 65, 3), None, (32, 32, 3), "cifar"),
         (SMALL, (None, None, 3), None, (32, 32, 3), "cifar"),
-        (PATCHES, (None, None, 3), 48, (48, 48, 3), "vit"),
+        (PATCHES, (None, None, 3), 48, (48, 48, 3), "vit_cifar"),
         (DENSE, (64, 96, 3), None, (64, 96, 3), "segmentation"),
         (DENSE, (64, 97, 3), None, (224, 224, 3), "segmentation"),
         (DENSE, (256, 256, 3), 64, (64, 64, 3), "segmentation"),

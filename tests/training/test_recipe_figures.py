@@ -109,6 +109,7 @@ FIGURES = {
         "falls": tuple(1000 * x * 100 / CIFAR for x in (50, 95, 153, 195, 220, 270)),
     },
     "vit": DEIT,
+    "vit_cifar": DEIT,
     "pit": {**DEIT, "drop_path": 0.1, "randaugment": 9, "mixup": 0.8, "cutmix": 1.0, "erasing": 0.25},
     # microsoft/Swin-Transformer: config.py.
     "swin": {

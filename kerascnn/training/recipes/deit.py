@@ -30,6 +30,7 @@ RECIPES = {
         networks="PiT, DeiT and other transformers on ImageNet alone",
         reported="PiT-S: top-1 19.1 %",
         options={"drop_path_rate": 0.1},
+        small_images="vit_cifar",
         fine_tuning="vit",
     ),
     "swin": Recipe(
@@ -42,6 +43,7 @@ RECIPES = {
         networks="Swin on ImageNet",
         reported="Swin-T: top-1 18.7 %",
         options={"drop_path_rate": 0.2},
+        small_images="vit_cifar",
         fine_tuning="vit",
     ),
 }

@@ -28,6 +28,7 @@ RECIPES = {
         networks="MLP-Mixer on ImageNet",
         reported="Mixer-B/16: top-1 23.56 % (ImageNet alone)",
         options={"drop_path_rate": 0.1},
+        small_images="vit_cifar",
         fine_tuning="vit",
     ),
 }
