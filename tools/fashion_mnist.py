@@ -19,6 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kerascnn import _records
 from kerascnn._files import replace_with
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,19 +103,19 @@ def train(names: list[str], until: str | None) -> None:
 def measure(name: str) -> None:
     """The test part, once, as the network is and with its mirrored image; what the run was, and what it answered."""
     folder = OUT / name
-    if (folder / ANSWERS).exists() or (folder / "flip.json").exists():
+    if (folder / "flip.json").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     for file in KEPT:
         shutil.copy(RUNS / name / file, folder / file)
     record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     record.pop("starts", None)  # which machine, and when
-    _write(folder / "config.json", record)
+    _records.write(folder / "config.json", record)
     out = RUNS / name / "measured"
     subprocess.run([sys.executable, "-m", "kerascnn", "evaluate", RUNS / name, "--out", out], check=True)
     report = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     report["checkpoint"] = f"runs/fashion_mnist/{name}"
-    _write(folder / "evaluation.json", report)
+    _records.write(folder / "evaluation.json", report)
     shutil.copy(out / "confusion.png", folder / "confusion.png")
     _mirrored(name)
 
@@ -134,14 +135,10 @@ def _mirrored(name: str) -> None:
         batches = evaluation.batches(predictor, source, part, batch_size=64)
         report = evaluation.evaluate(predictor, batches, answers=True)
         answers[part] = report.answers.logarithms.astype(np.float16)
-    header = {"checkpoint": f"runs/fashion_mnist/{name}", "data": "fashion_mnist", "split": "test", "tta": "flip"}
-    _write(OUT / name / "flip.json", {**header, **report.to_dict()})
     with replace_with(OUT / name / ANSWERS) as temporary:
         np.savez_compressed(temporary, **answers)
-
-
-def _write(path: Path, record: dict) -> None:
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    header = {"checkpoint": f"runs/fashion_mnist/{name}", "data": "fashion_mnist", "split": "test", "tta": "flip"}
+    _records.write(OUT / name / "flip.json", {**header, **report.to_dict()})
 
 
 def ensembles(names: list[str]) -> list[str]:
@@ -171,7 +168,7 @@ def ensembles(names: list[str]) -> list[str]:
     )
     shares = {name: None if share is None else share.tolist() for name, share in weights.items()}
     figures = {name: {"top1": report.top1, "loss": report.loss} for name, report in {**reports, **found}.items()}
-    _write(OUT / "ensemble.json", {"members": names, "weights": shares, "reports": figures})
+    _records.write(OUT / "ensemble.json", {"members": names, "weights": shares, "reports": figures})
     return [f"- {name}: {100 * report.top1:.2f} %" for name, report in found.items()]
 
 

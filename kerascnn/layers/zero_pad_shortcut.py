@@ -33,7 +33,7 @@ class ZeroPadShortcut(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         """x [b, h, w, c] -> [b, ceil(h/s), ceil(w/s), filters]."""
         if self.strides > 1 and not _native.has_gpu():
-            # The same pixels. A CPU takes two to ten times as long for a strided slice, and for its gradient.
+            # The same pixels: a strided slice, and its gradient, are slow on a CPU.
             x = tf.nn.avg_pool2d(x, 1, self.strides, "VALID")
         else:
             x = x[:, :: self.strides, :: self.strides, :]

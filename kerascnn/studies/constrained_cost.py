@@ -20,7 +20,7 @@ from kerascnn.studies.trials import (
     ascending,
     divided,
     fingerprint,
-    measure,
+    measure_both,
     processor_seconds,
     step_down,
 )
@@ -127,8 +127,7 @@ def constrained_cost(
         ends = []  # of steps; the first one, which is compiled, does not count
         trainer.steps(steps, lambda _: ends.append(time.process_time()))
         return np.array([
-            *measure(model, examples.images, examples.labels),
-            *measure(model, examples.held_images, examples.held_labels),
+            *measure_both(model, examples),
             processor_seconds(model, examples.images[:batch_size]),
             np.median(np.diff(ends)) if len(ends) > 1 else np.nan,
         ])  # fmt: skip

@@ -13,7 +13,7 @@ from kerascnn.explain.activations import activation_statistics
 from kerascnn.layers.saf_pooling2d import SAFPooling2D
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, divided, fingerprint, measure, step_down
+from kerascnn.studies.trials import Draws, Trainer, divided, fingerprint, measure_both, step_down
 
 L = keras.layers
 KINDS = ("nothing", "dropout", "saf")
@@ -103,8 +103,7 @@ def dropout_filters(
         optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
         Trainer(model, examples, optimizer, batch_size, seed=seed + draw).steps(steps)
         return np.array([
-            *measure(model, examples.images, examples.labels),
-            *measure(model, examples.held_images, examples.held_labels),
+            *measure_both(model, examples),
             *measure_layers(model, examples.held_images).ravel(),
         ])  # fmt: skip
 

@@ -15,7 +15,7 @@ from kerascnn.studies.landscape import normalized
 from kerascnn.studies.rows import shared_rows
 from kerascnn.studies.small_networks import dense_network
 from kerascnn.studies.study import Study
-from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure, pooled
+from kerascnn.studies.trials import Draws, Trainer, ascending, divided, fingerprint, measure_both, pooled
 
 MEASURES = ("eigenvalue", "ball", "rise", "steps", "reached", "loss", "accuracy", "held_loss", "held_accuracy")
 _LANCZOS, _ASCENT, _DIRECTIONS = 30, 10, 8  # Hessian-vector products; steps in the box; random directions
@@ -109,8 +109,7 @@ def sharpness(
         surface = Around(model, examples.images, examples.labels)
         return np.array([
             largest_eigenvalue(surface.product, surface.size, _LANCZOS, seed), ball(surface, radius),
-            rise(surface, span, seed), steps, reached, *measure(model, examples.images, examples.labels),
-            *measure(model, examples.held_images, examples.held_labels),
+            rise(surface, span, seed), steps, reached, *measure_both(model, examples),
         ])  # fmt: skip
 
     rows = shared_rows(folder, len(trials), row, {**settings, "examples": fingerprint(examples)})
