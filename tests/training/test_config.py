@@ -92,7 +92,8 @@ def test_recipes_follow_the_network_and_the_size():
     assert recipes.choose("imagenet", 224) == "imagenet"
     assert recipes.choose("imagenet", 32) == "cifar"
     assert recipes.choose("lenet", 32) == "lenet"
-    assert recipes.choose("vit", 32) == "vit"
+    assert recipes.choose("vit", 64) == "vit_cifar" and recipes.choose("vit", 65) == "vit"
+    assert recipes.choose("vit_cifar", 224) == "vit_cifar"
     with pytest.raises(InputError, match="recipe must be one of .*Received: recipe='resnets'"):
         recipes.choose("resnets", 32)
     # DeiT: 5e-4 for 512 images

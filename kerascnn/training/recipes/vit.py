@@ -32,8 +32,9 @@ RECIPES = {
     ),
     "vit_cifar": Recipe(
         dataclasses.replace(_VIT, augment="pad_crop_flip"),
-        source="As in vit, which see, but for the augmentation of small images, which is that of cifar: after a few "
-        "epochs on enlarged parts of images of 28 pixels a network does not know whole ones.",
+        source="As vit, after Touvron et al. 2020 (DeiT, arXiv:2012.12877, table 9), but for the augmentation of "
+        "small images, four pixels of padding, crop and flip (He et al. 2015, arXiv:1512.03385, section 4.2): after a "
+        "few epochs on enlarged parts of images of 28 pixels a network does not know whole ones.",
         networks="vision transformers and MLP mixers for images of up to 64 pixels",
     ),
 }
