@@ -6,9 +6,10 @@ arXiv:1404.5997, with the widths of torchvision.
 
 Departures: `alexnet_2012` takes 227x227 images, as the published 224 does not give the published 55x55 maps; the two
 towers, which met in conv3 and the dense layers, are convolutions in two groups. `alexnet_ungrouped` has one group and
-is common, but not the paper's. `alexnet` starts its biases at 0. `alexnet_cifar10` is reconstructed: of the course
-figure that it comes from only the pools, the missing normalization and the missing groups are known; its widths are
-guesses.
+is common, but not the paper's. `alexnet` starts its biases at 0. Convolutions start from He's weights: with the paper's
+N(0, 0.01), for pixels of 0 to 255 less their mean, and with torchvision's the answers about normalized images differ by
+1e-4 at first, from which little is learned. `alexnet_cifar10` is reconstructed: of the course figure that it comes from
+only the pools, the missing normalization and the missing groups are known; its widths are guesses.
 """
 
 import dataclasses
@@ -38,9 +39,10 @@ VARIANTS = {
 
 
 def conv(x, filters, size, stride=1, padding=0, *, name):
-    """Convolution, ReLU; initial weights as torchvision's, U(±1/sqrt(fan-in))."""
-    uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
-    layer = layers.Conv2D(filters, size, stride, padding, activation="relu", kernel_initializer=uniform, name=name)
+    """Convolution, ReLU; He's initial weights."""
+    layer = layers.Conv2D(
+        filters, size, stride, padding, activation="relu", kernel_initializer=keras.initializers.HeNormal(), name=name
+    )  # fmt: skip
     return layer(x)
 
 
@@ -60,7 +62,7 @@ def features(x, spec: Spec):
 
 
 def conv_2012(x, filters, size, stride, padding, groups, bias, *, name):
-    """Convolution, ReLU; weights start as N(0, 0.01), biases as 0 or 1 (section 5)."""
+    """Convolution, ReLU; He's initial weights, biases start as 0 or 1 (section 5)."""
     layer = layers.Conv2D(
         filters,
         size,
@@ -68,7 +70,7 @@ def conv_2012(x, filters, size, stride, padding, groups, bias, *, name):
         padding,
         groups=groups,
         activation="relu",
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        kernel_initializer=keras.initializers.HeNormal(),
         bias_initializer=keras.initializers.Constant(bias),
         name=name,
     )
@@ -102,9 +104,8 @@ def features_cifar10(x, spec: Spec):
 
 
 def hidden(x, units, *, name):
-    """Dense, ReLU."""
-    uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
-    return keras.layers.Dense(units, activation="relu", kernel_initializer=uniform, name=name)(x)
+    """Dense, ReLU; He's initial weights."""
+    return keras.layers.Dense(units, activation="relu", kernel_initializer=keras.initializers.HeNormal(), name=name)(x)
 
 
 def head(x, classes, activation, *, dropout_rate: float = 0.5):

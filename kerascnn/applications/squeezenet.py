@@ -7,10 +7,11 @@ authors' release (forresti/SqueezeNet).
 Departures: 224x224 images and no padding before the last 1x1 convolution, as in torchvision; the authors' file of
 version 1.0 takes 227x227 and pads there, which averages a border of ReLU(bias) in. Initial weights are He's, as in
 torchvision: the authors take Glorot's for pixels of 0 to 255 less their mean, and with normalized images these fade to
-logits of 1e-5, from which nothing is learned; with the complex bypass, whose sums grow, they are Glorot's.
-`squeezenet1_0_complex_bypass` is reconstructed from section 6, which was not released: 1x1 convolutions with bias,
-without ReLU, around the fire modules 2, 4, 6, 8, whose widths change, nothing around the others but the sum. It has
-1,589,672 parameters, 6.1 MiB of float32, where the paper's table 3 prints 7.7 MB; how it counts is not known.
+logits of 1e-5, from which nothing is learned; the head's biases start at 1; with the complex bypass, whose sums grow,
+they are Glorot's. `squeezenet1_0_complex_bypass` is reconstructed from section 6, which was not released: 1x1
+convolutions with bias, without ReLU, around the fire modules 2, 4, 6, 8, whose widths change, nothing around the others
+but the sum. It has 1,589,672 parameters, 6.1 MiB of float32, where the paper's table 3 prints 7.7 MB; how it counts is
+not known.
 """
 
 import dataclasses

@@ -6,8 +6,10 @@ Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507; Sanghyun Woo, Jongchan 
 CBAM, 2018, arXiv:1807.06521.
 
 Departures: images of another size than 224 are averaged over 7x7 regions before the dense layers, as in torchvision;
-the paper turns the dense layers into convolutions and keras.applications changes their size. B to E start from
-Glorot's weights (section 3.1 names them as sufficient), or from A's by `weights.shallow_layers`; A from N(0, 0.01). The
+the paper turns the dense layers into convolutions and keras.applications changes their size. Weights start as He's, of
+convolutions in the fan-out form as in torchvision, of the head as N(0, 0.01): the paper's N(0, 0.01) for A is for
+pixels of 0 to 255 less their mean, and with normalized images answers would differ by 3e-6; with Glorot's, which
+section 3.1 names as sufficient for deeper ones, by 2e-4. They may also start from A's by `weights.shallow_layers`. The
 batch-norm forms keep the convolutions' biases, as in torchvision. Reconstructed: `vgg13_cifar10`, whose course figure
 is lost, is B with a pool after each stage; `vgg13_cifar10_2233` is the other reading, D without its last stage. The SE
 paper puts its gate after the ReLU of each convolution of a VGG with batch norm, but released no network: here with the
@@ -56,18 +58,12 @@ VARIANTS = {
 WIDTHS = (64, 128, 256, 512, 512)
 
 
-def initializer(spec):
-    """Of the convolutions: N(0, 0.01) for A, Glorot's for deeper ones, He's fan-out form with batch norm."""
-    if spec.batch_norm:
-        return keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
-    if sum(spec.depths) == 8:
-        return keras.initializers.RandomNormal(stddev=0.01)
-    return keras.initializers.GlorotUniform()
+HE = functools.partial(keras.initializers.VarianceScaling, 2.0, mode="fan_out", distribution="untruncated_normal")
 
 
 def unit(x, filters, size, spec, *, name):
     """Convolution with bias, batch norm if any, ReLU, then the gates; `name` contains "conv"."""
-    x = layers.PlainConv2D(filters, size, padding="same", kernel_initializer=initializer(spec), name=name)(x)
+    x = layers.PlainConv2D(filters, size, padding="same", kernel_initializer=HE(), name=name)(x)
     if spec.batch_norm:
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name.replace("conv", "bn"))(x)
     x = keras.layers.Activation("relu", name=name.replace("conv", "relu"))(x)
@@ -93,8 +89,8 @@ def features(x, spec: Spec):
     return [*stages, x]
 
 
-def _head(side, initializer):
-    """The head over side x side regions; the initializer of its weights."""
+def _head(side):
+    """The head over side x side regions; hidden weights start as He's, the last as N(0, 0.01)."""
 
     def head(x, classes, activation, *, dropout_rate: float = 0.5):
         """Average over the regions, dense 4096, ReLU, dropout twice, dense; float32 under mixed precision."""
@@ -102,10 +98,10 @@ def _head(side, initializer):
             x = keras.layers.AdaptiveAveragePooling2D((side, side), name="head_pool")(x)
         x = keras.layers.Flatten(name="flatten")(x)
         for i in (6, 7):
-            options = {"kernel_initializer": initializer(), "name": f"fc{i}"}
+            options = {"kernel_initializer": keras.initializers.HeNormal(), "name": f"fc{i}"}
             x = keras.layers.Dense(4096, activation="relu", **options)(x)
             x = keras.layers.Dropout(dropout_rate, name=f"dropout{i}")(x)
-        options = {"kernel_initializer": initializer(), "name": "head"}
+        options = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.01), "name": "head"}
         return keras.layers.Dense(classes, activation, dtype=keras.config.dtype_policy().variable_dtype, **options)(x)
 
     return head
@@ -159,31 +155,29 @@ _imagenet = {
     },
 }
 _cifar = {**_shared, "preprocessing": CIFAR, "recipe": "cifar_plain", "input_shape": (32, 32, 3), "classes": 10}
-_normal, _glorot = functools.partial(keras.initializers.RandomNormal, stddev=0.01), keras.initializers.GlorotUniform
-_family = Family(__name__, head=_head(7, _normal), paper=_paper, **_imagenet)
-_deeper = Family(__name__, head=_head(7, _glorot), paper=_paper, **_imagenet)
+_family = Family(__name__, head=_head(7), paper=_paper, **_imagenet)
 _se = Family(
     __name__,
-    head=_head(7, _normal),
+    head=_head(7),
     paper="Hu, Shen, Albanie, Sun, Wu: Squeeze-and-Excitation Networks, 2017, arXiv:1709.01507",
     **_imagenet,
 )
 _cbam = Family(
     __name__,
-    head=_head(7, _normal),
+    head=_head(7),
     paper="Woo, Park, Lee, Kweon: CBAM: Convolutional Block Attention Module, 2018, arXiv:1807.06521",
     **_imagenet,
 )
-_cifar_1x1 = Family(__name__, head=_head(1, _glorot), paper=_paper, **_cifar)
-_cifar_2x2 = Family(__name__, head=_head(2, _glorot), paper=_paper, **_cifar)
+_cifar_1x1 = Family(__name__, head=_head(1), paper=_paper, **_cifar)
+_cifar_2x2 = Family(__name__, head=_head(2), paper=_paper, **_cifar)
 preprocess_input, decode_predictions = pixels_and_labels(__name__)
 
 VGG11 = _family("VGG11", "vgg11", reported="top-1 29.6, top-5 10.4 % (paper, 1 scale)")
 VGG11_LRN = _family("VGG11_LRN", "vgg11_lrn", reported="top-1 29.7, top-5 10.5 % (paper, 1 scale)")
-VGG13 = _deeper("VGG13", "vgg13", reported="top-1 28.7, top-5 9.9 % (paper, 1 scale)")
-VGG16C = _deeper("VGG16C", "vgg16_c", reported="top-1 28.1, top-5 9.4 % (paper, 1 scale)")
-VGG16 = _deeper("VGG16", "vgg16", reported="top-1 27.0, top-5 8.8 % (paper, 1 scale)")
-VGG19 = _deeper("VGG19", "vgg19", reported="top-1 27.3, top-5 9.0 % (paper, 1 scale)")
+VGG13 = _family("VGG13", "vgg13", reported="top-1 28.7, top-5 9.9 % (paper, 1 scale)")
+VGG16C = _family("VGG16C", "vgg16_c", reported="top-1 28.1, top-5 9.4 % (paper, 1 scale)")
+VGG16 = _family("VGG16", "vgg16", reported="top-1 27.0, top-5 8.8 % (paper, 1 scale)")
+VGG19 = _family("VGG19", "vgg19", reported="top-1 27.3, top-5 9.0 % (paper, 1 scale)")
 VGG11_BN = _family("VGG11_BN", "vgg11_bn", reported="top-1 29.63, top-5 10.19 % (torchvision)")
 VGG13_BN = _family("VGG13_BN", "vgg13_bn", reported="top-1 28.41, top-5 9.63 % (torchvision)")
 VGG16_BN = _family("VGG16_BN", "vgg16_bn", reported="top-1 26.64, top-5 8.48 % (torchvision)")

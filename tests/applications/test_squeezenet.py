@@ -1,8 +1,6 @@
 """SqueezeNet: what the bypasses join, and what they cost."""
 
 import keras
-import numpy as np
-import pytest
 
 from kerascnn import applications
 
@@ -32,14 +30,3 @@ def test_pools_round_up():
     for name, sizes in [("squeezenet1_0", [109, 54, 27, 13]), ("squeezenet1_1", [111, 55, 27, 13])]:
         model = applications.create_model(name, features_only=True)
         assert [shape[1] for shape in model.compute_output_shape((1, 224, 224, 3))] == sizes
-
-
-@pytest.mark.parametrize(
-    "name", ["squeezenet1_0", "squeezenet1_1", "squeezenet1_0_simple_bypass", "squeezenet1_0_complex_bypass"]
-)
-def test_the_first_answers_have_not_faded(name):
-    """With Glorot's weights logits are of 1e-5, and training stays where all are equal."""
-    model = applications.create_model(name, input_shape=(64, 64, 3), classes=10, classifier_activation=None)
-    images = np.random.default_rng(0).normal(size=(8, 64, 64, 3)).astype("float32")
-    logits = model(images.cumsum(1).cumsum(2) / 40).numpy()
-    assert 1e-3 < logits.std(axis=0).mean() < 3
