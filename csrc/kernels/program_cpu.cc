@@ -1,0 +1,220 @@
+// The interpreter of programs: each instruction becomes one call of a kernel.
+#include "kernels/program_cpu.h"
+
+#include <cstring>
+
+#include "kernels/map_passes.h"
+#include "kernels/packed_conv2d.h"
+#include "kernels/packed_depthwise2d.h"
+
+namespace kerascnn {
+namespace {
+
+enum class Filters { kNone, kDense, kDepthwise };  // how they are packed; those of groups are used as they are
+
+Filters FiltersOf(const Program& program, const ProgramInstruction& op, const MapShape& x) {
+  if (op.kind != ProgramKind::kConv || IsGrouped(program, op, x)) return Filters::kNone;
+  return program.constants[op.filter].extents[2] == x.channels ? Filters::kDense : Filters::kDepthwise;
+}
+
+int64_t PackedElements(const Program& program, const ProgramInstruction& op, const MapShape& x) {
+  const Filters filters = FiltersOf(program, op, x);
+  if (filters == Filters::kNone) return 0;
+  const std::vector<int64_t>& w = program.constants[op.filter].extents;
+  const int64_t elements = filters == Filters::kDense ? PackedFilterElements(w[0] * w[1] * w[2], w[3])
+                                                      : PackedDepthwiseElements(w[0] * w[1], w[3]);
+  return (elements + 15) / 16 * 16;
+}
+
+Padding Resolved(Padding padding, int64_t size, int64_t window, int64_t stride, int64_t dilation) {
+  return padding.before < 0 ? SamePadding(size, window, stride, dilation) : padding;
+}
+
+// One run; values by their numbers.
+class Run {
+ public:
+  Run(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images, float* result,
+      const ParallelFor& parallel)
+      : program_(program), plan_(plan), memory_(memory), images_(images), result_(result), parallel_(parallel) {}
+
+  void Execute(int64_t number, const float* packed) {
+    const ProgramInstruction& op = program_.instructions[number];
+    const int64_t y = number + 1;
+    switch (op.kind) {
+      case ProgramKind::kConv:
+        return Convolve(op, y, packed);
+      case ProgramKind::kPool:
+        return Pool(op, y);
+      case ProgramKind::kMean:
+        return RunMapMean({plan_.batch, Shape(op.x).pixels(), Shape(op.x).channels, Step(op.x), Step(y), At(op.x), To(y)},
+                          parallel_);
+      case ProgramKind::kPass:
+        return Pass(op, y);
+      case ProgramKind::kConcat:
+        return Concatenate(op, y);
+      case ProgramKind::kSoftmax:
+        return RunMapSoftmax(
+            {plan_.batch * Shape(y).pixels(), Shape(y).channels, Step(op.x), Step(y), At(op.x), To(y)}, parallel_);
+      case ProgramKind::kFlatten:
+        return;  // the same memory
+    }
+  }
+
+  const float* At(int64_t v) const {
+    const ProgramPlace& place = plan_.places[v];
+    return (place.where == ProgramPlace::kImages   ? images_
+            : place.where == ProgramPlace::kResult ? result_
+                                                   : memory_.arena) +
+           place.offset;
+  }
+
+ private:
+  const MapShape& Shape(int64_t v) const { return plan_.shapes[v]; }
+  int64_t Step(int64_t v) const { return plan_.places[v].step; }
+  float* To(int64_t v) const { return const_cast<float*>(At(v)); }  // never the images: no instruction makes them
+  const float* Constant(int64_t c) const {
+    return c < 0 ? nullptr : memory_.constants + program_.constants[c].offset;
+  }
+
+  void Convolve(const ProgramInstruction& op, int64_t y, const float* packed) {
+    const MapShape &in = Shape(op.x), &out = Shape(y);
+    const ProgramWindow& w = op.window;
+    const int64_t top = Resolved(w.pad_y, in.height, w.height, w.stride_y, w.dilation_y).before;
+    const int64_t left = Resolved(w.pad_x, in.width, w.width, w.stride_x, w.dilation_x).before;
+    const Filters filters = FiltersOf(program_, op, in);
+    if (filters == Filters::kNone) return ConvolveGroups(op, y);
+    if (filters == Filters::kDepthwise) {
+      PackedDepthwise2D conv;
+      conv.batch = plan_.batch, conv.height = in.height, conv.width = in.width, conv.channels = in.channels;
+      conv.kernel_height = w.height, conv.kernel_width = w.width;
+      conv.stride_y = w.stride_y, conv.stride_x = w.stride_x;
+      conv.dilation_y = w.dilation_y, conv.dilation_x = w.dilation_x;
+      conv.top = top, conv.left = left, conv.output_height = out.height, conv.output_width = out.width;
+      conv.x_step = Step(op.x), conv.y_step = Step(y);
+      const bool more = op.residual >= 0 || op.gate >= 0 || op.scale >= 0;
+      conv.activation = more ? Activation::kLinear : op.activation;
+      conv.x = At(op.x), conv.filter = packed, conv.bias = Constant(op.bias), conv.y = To(y);
+      RunPackedDepthwise2D(conv, parallel_);
+      if (more) AddAndActivate(op, y);
+      return;
+    }
+    PackedConv2D conv;
+    conv.batch = plan_.batch, conv.height = in.height, conv.width = in.width, conv.channels = in.channels;
+    conv.kernel_height = w.height, conv.kernel_width = w.width, conv.stride_y = w.stride_y, conv.stride_x = w.stride_x;
+    conv.dilation_y = w.dilation_y, conv.dilation_x = w.dilation_x, conv.top = top, conv.left = left;
+    conv.output_height = out.height, conv.output_width = out.width, conv.filters = out.channels;
+    conv.x_step = Step(op.x), conv.y_step = Step(y), conv.activation = op.activation;
+    conv.x = At(op.x), conv.filter = packed, conv.bias = Constant(op.bias), conv.y = To(y);
+    conv.scale = Constant(op.scale), conv.shift = Constant(op.shift);
+    if (op.gate >= 0) conv.gate = At(op.gate);
+    if (op.residual >= 0) conv.residual = At(op.residual), conv.residual_step = Step(op.residual);
+    RunPackedConv2D(conv, parallel_);
+  }
+
+  void ConvolveGroups(const ProgramInstruction& op, int64_t y) {
+    const Conv2D conv = GroupedConv2D(program_, op, plan_.batch, Shape(op.x));
+    const bool relu = op.activation == Activation::kRelu && op.residual < 0;
+    const Conv2DEpilogue<float> epilogue{Constant(op.bias), relu};
+    Conv2DForward<float>(conv, At(op.x), Constant(op.filter), To(y), memory_.scratch, parallel_, epilogue);
+    if (!relu) AddAndActivate(op, y);
+  }
+
+  void AddAndActivate(const ProgramInstruction& op, int64_t y) {
+    if (op.residual < 0 && op.activation == Activation::kLinear) return;
+    MapPass pass = PassTo(y);
+    pass.a = To(y), pass.a_step = Step(y), pass.activation = op.activation;
+    if (op.residual >= 0) pass.b = At(op.residual), pass.b_step = Step(op.residual);
+    RunMapPass(pass, parallel_);
+  }
+
+  MapPass PassTo(int64_t y) const {
+    MapPass pass;
+    pass.rows = plan_.batch * Shape(y).pixels(), pass.channels = Shape(y).channels, pass.pixels = Shape(y).pixels();
+    pass.y = To(y), pass.y_step = Step(y);
+    return pass;
+  }
+
+  void Pass(const ProgramInstruction& op, int64_t y) {
+    MapPass pass = PassTo(y);
+    pass.a = At(op.x), pass.a_step = Step(op.x), pass.activation = op.activation;
+    if (op.residual >= 0) pass.b = At(op.residual), pass.b_step = Step(op.residual);
+    if (op.gate >= 0) pass.gate = At(op.gate);
+    pass.scale = Constant(op.scale), pass.shift = Constant(op.shift);
+    RunMapPass(pass, parallel_);
+  }
+
+  void Pool(const ProgramInstruction& op, int64_t y) {
+    const MapShape &in = Shape(op.x), &out = Shape(y);
+    const ProgramWindow& w = op.window;
+    MapPool pool;
+    pool.batch = plan_.batch, pool.height = in.height, pool.width = in.width, pool.channels = in.channels;
+    pool.kernel_height = w.height, pool.kernel_width = w.width, pool.stride_y = w.stride_y, pool.stride_x = w.stride_x;
+    pool.top = Resolved(w.pad_y, in.height, w.height, w.stride_y, 1).before;
+    pool.left = Resolved(w.pad_x, in.width, w.width, w.stride_x, 1).before;
+    pool.output_height = out.height, pool.output_width = out.width;
+    pool.x_step = Step(op.x), pool.y_step = Step(y), pool.mean = op.mean, pool.zeros = op.zeros;
+    pool.x = At(op.x), pool.y = To(y);
+    RunMapPool(pool, parallel_);
+  }
+
+  void Concatenate(const ProgramInstruction& op, int64_t y) {
+    int64_t channel = 0;
+    for (size_t i = 0; i < op.parts.size(); channel += Shape(op.parts[i++]).channels) {
+      const int64_t part = op.parts[i];
+      const float* from = At(part);
+      float* to = To(y) + channel;
+      if (from == to) continue;  // it was written there
+      MapPass pass;
+      pass.rows = plan_.batch * Shape(y).pixels(), pass.channels = Shape(part).channels;
+      pass.a = from, pass.a_step = Step(part), pass.y = to, pass.y_step = Step(y);
+      RunMapPass(pass, parallel_);
+    }
+  }
+
+  const Program& program_;
+  const ProgramPlan& plan_;
+  const ProgramMemory& memory_;
+  const float* images_;
+  float* result_;
+  const ParallelFor& parallel_;
+};
+
+}  // namespace
+
+int64_t ProgramPackedElements(const Program& program, const std::vector<MapShape>& shapes) {
+  int64_t elements = 0;
+  for (const ProgramInstruction& op : program.instructions) {
+    if (op.kind == ProgramKind::kConv) elements += PackedElements(program, op, shapes[op.x]);
+  }
+  return elements;
+}
+
+void ProgramPack(const Program& program, const std::vector<MapShape>& shapes, const float* constants, float* packed) {
+  for (const ProgramInstruction& op : program.instructions) {
+    if (op.kind != ProgramKind::kConv) continue;
+    const Filters filters = FiltersOf(program, op, shapes[op.x]);
+    const ProgramConstant& filter = program.constants[op.filter];
+    const std::vector<int64_t>& w = filter.extents;
+    if (filters == Filters::kDense) PackFilter(w[0] * w[1] * w[2], w[3], constants + filter.offset, packed);
+    if (filters == Filters::kDepthwise) PackDepthwiseFilter(w[0] * w[1], w[3], constants + filter.offset, packed);
+    packed += PackedElements(program, op, shapes[op.x]);
+  }
+}
+
+void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images,
+                float* result, const ParallelFor& parallel, void (*done)(void*, int64_t), void* observer) {
+  if (plan.batch == 0) return;
+  Run run(program, plan, memory, images, result, parallel);
+  const float* packed = memory.packed;
+  const int64_t count = static_cast<int64_t>(program.instructions.size());
+  for (int64_t i = 0; i < count; ++i) {
+    run.Execute(i, packed);
+    const ProgramInstruction& op = program.instructions[i];
+    if (op.kind == ProgramKind::kConv) packed += PackedElements(program, op, plan.shapes[op.x]);
+    if (done != nullptr) done(observer, i);
+  }
+  const float* last = run.At(count);
+  if (last != result) std::memcpy(result, last, plan.batch * plan.shapes[count].elements() * sizeof(float));
+}
+
+}  // namespace kerascnn

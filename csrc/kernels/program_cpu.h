@@ -1,0 +1,36 @@
+// Running a program on the CPU, its filters packed once.
+#ifndef KERASCNN_KERNELS_PROGRAM_CPU_H_
+#define KERASCNN_KERNELS_PROGRAM_CPU_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "common/parallel.h"
+#include "kernels/program.h"
+#include "kernels/program_plan.h"
+
+namespace kerascnn {
+
+// Elements of all packed filters of a program for images of that many channels.
+int64_t ProgramPackedElements(const Program& program, const std::vector<MapShape>& shapes);
+
+// constants [program.constant_elements] -> packed, 64-byte aligned. `shapes` are those of any plan: only their channels
+// matter.
+void ProgramPack(const Program& program, const std::vector<MapShape>& shapes, const float* constants, float* packed);
+
+struct ProgramMemory {
+  const float* constants;
+  const float* packed;  // by ProgramPack()
+  float* arena;         // [plan.arena_elements], 64-byte aligned; contents need no initializing
+  void* scratch;        // plan.scratch_bytes, 64-byte aligned
+};
+
+// images [batch, height, width, channels] -> result, of the last value's shape. `done` is called after each
+// instruction with its number, for measurements; or nullptr.
+void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images,
+                float* result, const ParallelFor& parallel, void (*done)(void*, int64_t) = nullptr,
+                void* observer = nullptr);
+
+}  // namespace kerascnn
+
+#endif  // KERASCNN_KERNELS_PROGRAM_CPU_H_
