@@ -1,6 +1,7 @@
 """Trained models in use: read from run folders and SavedModels, asked about image files."""
 
 from kerascnn.inference import checkpoint, saved_model
+from kerascnn.inference.compiled import compile
 from kerascnn.inference.features import Features, features
 from kerascnn.inference.predict import Prediction, predict
 from kerascnn.inference.predict_masks import MaskPrediction, predict_masks
@@ -22,6 +23,7 @@ __all__ = [
     "average_weights",
     "calibrated",
     "checkpoint",
+    "compile",
     "estimate_statistics",
     "features",
     "parse_views",

@@ -21,12 +21,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from kerascnn import ops
 from kerascnn._errors import InputError
 from kerascnn.data.masks import IGNORE
 from kerascnn.data.preprocessing import decode_image
 from kerascnn.inference import saved_model as saved_models
+from kerascnn.inference.compiled import as_program
 from kerascnn.inference.predictor import Predictor, as_function
 from kerascnn.inference.saved_model import load as load
 from kerascnn.serving import warmup
@@ -43,7 +45,8 @@ def write(predictor: Predictor, folder: Path, *, native: bool = False) -> None:
     Args:
         predictor: a network in use, with its Keras model.
         folder: empty.
-        native: keep kerascnn's compiled ops.
+        native: keep kerascnn's compiled ops; a network that `surgery.lowered` takes becomes one op, another one
+            keeps its layers.
 
     Raises:
         InputError: the network's outputs are not finite, it has more classes than a map can hold, or the graph needs
@@ -56,12 +59,22 @@ def write(predictor: Predictor, folder: Path, *, native: bool = False) -> None:
     with tf.device("CPU:0"):  # where the check runs too; a GPU may compute in TF32
         reference = as_function(folding.float32_copy(model), predictor.input_shape)
         requests = _answered_requests(dataclasses.replace(predictor, function=reference))
-    network, _ = folding.fold_batch_norm(model)
     with ops.native("require" if native else "off"):
-        module = _Served(lambda images: tf.cast(network(images, training=False), tf.float32), predictor)
+        module = _Served(_network(model, native), predictor)
     _refuse_unservable(module, model, native)
     module.save(folder, native)
     warmup.write_requests(folder, requests, model.name)
+
+
+def _network(model: keras.Model, native: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What is traced: with native ops one op, where the network can be lowered to a program; else its layers."""
+    if native:
+        try:
+            return as_program(model)
+        except InputError as error:
+            logging.info("%s is exported layer by layer: %s", model.name, error)
+    network, _ = folding.fold_batch_norm(model)
+    return lambda images: tf.cast(network(images, training=False), tf.float32)
 
 
 def _best(probabilities, names):

@@ -1,0 +1,80 @@
+"""A trained network as one op with packed filters: for answers with the least delay, one image at a time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerascnn import ops, surgery
+from kerascnn._errors import InputError
+from kerascnn.inference.predictor import Predictor
+
+
+def compile(network: Predictor | keras.Model) -> Callable[[Any], np.ndarray]:
+    """Lowers a network to a program that runs as one op, `kerascnn.ops.inference_program`.
+
+    Without the compiled library, or with native ops switched off, the program runs in plain TensorFlow. The weights are
+    copied: training the network on does not change what was compiled. There is no way back to layers;
+    outputs equal the network's to some 1e-6 of the largest.
+
+    Args:
+        network: a predictor, whose probabilities are given; or a functional or built sequential `keras.Model` with one
+            input, images, and one output.
+
+    Returns:
+        A function: images, float32 [n, height, width, channels], to the network's outputs, float32, of NumPy. It may be
+        called by several threads; images of another size than before are planned for at their first call.
+
+    Raises:
+        InputError: the network has a layer that no instruction stands for (`surgery.lowered` says which can be
+            lowered), or there is no Keras model behind the predictor. The function returned raises it for images of
+            another shape.
+
+    Example:
+
+        classify = inference.compile(kerascnn.create_model("mobilenetv2_100", weights="imagenet"))
+        probabilities = classify(images)
+    """
+    model = network.model if isinstance(network, Predictor) else network
+    if model is None:
+        raise InputError(f"Only a Keras model can be compiled, not what was exported already{network.origin}.")
+    if not isinstance(model, keras.Model):
+        raise InputError(f"network must be a Predictor or a keras.Model. Received: network={network!r}")
+    shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
+    traced = tf.function(
+        as_program(model), input_signature=[tf.TensorSpec([None, *shape], tf.float32)], autograph=False
+    )
+    built = ops.build_info()
+    # Traced here and now; "auto" would take this for an export, which other programs are to read.
+    with ops.native("require" if built["available"] and built["mode"] != "off" else "off"):
+        run = traced.get_concrete_function()
+
+    def compiled(images: Any) -> np.ndarray:
+        images = np.asarray(images, np.float32)
+        if images.ndim != 4 or any(want not in (None, got) for want, got in zip(shape, images.shape[1:], strict=True)):
+            raise InputError(f"images must have the shape [n, *{shape}]. Received: {images.shape}")
+        try:
+            return run(tf.constant(images)).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise InputError(f"The images must fit the network ({error.message}). Received: {images.shape}") from error
+
+    return compiled
+
+
+def as_program(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A network as a function for graphs: one op, and one variable that holds all constants.
+
+    Args:
+        model: as `compile` takes it.
+
+    Returns:
+        images -> outputs, float32. With native ops switched off while it is traced, plain TensorFlow.
+
+    Raises:
+        InputError: the network cannot be lowered.
+    """
+    program = surgery.lowered(model)
+    constants = tf.Variable(program.joined(), trainable=False, name="constants")
+    return lambda images: ops.inference_program(images, program, constants)
