@@ -1,0 +1,174 @@
+// kernels/program.h and the kernels behind it: convolutions against their definition in double precision, a program
+// whose values share memory, bits with any number of threads, and lists of numbers that are no program.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "common/shape.h"
+#include "kernels/packed_conv2d.h"
+#include "kernels/packed_depthwise2d.h"
+#include "kernels/program_cpu.h"
+#include "tests/testing.h"
+
+namespace kerascnn {
+namespace testing {
+namespace {
+
+// Filters w [kernel, kernel, channels or 1, filters] with a ReLU behind them.
+struct Case {
+  int64_t batch, height, width, channels, filters, kernel, stride, dilation;
+  bool depthwise;
+};
+
+std::vector<Sum> Expected(const Case& c, Padding pad_y, Padding pad_x, const std::vector<float>& x,
+                          const std::vector<float>& w, const std::vector<float>& bias) {
+  const int64_t rows = OutputSize(c.height, c.kernel, c.stride, c.dilation, pad_y);
+  const int64_t columns = OutputSize(c.width, c.kernel, c.stride, c.dilation, pad_x);
+  const int64_t depth = c.depthwise ? 1 : c.channels;
+  std::vector<Sum> y(c.batch * rows * columns * c.filters);
+  for (int64_t i = 0; i < static_cast<int64_t>(y.size()); ++i) {
+    const int64_t o = i % c.filters, column = i / c.filters % columns, row = i / c.filters / columns % rows;
+    const int64_t n = i / c.filters / columns / rows;
+    y[i].Add(bias[o]);
+    for (int64_t a = 0; a < c.kernel; ++a) {
+      for (int64_t b = 0; b < c.kernel; ++b) {
+        const int64_t v = row * c.stride + a * c.dilation - pad_y.before;
+        const int64_t u = column * c.stride + b * c.dilation - pad_x.before;
+        if (v < 0 || v >= c.height || u < 0 || u >= c.width) continue;
+        for (int64_t k = 0; k < depth; ++k) {
+          const int64_t channel = c.depthwise ? o : k;
+          y[i].Add(static_cast<double>(x[((n * c.height + v) * c.width + u) * c.channels + channel]) *
+                   w[((a * c.kernel + b) * depth + k) * c.filters + o]);
+        }
+      }
+    }
+    y[i].value = std::max(0.0, y[i].value);
+  }
+  return y;
+}
+
+template <typename Conv>
+void Fill(const Case& c, Padding pad_y, Padding pad_x, Conv* conv) {
+  conv->batch = c.batch, conv->height = c.height, conv->width = c.width, conv->channels = c.channels;
+  conv->kernel_height = conv->kernel_width = c.kernel, conv->stride_y = conv->stride_x = c.stride;
+  conv->dilation_y = conv->dilation_x = c.dilation, conv->top = pad_y.before, conv->left = pad_x.before;
+  conv->output_height = OutputSize(c.height, c.kernel, c.stride, c.dilation, pad_y);
+  conv->output_width = OutputSize(c.width, c.kernel, c.stride, c.dilation, pad_x);
+  conv->x_step = c.channels, conv->y_step = c.filters, conv->activation = Activation::kRelu;
+}
+
+KERASCNN_TEST(PackedConvolutions) {
+  const std::vector<Case> cases = {
+      {1, 1, 1, 1, 1, 1, 1, 1, false},   {2, 5, 7, 3, 5, 3, 1, 1, false},   {1, 9, 4, 16, 33, 3, 2, 1, false},
+      {1, 7, 7, 70, 32, 1, 1, 1, false}, {3, 4, 4, 300, 17, 1, 2, 1, false}, {1, 9, 9, 40, 49, 3, 1, 2, false},
+      {1, 11, 8, 3, 8, 7, 2, 1, false},  {2, 5, 7, 3, 3, 3, 1, 1, true},    {1, 14, 15, 32, 32, 3, 1, 1, true},
+      {1, 15, 16, 17, 17, 5, 2, 1, true}, {1, 9, 9, 20, 20, 7, 1, 1, true}, {2, 8, 9, 33, 33, 3, 3, 2, true},
+  };
+  for (const Case& c : cases) {
+    const Padding pad_y = SamePadding(c.height, c.kernel, c.stride, c.dilation);
+    const Padding pad_x = SamePadding(c.width, c.kernel, c.stride, c.dilation);
+    const int64_t taps = c.kernel * c.kernel, depth = c.depthwise ? 1 : c.channels;
+    const auto x = Values<float>(c.batch * c.height * c.width * c.channels, 1);
+    const auto w = Values<float>(taps * depth * c.filters, 2), bias = Values<float>(c.filters, 3);
+    const std::vector<Sum> expected = Expected(c, pad_y, pad_x, x, w, bias);
+    std::vector<float> first;
+    for (int threads : {1, 3}) {
+      auto y = Unwritten<float>(static_cast<int64_t>(expected.size()));
+      if (c.depthwise) {
+        Scratch packed(PackedDepthwiseElements(taps, c.channels) * 4);
+        PackDepthwiseFilter(taps, c.channels, w.data(), static_cast<float*>(packed.get()));
+        PackedDepthwise2D conv;
+        Fill(c, pad_y, pad_x, &conv);
+        conv.x = x.data(), conv.filter = static_cast<const float*>(packed.get()), conv.bias = bias.data();
+        conv.y = y.data();
+        RunPackedDepthwise2D(conv, ThreadsFor(threads));
+      } else {
+        Scratch packed(PackedFilterElements(taps * depth, c.filters) * 4);
+        PackFilter(taps * depth, c.filters, w.data(), static_cast<float*>(packed.get()));
+        PackedConv2D conv;
+        Fill(c, pad_y, pad_x, &conv);
+        conv.filters = c.filters, conv.x = x.data(), conv.filter = static_cast<const float*>(packed.get());
+        conv.bias = bias.data(), conv.y = y.data();
+        RunPackedConv2D(conv, ThreadsFor(threads));
+      }
+      const std::string what = std::to_string(c.channels) + " channels, kernel " + std::to_string(c.kernel);
+      ExpectClose(y, expected, what);
+      if (first.empty()) first = y;
+      ExpectSameBits(first, y, what);
+    }
+  }
+}
+
+// Three convolutions (3x3, depthwise, in groups), two of whose results lie in a concatenation, a gate, a pool.
+std::vector<int64_t> Numbers() {
+  return {
+      1, 4, 4, 3, 3, 3, 20, 1, 20, 4, 3, 3, 1, 20, 4, 3, 3, 5, 20,                 // constants
+      7,                                                                           //
+      1, 16, 0, 0, 1, -1, -1, -1, -1, 1, 1, 1, 1, 1, -1, -1, -1, -1,               // conv
+      1, 16, 1, 2, -1, -1, -1, -1, -1, 3, 1, 1, 1, 1, 1, 1, 1, 1,                  // depthwise
+      1, 16, 2, 3, -1, 1, -1, -1, -1, 0, 1, 1, 1, 1, -1, -1, -1, -1,               // in groups, and a sum
+      5, 3, 1, 2, 3,                                                               // concat
+      3, 1, 4,                                                                     // mean
+      4, 6, 4, -1, 5, -1, -1, 6,                                                   // times the mean, sigmoid
+      2, 11, 6, 1, 0, 2, 2, 2, 2, 0, 0, 0, 0,                                      // pool
+  };
+}
+
+std::vector<float> RunNumbers(int64_t batch, int threads, const std::vector<float>& images) {
+  const std::vector<int64_t> numbers = Numbers();
+  Program program;
+  const std::string wrong = ProgramParse(numbers.data(), static_cast<int64_t>(numbers.size()), &program);
+  Expect(wrong.empty(), "a right program: " + wrong);
+  ProgramPlan plan;
+  const std::string unfit = ProgramPlan::Make(program, batch, {9, 8, 3}, threads, &plan);
+  Expect(unfit.empty(), "a right program: " + unfit);
+  if (!wrong.empty() || !unfit.empty()) return {};
+  Expect(plan.places[1].in_place && plan.places[2].in_place == false, "what groups read does not lie in another map");
+  const auto constants = Values<float>(program.constant_elements, 7);
+  Scratch packed(ProgramPackedElements(program, plan.shapes) * 4), arena(plan.arena_elements * 4);
+  Scratch scratch(plan.scratch_bytes);
+  ProgramPack(program, plan.shapes, constants.data(), static_cast<float*>(packed.get()));
+  auto result = Unwritten<float>(batch * plan.shapes.back().elements());
+  ProgramRun(program, plan,
+             {constants.data(), static_cast<const float*>(packed.get()), static_cast<float*>(arena.get()),
+              scratch.get()},
+             images.data(), result.data(), ThreadsFor(threads));
+  return result;
+}
+
+KERASCNN_TEST(ProgramBits) {
+  const auto images = Values<float>(3 * 9 * 8 * 3, 5);
+  const std::vector<float> three = RunNumbers(3, 1, images), again = RunNumbers(3, 4, images);
+  ExpectSameBits(three, again, "one thread and four");
+  const std::vector<float> first(three.begin(), three.begin() + static_cast<int64_t>(three.size()) / 3);
+  ExpectSameBits(first, RunNumbers(1, 2, {images.begin(), images.begin() + 9 * 8 * 3}), "a batch and its first image");
+  for (float value : three) Expect(value >= 0 && value <= 1, "a sigmoid, or the greatest");
+}
+
+KERASCNN_TEST(ProgramRefusals) {
+  const std::vector<int64_t> right = Numbers();
+  Program program;
+  std::vector<MapShape> shapes;
+  for (size_t count = 0; count < right.size(); ++count) {
+    const std::string wrong = ProgramParse(right.data(), static_cast<int64_t>(count), &program);
+    Expect(!wrong.empty(), "a program that ends after " + std::to_string(count) + " numbers");
+  }
+  std::mt19937 random(1);
+  const int64_t odd[] = {-1, 0, 1, 2, 5, 1 << 20, int64_t{1} << 31, int64_t{1} << 62, INT64_MAX, INT64_MIN};
+  int refused = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::vector<int64_t> numbers = right;
+    for (int change = 0; change < 2; ++change) numbers[random() % numbers.size()] = odd[random() % 10];
+    // Where the numbers make sense, the shapes and the plan of such a program must, too; nothing is run here.
+    std::string wrong = ProgramParse(numbers.data(), static_cast<int64_t>(numbers.size()), &program);
+    ProgramPlan plan;
+    if (wrong.empty()) wrong = ProgramPlan::Make(program, 2, {9, 8, 3}, 2, &plan);
+    refused += !wrong.empty();
+  }
+  Expect(refused > 10000 && refused < 20000, "random programs: " + std::to_string(refused) + " refused");
+  Expect(!ProgramShapes(program, 1, {int64_t{1} << 40, 1, 3}, &shapes).empty(), "images of 2^40 rows");
+}
+
+}  // namespace
+}  // namespace testing
+}  // namespace kerascnn
