@@ -11,11 +11,11 @@ namespace kerascnn {
 
 // y[i, c] = activation(a[i, c] * scale[c] * gate[i / pixels, c] + b[i, c] + shift[c]); what is absent is left out.
 struct MapPass {
-  int64_t rows = 0, channels = 0, pixels = 1;       // pixels: rows of an image
-  int64_t a_step = 0, b_step = 0, y_step = 0;       // elements between rows
-  const float *a = nullptr, *b = nullptr;           // [rows, channels]
-  const float *scale = nullptr, *shift = nullptr;   // [channels]
-  const float* gate = nullptr;                      // [images, channels]
+  int64_t rows = 0, channels = 0, pixels = 1;      // pixels: rows of an image
+  int64_t a_step = 0, b_step = 0, y_step = 0;      // elements between rows
+  const float *a = nullptr, *b = nullptr;          // [rows, channels]
+  const float *scale = nullptr, *shift = nullptr;  // [channels]
+  const float* gate = nullptr;                     // [images, channels]
   Activation activation = Activation::kLinear;
   float* y = nullptr;
 };

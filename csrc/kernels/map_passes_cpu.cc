@@ -1,6 +1,4 @@
 // Passes over feature maps on the CPU: what a task is. The loops are in map_passes.inc.
-#include "kernels/map_passes.h"
-
 #include <algorithm>
 #include <limits>
 #include <type_traits>
@@ -8,6 +6,7 @@
 
 #include "common/simd.h"
 #include "common/types.h"
+#include "kernels/map_passes.h"
 
 #define KERASCNN_SIMD_FILE "common/vector.inc"
 #include "common/simd_foreach.h"
@@ -24,9 +23,8 @@ constexpr int64_t kChannels = 64;  // of a mean's task: four cache lines of a pi
 }  // namespace
 
 void RunMapPass(const MapPass& pass, const ParallelFor& parallel) {
-  parallel.Run(pass.rows, 1 + pass.channels / 4, [&](int64_t begin, int64_t end) {
-    KERASCNN_SIMD_CALL(PassRows(pass, begin, end));
-  });
+  parallel.Run(pass.rows, 1 + pass.channels / 4,
+               [&](int64_t begin, int64_t end) { KERASCNN_SIMD_CALL(PassRows(pass, begin, end)); });
 }
 
 void RunMapPool(const MapPool& pool, const ParallelFor& parallel) {
@@ -52,9 +50,8 @@ void RunMapMean(const MapMean& mean, const ParallelFor& parallel) {
 
 void RunMapSoftmax(const MapSoftmax& softmax, const ParallelFor& parallel) {
   if (softmax.channels == 0) return;
-  parallel.Run(softmax.rows, 4 * softmax.channels, [&](int64_t begin, int64_t end) {
-    KERASCNN_SIMD_CALL(SoftmaxRows(softmax, begin, end));
-  });
+  parallel.Run(softmax.rows, 4 * softmax.channels,
+               [&](int64_t begin, int64_t end) { KERASCNN_SIMD_CALL(SoftmaxRows(softmax, begin, end)); });
 }
 
 }  // namespace kerascnn

@@ -1,6 +1,4 @@
 // Convolution with packed filters on the CPU: how rows and columns of the product are shared among threads.
-#include "kernels/packed_conv2d.h"
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -9,14 +7,12 @@
 
 #include "common/simd.h"
 #include "common/types.h"
+#include "kernels/packed_conv2d.h"
+#include "kernels/packed_tile.h"
 
 namespace kerascnn {
 namespace {
 
-// A panel of the filter that deep, and a tile of rows, are in the first-level cache together. Rows are no power of two
-// apart, so that they do not compete for the same cache lines.
-constexpr int64_t kPackedDepth = 256;
-constexpr int64_t kPackedRow = kPackedDepth + 16;
 constexpr int64_t kFilterBytes = 1 << 20;  // of a block of depth: stays in the second-level cache
 constexpr int64_t kRowBytes = 512 << 10;   // of y and x: sums of one block of depth are there for the next
 
@@ -27,34 +23,31 @@ constexpr int64_t kRowBytes = 512 << 10;   // of y and x: sums of one block of d
 #include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "common/activation.inc"
 #include "common/simd_foreach.h"
+#define KERASCNN_SIMD_FILE "kernels/packed_tile.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/packed_conv2d.inc"
 #include "common/simd_foreach.h"
 
 namespace kerascnn {
 namespace {
 
-int64_t Lanes() {
-  const CpuLevel level = BestCpuLevel();
-  return level == CpuLevel::kAvx512 ? 16 : level == CpuLevel::kAvx2 ? 8 : 4;
-}
-int64_t TileHeight() { return BestCpuLevel() == CpuLevel::kAvx512 ? 14 : 6; }
 int64_t Ceil(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-int64_t PackedFilterElements(int64_t depth, int64_t columns) { return depth * Ceil(columns, Lanes()) * Lanes(); }
+int64_t PackedFilterElements(int64_t depth, int64_t columns) { return PackedPanelElements(depth, columns); }
 
 void PackFilter(int64_t depth, int64_t columns, const float* w, float* packed) {
   KERASCNN_SIMD_CALL(PackPanels(depth, columns, w, packed));
 }
 
 void RunPackedConv2D(const PackedConv2D& conv, const ParallelFor& parallel) {
-  const int64_t rows = conv.rows(), depth = conv.depth(), panel = 2 * Lanes();
+  const int64_t rows = conv.rows(), depth = conv.depth(), panel = 2 * PackedLanes();
   if (rows == 0 || conv.filters == 0) return;
-  const int64_t tiles = Ceil(rows, TileHeight()), panels = Ceil(conv.filters, panel);
+  const int64_t tiles = Ceil(rows, PackedTileHeight()), panels = Ceil(conv.filters, panel);
   const int64_t block = std::min(depth, kPackedDepth) * 4;
   int64_t columns = std::clamp<int64_t>(kFilterBytes / (block * panel), 1, panels);  // panels of a task
-  const int64_t row_bytes = TileHeight() * 4 * (std::min(columns * panel, conv.filters) + conv.channels);
+  const int64_t row_bytes = PackedTileHeight() * 4 * (std::min(columns * panel, conv.filters) + conv.channels);
   int64_t height = std::clamp<int64_t>(kRowBytes / row_bytes, 1, tiles);  // tiles of a task
   if (parallel.threads() > 1) {
     // Each thread reads the filters of its tasks' columns and the sources of its tasks' rows: it shares in whichever
@@ -67,7 +60,7 @@ void RunPackedConv2D(const PackedConv2D& conv, const ParallelFor& parallel) {
     }
   }
   const int64_t row_tasks = Ceil(tiles, height), column_tasks = Ceil(panels, columns);
-  const int64_t cost = height * TileHeight() * columns * panel * depth / (2 * Lanes());
+  const int64_t cost = height * PackedTileHeight() * columns * panel * depth / (2 * PackedLanes());
   parallel.Run(row_tasks * column_tasks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t tile = task % row_tasks * height, first = task / row_tasks * columns * panel;

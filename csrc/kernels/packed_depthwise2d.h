@@ -1,6 +1,7 @@
 // Depthwise convolution with what follows it, for inference:
 //
-// y[n,i,j,c] = activation(sum_{a,b} x[n, i*stride_y + a*dilation_y - top, j*stride_x + b*dilation_x - left, c] * w[a,b,c]
+// y[n,i,j,c] = activation(sum_{a,b} x[n, i*stride_y + a*dilation_y - top, j*stride_x + b*dilation_x - left, c] *
+// w[a,b,c]
 //                         + bias[c]).
 #ifndef KERASCNN_KERNELS_PACKED_DEPTHWISE2D_H_
 #define KERASCNN_KERNELS_PACKED_DEPTHWISE2D_H_

@@ -1,6 +1,4 @@
 // Depthwise convolution for inference on the CPU: what a task is.
-#include "kernels/packed_depthwise2d.h"
-
 #include <algorithm>
 #include <limits>
 #include <type_traits>
@@ -8,6 +6,7 @@
 
 #include "common/simd.h"
 #include "common/types.h"
+#include "kernels/packed_depthwise2d.h"
 
 #define KERASCNN_SIMD_FILE "common/vector.inc"
 #include "common/simd_foreach.h"
@@ -48,9 +47,8 @@ void RunPackedDepthwise2D(const PackedDepthwise2D& conv, const ParallelFor& para
   parallel.Run(conv.batch * strips * chunks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t first = task / chunks % strips * strip, vector = task % chunks * chunk;
-      KERASCNN_SIMD_CALL(DepthwiseRows(conv, task / chunks / strips, first,
-                                       std::min(conv.output_height, first + strip), vector,
-                                       std::min(vectors, vector + chunk)));
+      KERASCNN_SIMD_CALL(DepthwiseRows(conv, task / chunks / strips, first, std::min(conv.output_height, first + strip),
+                                       vector, std::min(vectors, vector + chunk)));
     }
   });
 }

@@ -6,7 +6,7 @@
 namespace kerascnn {
 namespace {
 
-constexpr int64_t kMost = 1 << 20;           // constants, instructions
+constexpr int64_t kMost = 1 << 20;              // constants, instructions
 constexpr int64_t kLargest = int64_t{1} << 31;  // extents, strides and such
 
 // Takes numbers off the front of a list; past its end, and for numbers out of range, it remembers to have failed.
@@ -17,12 +17,15 @@ class Reader {
     if (at_ == end_) return ended_ = true, low;
     const int64_t number = *at_++;
     if (number >= low && number <= high) return number;
-    if (outside_.empty()) outside_ = Say("A number of a program must be in its range, [low, high].", {number, low, high});
+    if (outside_.empty())
+      outside_ = Say("A number of a program must be in its range, [low, high].", {number, low, high});
     return low;
   }
   int64_t left() const { return end_ - at_; }
   std::string Wrong() const {
-    return !outside_.empty() ? outside_ : ended_ ? "A program must have all its numbers. Received: one that ends early" : "";
+    return !outside_.empty() ? outside_
+           : ended_          ? "A program must have all its numbers. Received: one that ends early"
+                             : "";
   }
 
  private:

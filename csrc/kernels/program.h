@@ -2,7 +2,8 @@
 //
 // A program is a list of integers:
 //
-//   version, constants, {rank, extents...} of each constant, instructions, {kind, fields, field...} of each instruction.
+//   version, constants, {rank, extents...} of each constant, instructions, {kind, fields, field...} of each
+//   instruction.
 //
 // Constants lie one after the other in one array of floats. Value 0 is the images [batch, height, width, channels];
 // instruction i makes value i + 1, and the last one's is the result. A field that names a value or a constant is -1
@@ -23,10 +24,10 @@ constexpr int64_t kProgramVersion = 1;
 
 // The numbers are those of serialized programs and never change.
 enum class ProgramKind : int64_t {
-  kConv = 1,  // x, filter, bias, residual, gate, scale, shift, activation, window: see kernels/packed_conv2d.h
-  kPool = 2,  // x, mean, zeros, window: see MapPool in kernels/map_passes.h
-  kMean = 3,  // x: of each channel, over all pixels
-  kPass = 4,  // x, residual, gate, scale, shift, activation: see MapPass
+  kConv = 1,     // x, filter, bias, residual, gate, scale, shift, activation, window: see kernels/packed_conv2d.h
+  kPool = 2,     // x, mean, zeros, window: see MapPool in kernels/map_passes.h
+  kMean = 3,     // x: of each channel, over all pixels
+  kPass = 4,     // x, residual, gate, scale, shift, activation: see MapPass
   kConcat = 5,   // values, along the channels
   kSoftmax = 6,  // x: over the channels
   kFlatten = 7,  // x: all pixels' channels become those of one pixel
@@ -41,7 +42,7 @@ struct ProgramWindow {
 
 struct ProgramInstruction {
   ProgramKind kind;
-  int64_t x = -1, residual = -1, gate = -1;               // values
+  int64_t x = -1, residual = -1, gate = -1;                // values
   int64_t filter = -1, bias = -1, scale = -1, shift = -1;  // constants
   Activation activation = Activation::kLinear;
   ProgramWindow window;

@@ -6,23 +6,36 @@
 #include "kernels/map_passes.h"
 #include "kernels/packed_conv2d.h"
 #include "kernels/packed_depthwise2d.h"
+#include "kernels/packed_winograd2d.h"
 
 namespace kerascnn {
 namespace {
 
-enum class Filters { kNone, kDense, kDepthwise };  // how they are packed; those of groups are used as they are
+enum class Filters {
+  kNone,
+  kDense,
+  kWinograd,
+  kDepthwise
+};  // how they are packed; those of groups are used as they are
 
 Filters FiltersOf(const Program& program, const ProgramInstruction& op, const MapShape& x) {
   if (op.kind != ProgramKind::kConv || IsGrouped(program, op, x)) return Filters::kNone;
-  return program.constants[op.filter].extents[2] == x.channels ? Filters::kDense : Filters::kDepthwise;
+  const std::vector<int64_t>& w = program.constants[op.filter].extents;
+  if (w[2] != x.channels) return Filters::kDepthwise;
+  const ProgramWindow& window = op.window;
+  return IsPackedWinograd2D(w[0], w[1], window.stride_y, window.stride_x, window.dilation_y, window.dilation_x, w[2],
+                            w[3])
+             ? Filters::kWinograd
+             : Filters::kDense;
 }
 
 int64_t PackedElements(const Program& program, const ProgramInstruction& op, const MapShape& x) {
   const Filters filters = FiltersOf(program, op, x);
   if (filters == Filters::kNone) return 0;
   const std::vector<int64_t>& w = program.constants[op.filter].extents;
-  const int64_t elements = filters == Filters::kDense ? PackedFilterElements(w[0] * w[1] * w[2], w[3])
-                                                      : PackedDepthwiseElements(w[0] * w[1], w[3]);
+  const int64_t elements = filters == Filters::kDense      ? PackedFilterElements(w[0] * w[1] * w[2], w[3])
+                           : filters == Filters::kWinograd ? PackedWinogradElements(w[2], w[3])
+                                                           : PackedDepthwiseElements(w[0] * w[1], w[3]);
   return (elements + 15) / 16 * 16;
 }
 
@@ -46,15 +59,15 @@ class Run {
       case ProgramKind::kPool:
         return Pool(op, y);
       case ProgramKind::kMean:
-        return RunMapMean({plan_.batch, Shape(op.x).pixels(), Shape(op.x).channels, Step(op.x), Step(y), At(op.x), To(y)},
-                          parallel_);
+        return RunMapMean(
+            {plan_.batch, Shape(op.x).pixels(), Shape(op.x).channels, Step(op.x), Step(y), At(op.x), To(y)}, parallel_);
       case ProgramKind::kPass:
         return Pass(op, y);
       case ProgramKind::kConcat:
         return Concatenate(op, y);
       case ProgramKind::kSoftmax:
-        return RunMapSoftmax(
-            {plan_.batch * Shape(y).pixels(), Shape(y).channels, Step(op.x), Step(y), At(op.x), To(y)}, parallel_);
+        return RunMapSoftmax({plan_.batch * Shape(y).pixels(), Shape(y).channels, Step(op.x), Step(y), At(op.x), To(y)},
+                             parallel_);
       case ProgramKind::kFlatten:
         return;  // the same memory
     }
@@ -72,9 +85,7 @@ class Run {
   const MapShape& Shape(int64_t v) const { return plan_.shapes[v]; }
   int64_t Step(int64_t v) const { return plan_.places[v].step; }
   float* To(int64_t v) const { return const_cast<float*>(At(v)); }  // never the images: no instruction makes them
-  const float* Constant(int64_t c) const {
-    return c < 0 ? nullptr : memory_.constants + program_.constants[c].offset;
-  }
+  const float* Constant(int64_t c) const { return c < 0 ? nullptr : memory_.constants + program_.constants[c].offset; }
 
   void Convolve(const ProgramInstruction& op, int64_t y, const float* packed) {
     const MapShape &in = Shape(op.x), &out = Shape(y);
@@ -108,7 +119,10 @@ class Run {
     conv.scale = Constant(op.scale), conv.shift = Constant(op.shift);
     if (op.gate >= 0) conv.gate = At(op.gate);
     if (op.residual >= 0) conv.residual = At(op.residual), conv.residual_step = Step(op.residual);
-    RunPackedConv2D(conv, parallel_);
+    if (filters == Filters::kDense) return RunPackedConv2D(conv, parallel_);
+    if (!IsClamp(op.activation)) conv.activation = Activation::kLinear;
+    RunPackedWinograd2D(conv, memory_.scratch, parallel_);
+    if (!IsClamp(op.activation)) ActivateInPlace(op, y);
   }
 
   void ConvolveGroups(const ProgramInstruction& op, int64_t y) {
@@ -117,6 +131,12 @@ class Run {
     const Conv2DEpilogue<float> epilogue{Constant(op.bias), relu};
     Conv2DForward<float>(conv, At(op.x), Constant(op.filter), To(y), memory_.scratch, parallel_, epilogue);
     if (!relu) AddAndActivate(op, y);
+  }
+
+  void ActivateInPlace(const ProgramInstruction& op, int64_t y) {
+    MapPass pass = PassTo(y);
+    pass.a = To(y), pass.a_step = Step(y), pass.activation = op.activation;
+    RunMapPass(pass, parallel_);
   }
 
   void AddAndActivate(const ProgramInstruction& op, int64_t y) {
@@ -196,6 +216,7 @@ void ProgramPack(const Program& program, const std::vector<MapShape>& shapes, co
     const ProgramConstant& filter = program.constants[op.filter];
     const std::vector<int64_t>& w = filter.extents;
     if (filters == Filters::kDense) PackFilter(w[0] * w[1] * w[2], w[3], constants + filter.offset, packed);
+    if (filters == Filters::kWinograd) PackWinogradFilter(w[2], w[3], constants + filter.offset, packed);
     if (filters == Filters::kDepthwise) PackDepthwiseFilter(w[0] * w[1], w[3], constants + filter.offset, packed);
     packed += PackedElements(program, op, shapes[op.x]);
   }

@@ -4,6 +4,8 @@
 #include <map>
 #include <numeric>
 
+#include "kernels/packed_winograd2d.h"
+
 namespace kerascnn {
 namespace {
 
@@ -43,8 +45,8 @@ int64_t PlaceStorages(std::vector<Storage*> storages) {
     }
     storage->offset = offset;
     arena = std::max(arena, offset + storage->elements);
-    const auto after = std::find_if(placed.begin(), placed.end(),
-                                    [&](const Storage* other) { return other->offset > offset; });
+    const auto after =
+        std::find_if(placed.begin(), placed.end(), [&](const Storage* other) { return other->offset > offset; });
     placed.insert(after, storage);
   }
   return arena;
@@ -103,6 +105,8 @@ std::string ProgramPlan::Make(const Program& program, int64_t batch, MapShape im
       plan->scratch_bytes = std::max(plan->scratch_bytes, bytes);
     }
   }
+  // Whichever convolutions there are: pages that nobody writes cost nothing.
+  plan->scratch_bytes = std::max(plan->scratch_bytes, PackedWinogradScratchBytes(threads));
   const auto root = [&](int64_t v, int64_t* offset) {
     for (*offset = 0; parent[v] != v; v = parent[v]) *offset += shift[v];
     return v;

@@ -7,6 +7,7 @@
 #include "common/shape.h"
 #include "kernels/packed_conv2d.h"
 #include "kernels/packed_depthwise2d.h"
+#include "kernels/packed_winograd2d.h"
 #include "kernels/program_cpu.h"
 #include "tests/testing.h"
 
@@ -59,11 +60,13 @@ void Fill(const Case& c, Padding pad_y, Padding pad_x, Conv* conv) {
 
 KERASCNN_TEST(PackedConvolutions) {
   const std::vector<Case> cases = {
-      {1, 1, 1, 1, 1, 1, 1, 1, false},   {2, 5, 7, 3, 5, 3, 1, 1, false},   {1, 9, 4, 16, 33, 3, 2, 1, false},
-      {1, 7, 7, 70, 32, 1, 1, 1, false}, {3, 4, 4, 300, 17, 1, 2, 1, false}, {1, 9, 9, 40, 49, 3, 1, 2, false},
-      {1, 11, 8, 3, 8, 7, 2, 1, false},  {2, 5, 7, 3, 3, 3, 1, 1, true},    {1, 14, 15, 32, 32, 3, 1, 1, true},
-      {1, 15, 16, 17, 17, 5, 2, 1, true}, {1, 9, 9, 20, 20, 7, 1, 1, true}, {2, 8, 9, 33, 33, 3, 3, 2, true},
+      {1, 1, 1, 1, 1, 1, 1, 1, false},     {2, 5, 7, 3, 5, 3, 1, 1, false},    {1, 9, 4, 16, 33, 3, 2, 1, false},
+      {1, 7, 7, 70, 32, 1, 1, 1, false},   {3, 4, 4, 300, 17, 1, 2, 1, false}, {1, 9, 9, 40, 49, 3, 1, 2, false},
+      {1, 13, 14, 40, 33, 3, 1, 1, false}, {2, 7, 9, 64, 70, 3, 1, 1, false},  {3, 2, 1, 32, 48, 3, 1, 1, false},
+      {1, 11, 8, 3, 8, 7, 2, 1, false},    {2, 5, 7, 3, 3, 3, 1, 1, true},     {1, 14, 15, 32, 32, 3, 1, 1, true},
+      {1, 15, 16, 17, 17, 5, 2, 1, true},  {1, 9, 9, 20, 20, 7, 1, 1, true},   {2, 8, 9, 33, 33, 3, 3, 2, true},
   };
+  int tried = 0;  // by Winograd's algorithm
   for (const Case& c : cases) {
     const Padding pad_y = SamePadding(c.height, c.kernel, c.stride, c.dilation);
     const Padding pad_x = SamePadding(c.width, c.kernel, c.stride, c.dilation);
@@ -83,13 +86,20 @@ KERASCNN_TEST(PackedConvolutions) {
         conv.y = y.data();
         RunPackedDepthwise2D(conv, ThreadsFor(threads));
       } else {
-        Scratch packed(PackedFilterElements(taps * depth, c.filters) * 4);
-        PackFilter(taps * depth, c.filters, w.data(), static_cast<float*>(packed.get()));
+        const bool winograd =
+            IsPackedWinograd2D(c.kernel, c.kernel, c.stride, c.stride, c.dilation, c.dilation, c.channels, c.filters);
+        Scratch packed(
+            4 * std::max(PackedWinogradElements(c.channels, c.filters), PackedFilterElements(taps * depth, c.filters)));
+        Scratch scratch(PackedWinogradScratchBytes(threads));
+        float* const filter = static_cast<float*>(packed.get());
+        winograd ? PackWinogradFilter(c.channels, c.filters, w.data(), filter)
+                 : PackFilter(taps * depth, c.filters, w.data(), filter);
         PackedConv2D conv;
         Fill(c, pad_y, pad_x, &conv);
-        conv.filters = c.filters, conv.x = x.data(), conv.filter = static_cast<const float*>(packed.get());
-        conv.bias = bias.data(), conv.y = y.data();
-        RunPackedConv2D(conv, ThreadsFor(threads));
+        conv.filters = c.filters, conv.x = x.data(), conv.filter = filter, conv.bias = bias.data(), conv.y = y.data();
+        winograd ? RunPackedWinograd2D(conv, scratch.get(), ThreadsFor(threads))
+                 : RunPackedConv2D(conv, ThreadsFor(threads));
+        tried += winograd && threads == 1;
       }
       const std::string what = std::to_string(c.channels) + " channels, kernel " + std::to_string(c.kernel);
       ExpectClose(y, expected, what);
@@ -97,20 +107,21 @@ KERASCNN_TEST(PackedConvolutions) {
       ExpectSameBits(first, y, what);
     }
   }
+  Expect(tried == 3, std::to_string(tried) + " by Winograd's algorithm");
 }
 
 // Three convolutions (3x3, depthwise, in groups), two of whose results lie in a concatenation, a gate, a pool.
 std::vector<int64_t> Numbers() {
   return {
-      1, 4, 4, 3, 3, 3, 20, 1, 20, 4, 3, 3, 1, 20, 4, 3, 3, 5, 20,                 // constants
-      7,                                                                           //
-      1, 16, 0, 0, 1, -1, -1, -1, -1, 1, 1, 1, 1, 1, -1, -1, -1, -1,               // conv
-      1, 16, 1, 2, -1, -1, -1, -1, -1, 3, 1, 1, 1, 1, 1, 1, 1, 1,                  // depthwise
-      1, 16, 2, 3, -1, 1, -1, -1, -1, 0, 1, 1, 1, 1, -1, -1, -1, -1,               // in groups, and a sum
-      5, 3, 1, 2, 3,                                                               // concat
-      3, 1, 4,                                                                     // mean
-      4, 6, 4, -1, 5, -1, -1, 6,                                                   // times the mean, sigmoid
-      2, 11, 6, 1, 0, 2, 2, 2, 2, 0, 0, 0, 0,                                      // pool
+      1, 4,  4, 3,  3,  3,  20, 1,  20, 4, 3, 3, 1, 20, 4,  3,  3,  5,  20,  // constants
+      7,                                                                     //
+      1, 16, 0, 0,  1,  -1, -1, -1, -1, 1, 1, 1, 1, 1,  -1, -1, -1, -1,      // conv
+      1, 16, 1, 2,  -1, -1, -1, -1, -1, 3, 1, 1, 1, 1,  1,  1,  1,  1,       // depthwise
+      1, 16, 2, 3,  -1, 1,  -1, -1, -1, 0, 1, 1, 1, 1,  -1, -1, -1, -1,      // in groups, and a sum
+      5, 3,  1, 2,  3,                                                       // concat
+      3, 1,  4,                                                              // mean
+      4, 6,  4, -1, 5,  -1, -1, 6,                                           // times the mean, sigmoid
+      2, 11, 6, 1,  0,  2,  2,  2,  2,  0, 0, 0, 0,                          // pool
   };
 }
 
@@ -129,10 +140,10 @@ std::vector<float> RunNumbers(int64_t batch, int threads, const std::vector<floa
   Scratch scratch(plan.scratch_bytes);
   ProgramPack(program, plan.shapes, constants.data(), static_cast<float*>(packed.get()));
   auto result = Unwritten<float>(batch * plan.shapes.back().elements());
-  ProgramRun(program, plan,
-             {constants.data(), static_cast<const float*>(packed.get()), static_cast<float*>(arena.get()),
-              scratch.get()},
-             images.data(), result.data(), ThreadsFor(threads));
+  ProgramRun(
+      program, plan,
+      {constants.data(), static_cast<const float*>(packed.get()), static_cast<float*>(arena.get()), scratch.get()},
+      images.data(), result.data(), ThreadsFor(threads));
   return result;
 }
 

@@ -65,8 +65,8 @@ absl::Status InferShape(InferenceContext* context) {
     height = context->MakeDim(shapes.back().height), width = context->MakeDim(shapes.back().width);
     channels = context->MakeDim(shapes.back().channels);
   }
-  context->set_output(0, flat ? context->MakeShape({batch, channels})
-                              : context->MakeShape({batch, height, width, channels}));
+  context->set_output(
+      0, flat ? context->MakeShape({batch, channels}) : context->MakeShape({batch, height, width, channels}));
   return absl::OkStatus();
 }
 
@@ -158,8 +158,7 @@ class InferenceProgramKernel final : public tf::OpKernel {
     std::shared_ptr<const ProgramPlan>& kept = plans_[key];
     if (kept == nullptr) {
       auto made = std::make_shared<ProgramPlan>();
-      const std::string wrong =
-          ProgramPlan::Make(program_, size(0), {size(1), size(2), size(3)}, threads, made.get());
+      const std::string wrong = ProgramPlan::Make(program_, size(0), {size(1), size(2), size(3)}, threads, made.get());
       if (!wrong.empty()) return plans_.erase(key), Invalid(wrong);
       kept = made;
     }

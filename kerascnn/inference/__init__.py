@@ -3,6 +3,7 @@
 from kerascnn.inference import checkpoint, saved_model
 from kerascnn.inference.compiled import compile
 from kerascnn.inference.features import Features, features
+from kerascnn.inference.lowering import lowered
 from kerascnn.inference.predict import Prediction, predict
 from kerascnn.inference.predict_masks import MaskPrediction, predict_masks
 from kerascnn.inference.predictor import Predictor
@@ -26,6 +27,7 @@ __all__ = [
     "compile",
     "estimate_statistics",
     "features",
+    "lowered",
     "parse_views",
     "predict",
     "predict_masks",

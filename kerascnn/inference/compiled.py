@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import ops, surgery
+from kerascnn import ops
 from kerascnn._errors import InputError
+from kerascnn.inference.lowering import lowered
 from kerascnn.inference.predictor import Predictor
 
 
@@ -28,7 +29,7 @@ def compile(network: Predictor | keras.Model) -> Callable[[Any], np.ndarray]:
         called by several threads; images of another size than before are planned for at their first call.
 
     Raises:
-        InputError: the network has a layer that no instruction stands for (`surgery.lowered` says which can be
+        InputError: the network has a layer that no instruction stands for (`lowered` says which can be
             lowered), or there is no Keras model behind the predictor. The function returned raises it for images of
             another shape.
 
@@ -75,6 +76,6 @@ def as_program(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     Raises:
         InputError: the network cannot be lowered.
     """
-    program = surgery.lowered(model)
+    program = lowered(model)
     constants = tf.Variable(program.joined(), trainable=False, name="constants")
     return lambda images: ops.inference_program(images, program, constants)

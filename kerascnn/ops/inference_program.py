@@ -35,7 +35,7 @@ class Instruction:
     bias: int = NONE  # conv: constant [out]
     residual: int = NONE  # conv, pass: value to be added before the activation
     gate: int = NONE  # conv, pass: value [batch, 1, 1, channels] that x is multiplied by
-    scale: int = NONE  # conv, pass: constant [channels] that x is multiplied by; before a conv, a ReLU follows the shift
+    scale: int = NONE  # conv, pass: constant [channels] that x is multiplied by; before a conv, ReLU follows the shift
     shift: int = NONE  # conv, pass: constant [channels]
     activation: str = "linear"  # conv, pass: of ACTIVATIONS
     window: tuple[int, int] = (1, 1)  # pool
@@ -100,7 +100,7 @@ def inference_program(images: Any, program: Program, constants: Any = None) -> t
 
     Args:
         images: float32 [batch, height, width, channels].
-        program: the network, as `kerascnn.surgery.lowered` makes it.
+        program: the network, as `kerascnn.inference.lowered` makes it.
         constants: `program.joined()` as a tensor, where a caller keeps it as a variable; None: a constant in the graph.
 
     Returns:

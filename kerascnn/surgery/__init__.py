@@ -8,7 +8,6 @@ from kerascnn.surgery.graph import Call, Graph, walk
 from kerascnn.surgery.heads import replace_head
 from kerascnn.surgery.inline import inlined
 from kerascnn.surgery.linear import linear_head
-from kerascnn.surgery.lowering import lowered
 from kerascnn.surgery.parts import Part, parts
 from kerascnn.surgery.replace import rebuild
 from kerascnn.surgery.sliding import fully_convolutional
@@ -26,7 +25,6 @@ __all__ = [
     "inlined",
     "linear_head",
     "logits_of",
-    "lowered",
     "parts",
     "probabilities_of",
     "rebuild",

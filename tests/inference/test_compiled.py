@@ -59,7 +59,7 @@ def test_larger_networks(name, batch):
 
 
 def kinds(model):
-    return [step.kind for step in surgery.lowered(model).instructions]
+    return [step.kind for step in inference.lowered(model).instructions]
 
 
 def block(x, filters, activation="relu"):
@@ -139,7 +139,7 @@ def test_what_cannot_be_lowered():
         with pytest.raises(InputError, match=f"an instruction of an inference program stands for.*{name}"):
             inference.compile(keras.Model(images, layer(images)))
     with pytest.raises(InputError, match="one list of images"):
-        surgery.lowered(keras.Model([images, other := L.Input((8, 8, 3))], L.Add()([images, other])))
+        inference.lowered(keras.Model([images, other := L.Input((8, 8, 3))], L.Add()([images, other])))
     with pytest.raises(InputError, match="network must be a Predictor or a keras.Model"):
         inference.compile("resnet50")
 

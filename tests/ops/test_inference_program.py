@@ -50,11 +50,27 @@ def test_dense_convolutions(case):
     dilations = tuple(map(int, rng.integers(1, 3, 2)))
     explicit = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (2, 2)))
     padding = SAME if case % 2 else explicit
-    height, width = (int(rng.integers((k - 1) * d + 1, (k - 1) * d + 16)) for k, d in zip(kernel, dilations, strict=True))
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    height, width = (int(rng.integers(span, span + 15)) for span in spans)
     constants = []
     options = {"strides": strides, "dilations": dilations, "padding": padding}
     step = conv(rng, 0, constants, kernel, channels, filters, **options, activation=ACTIVATIONS[case % 10])
     check(Program((step,), tuple(constants), flat=False), images(rng, 1 + case % 3, height, width, channels))
+
+
+@needs_native
+@pytest.mark.parametrize("channels", [32, 47, 256])
+def test_three_by_three_with_many_channels(channels):
+    """Where Winograd's algorithm may run: odd sizes, less than a tile, every kind of end."""
+    rng = np.random.default_rng(channels)
+    for height, width, padding in ((1, 1, SAME), (2, 7, SAME), (9, 14, ((0, 2), (1, 0))), (23, 15, SAME)):
+        constants = []
+        steps = (
+            conv(rng, 0, constants, (3, 3), channels, 50, padding=padding, activation="silu"),
+            conv(rng, 0, constants, (3, 3), channels, 50, padding=padding, residual=1, activation="relu6"),
+            Instruction("concat", parts=(2, 1)),
+        )
+        check(Program(steps, tuple(constants), flat=False), images(rng, 2, height, width, channels))
 
 
 @needs_native
@@ -66,10 +82,9 @@ def test_depthwise_and_grouped_convolutions(case):
     groups, filters = (channels, channels) if case % 3 else (channels, 2 * channels)
     dilation = 2 if case % 7 == 0 else 1
     constants = []
-    step = conv(
-        rng, 0, constants, (size, size), channels // groups, filters, strides=(stride, stride),
-        dilations=(dilation, dilation), padding=SAME if case % 2 else ((2, 1), (0, 3)), activation=ACTIVATIONS[case % 10],
-    )  # fmt: skip
+    options = {"strides": (stride, stride), "dilations": (dilation, dilation), "activation": ACTIVATIONS[case % 10]}
+    padding = SAME if case % 2 else ((2, 1), (0, 3))
+    step = conv(rng, 0, constants, (size, size), channels // groups, filters, padding=padding, **options)
     x = images(rng, 2, int(rng.integers(14, 33)), int(rng.integers(14, 33)), channels)
     check(Program((step,), tuple(constants), flat=False), x)
 

@@ -45,7 +45,7 @@ def write(predictor: Predictor, folder: Path, *, native: bool = False) -> None:
     Args:
         predictor: a network in use, with its Keras model.
         folder: empty.
-        native: keep kerascnn's compiled ops; a network that `surgery.lowered` takes becomes one op, another one
+        native: keep kerascnn's compiled ops; a network that `inference.lowered` takes becomes one op, another one
             keeps its layers.
 
     Raises:

@@ -20,7 +20,7 @@ import numpy as np
 
 from kerascnn import layers
 from kerascnn._errors import InputError
-from kerascnn.ops import inference_program as programs
+from kerascnn.layers.tanh_gelu import tanh_gelu
 from kerascnn.ops.inference_program import NONE, SAME, Instruction, Program
 from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.graph import Call, walk
@@ -30,7 +30,8 @@ L = keras.layers
 A = keras.activations
 _ACTIVATIONS = {
     A.linear: "linear", A.relu: "relu", A.relu6: "relu6", A.silu: "silu", A.hard_silu: "hard_silu",
-    A.hard_sigmoid: "hard_sigmoid", A.sigmoid: "sigmoid", A.gelu: "gelu", A.tanh: "tanh", A.softmax: "softmax",
+    A.hard_sigmoid: "hard_sigmoid", A.sigmoid: "sigmoid", A.gelu: "gelu", A.tanh: "tanh", tanh_gelu: "gelu_tanh",
+    A.softmax: "softmax",
 }  # fmt: skip
 _NO_PADDING = ((0, 0), (0, 0))
 
@@ -51,7 +52,7 @@ def lowered(model: keras.Model) -> Program:
 
     Example:
 
-        program = surgery.lowered(kerascnn.create_model("mobilenetv2_100"))
+        program = inference.lowered(kerascnn.create_model("mobilenetv2_100"))
         probabilities = ops.inference_program(images, program)
     """
     folded, _ = fold_batch_norm(model)
