@@ -2,16 +2,11 @@
 
 What can be lowered is said by `_LAYERS`: convolutions with any groups, dense layers on maps and vectors, batch norms,
 activations, sums of two, concatenations along the channels, gates of one number a channel, pools, global averages,
-padding by zeros, softmax, and what does nothing at inference. Then, in one pass over the graph (`_Lowering`):
-
-* padding goes into the window that reads it;
-* a sum goes into the convolution, or the pass over a map, that made one of its terms and nothing else reads;
-* an activation goes into what made its input and nothing else reads;
-* a gate, or a batch norm with ReLU, goes into the 1x1 convolution that alone reads it.
+padding by zeros, softmax, and what does nothing at inference.
+What is joined then, `program_builder` says.
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +15,9 @@ import numpy as np
 
 from kerascnn import layers
 from kerascnn._errors import InputError
+from kerascnn.inference.program_builder import NO_PADDING, Builder, Node
 from kerascnn.layers.tanh_gelu import tanh_gelu
-from kerascnn.ops.inference_program import NONE, SAME, Instruction, Program
+from kerascnn.ops.inference_program import SAME, Program
 from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.graph import Call, walk
 from kerascnn.surgery.replace import called
@@ -33,7 +29,6 @@ _ACTIVATIONS = {
     A.hard_sigmoid: "hard_sigmoid", A.sigmoid: "sigmoid", A.gelu: "gelu", A.tanh: "tanh", tanh_gelu: "gelu_tanh",
     A.softmax: "softmax",
 }  # fmt: skip
-_NO_PADDING = ((0, 0), (0, 0))
 
 
 def lowered(model: keras.Model) -> Program:
@@ -62,7 +57,7 @@ def lowered(model: keras.Model) -> Program:
             "A network must take one list of images and give one result to be lowered. "
             f"Received: inputs {[x.shape for x in graph.inputs]}, outputs {[x.shape for x in graph.outputs]}"
         )
-    lowering = _Lowering(graph)
+    lowering = Builder(graph)
     for call in graph.calls:
         lower = _LAYERS.get(type(call.operation)) or _OPERATIONS.get(_operation_name(call.operation))
         if lower is None or len(call.outputs) != 1 or lower(lowering, call) is False:
@@ -79,146 +74,10 @@ def _operation_name(operation: keras.Operation) -> str | None:
     return type(operation).__name__ if own else None
 
 
-@dataclasses.dataclass(eq=False)
-class _Node:
-    """An instruction that is being put together; values are nodes, constants arrays."""
-
-    kind: str
-    x: "_Node | None" = None
-    filter: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    residual: "_Node | None" = None
-    gate: "_Node | None" = None
-    scale: np.ndarray | None = None
-    shift: np.ndarray | None = None
-    activation: str = "linear"
-    window: tuple[int, int] = (1, 1)
-    strides: tuple[int, int] = (1, 1)
-    dilations: tuple[int, int] = (1, 1)
-    padding: Any = _NO_PADDING
-    mean: bool = False
-    zeros: bool = False
-    parts: tuple["_Node", ...] = ()
-
-    def reads(self) -> list["_Node"]:
-        return [x for x in (self.x, self.residual, self.gate, *self.parts) if x is not None]
-
-    @property
-    def pointwise(self) -> bool:
-        """A convolution with all channels, 1x1 and without strides, to which a gate or a scale may be given."""
-        plain = self.kind == "conv" and self.filter.shape[:2] == (1, 1) and self.strides == (1, 1)
-        return plain and self.padding in (SAME, _NO_PADDING) and self.gate is None and self.scale is None
-
-    @property
-    def open(self) -> bool:
-        """Whether something may be added before its activation."""
-        return self.kind in ("conv", "pass") and self.activation == "linear"
-
-
-class _Lowering:
-    def __init__(self, graph):
-        self.made: dict[int, _Node] = {}  # by the number of a value
-        self.nodes: list[_Node] = []
-        self.inputs, self.outputs = graph.inputs, graph.outputs
-        self.images = self.made[graph.inputs[0].number] = _Node("images")
-        # How often a value is read; values that are the same node count together.
-        self.reads = Counter(x.number for call in graph.calls for x in call.inputs)
-        self.reads.update(x.number for x in graph.outputs)
-        self.readers: Counter[int] = Counter({id(self.images): self.reads[graph.inputs[0].number]})
-
-    def source(self, call: Call, number: int = 0) -> _Node:
-        return self.made[call.inputs[number].number]
-
-    def alone(self, node: _Node) -> bool:
-        """Whether nothing reads the node but what is being lowered."""
-        return self.readers[id(node)] == 1
-
-    def name(self, call: Call, node: _Node) -> None:
-        """The call's value is what the node makes."""
-        number = call.outputs[0].number
-        self.made[number] = node
-        self.readers[id(node)] += self.reads[number]
-
-    def skip(self, call: Call) -> None:
-        """The call's value is its input's."""
-        node = self.source(call)
-        self.readers[id(node)] -= 1
-        self.name(call, node)
-
-    def add(self, call: Call, node: _Node) -> None:
-        self.nodes.append(node)
-        self.name(call, node)
-
-    def instead(self, call: Call, old: _Node, **changes: Any) -> None:
-        """The call's value is what `old`, which nothing else reads, makes with these changes, here and not before."""
-        self.nodes.remove(old)
-        self.add(call, dataclasses.replace(old, **changes))
-
-    def activate(self, call: Call, activation: str) -> None:
-        node = self.source(call)
-        if activation == "linear":
-            self.skip(call)
-        elif activation == "softmax":
-            self.add(call, _Node("softmax", node))
-        elif node.open and self.alone(node) and not (node.kind == "conv" and activation == "softmax"):
-            self.instead(call, node, activation=activation)
-        else:
-            self.add(call, _Node("pass", node, activation=activation))
-
-    def window(self, call: Call, node: _Node) -> None:
-        """Adds a convolution or pool, with the padding, gate or scale before it where it alone reads that."""
-        source = node.x
-        if source.kind == "pad" and node.padding == _NO_PADDING and self.alone(source):
-            self.nodes.remove(source)
-            zeros = node.kind == "pool"
-            node = dataclasses.replace(node, x=source.x, padding=source.padding, zeros=zeros)
-        elif node.pointwise and source.kind == "pass" and self.alone(source) and source.residual is None:
-            whole = node.filter.shape[2] == call.inputs[0].shape[-1]
-            gated = source.gate is not None and source.activation == "linear" and source.scale is None
-            normed = source.gate is None and source.scale is not None and source.activation == "relu"
-            if whole and (gated or normed):
-                self.nodes.remove(source)
-                node = dataclasses.replace(node, x=source.x, gate=source.gate, scale=source.scale, shift=source.shift)
-        self.add(call, node)
-
-    def program(self) -> Program:
-        output = self.made[self.outputs[0].number]
-        needed, waiting = set(), [output]
-        while waiting:
-            node = waiting.pop()
-            if id(node) not in needed:
-                needed.add(id(node))
-                waiting += node.reads()
-        nodes = [node for node in self.nodes if id(node) in needed]
-        if output is not (nodes[-1] if nodes else None):  # the images, or what something else was made after
-            output = _Node("pass", output)
-            nodes.append(output)
-        numbers = {id(self.images): 0} | {id(node): i + 1 for i, node in enumerate(nodes)}
-        constants: list[np.ndarray] = []
-        steps = tuple(_instruction(node, numbers, constants) for node in nodes)
-        return Program(steps, tuple(constants), flat=len(self.outputs[0].shape) == 2)
-
-
-def _instruction(node: _Node, numbers: dict[int, int], constants: list[np.ndarray]) -> Instruction:
-    fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
-    for name in ("x", "residual", "gate"):
-        fields[name] = NONE if fields[name] is None else numbers[id(fields[name])]
-    for name in ("filter", "bias", "scale", "shift"):
-        if fields[name] is None:
-            fields[name] = NONE
-        else:
-            constants.append(np.asarray(fields[name], np.float32))
-            fields[name] = len(constants) - 1
-    fields["parts"] = tuple(numbers[id(part)] for part in node.parts)
-    if node.kind == "pad":  # a window of one pixel over it
-        fields |= {"kind": "pool", "mean": True, "zeros": True}
-    return Instruction(**fields)
-
-
 def _padding(layer) -> Any:
     if layer.padding == "same":
         return SAME
-    return _NO_PADDING if layer.padding == "valid" else tuple(tuple(map(int, sides)) for sides in layer.padding)
+    return NO_PADDING if layer.padding == "valid" else tuple(tuple(map(int, sides)) for sides in layer.padding)
 
 
 def _last(layer, rank: int) -> bool:
@@ -230,13 +89,13 @@ def _weights(layer) -> tuple[np.ndarray, np.ndarray | None]:
     return np.asarray(layer.kernel), bias
 
 
-def _convolve(lowering: _Lowering, call: Call, kernel: np.ndarray) -> bool:
+def _convolve(lowering: Builder, call: Call, kernel: np.ndarray) -> bool:
     layer = call.operation
     if not _last(layer, len(call.x)) or layer.padding == "causal":
         return False
     bias = np.asarray(layer.bias) if layer.use_bias else None
     strides, dilations = tuple(layer.strides), tuple(layer.dilation_rate)
-    node = _Node("conv", lowering.source(call), kernel, bias, strides=strides, dilations=dilations)
+    node = Node("conv", lowering.source(call), kernel, bias, strides=strides, dilations=dilations)
     return _activated(lowering, call, dataclasses.replace(node, padding=_padding(layer)), layer.activation)
 
 
@@ -251,46 +110,46 @@ def _activated(lowering, call, node, activation) -> bool:
     lowering.window(call, node)
     logits = lowering.nodes[-1]
     lowering.readers[id(logits)] = 1
-    lowering.add(call, _Node("softmax", logits))
+    lowering.add(call, Node("softmax", logits))
     return True
 
 
-def _conv(lowering: _Lowering, call: Call) -> bool:
+def _conv(lowering: Builder, call: Call) -> bool:
     return _convolve(lowering, call, np.asarray(call.operation.kernel))
 
 
-def _depthwise(lowering: _Lowering, call: Call) -> bool:
+def _depthwise(lowering: Builder, call: Call) -> bool:
     kernel = np.asarray(call.operation.kernel)
     return _convolve(lowering, call, kernel.reshape(*kernel.shape[:2], 1, -1))
 
 
-def _dense(lowering: _Lowering, call: Call) -> bool:
+def _dense(lowering: Builder, call: Call) -> bool:
     if len(call.x) not in (2, 4):
         return False
     kernel, bias = _weights(call.operation)
-    node = _Node("conv", lowering.source(call), kernel[None, None], bias)
+    node = Node("conv", lowering.source(call), kernel[None, None], bias)
     return _activated(lowering, call, node, call.operation.activation)
 
 
-def _norm(lowering: _Lowering, call: Call) -> bool:
+def _norm(lowering: Builder, call: Call) -> bool:
     layer = call.operation
     if call.arguments.get("training") or layer.axis % len(call.x) != len(call.x) - 1 or len(call.x) not in (2, 4):
         return False
     mean, variance = (np.asarray(v, np.float64) for v in (layer.moving_mean, layer.moving_variance))
     scale = (np.asarray(layer.gamma, np.float64) if layer.scale else 1.0) / np.sqrt(variance + layer.epsilon)
     shift = (np.asarray(layer.beta, np.float64) if layer.center else 0.0) - mean * scale
-    lowering.add(call, _Node("pass", lowering.source(call), scale=scale, shift=shift))
+    lowering.add(call, Node("pass", lowering.source(call), scale=scale, shift=shift))
     return True
 
 
-def _activation(lowering: _Lowering, call: Call) -> bool:
+def _activation(lowering: Builder, call: Call) -> bool:
     if call.operation.activation not in _ACTIVATIONS:
         return False
     lowering.activate(call, _ACTIVATIONS[call.operation.activation])
     return True
 
 
-def _relu(lowering: _Lowering, call: Call) -> bool:
+def _relu(lowering: Builder, call: Call) -> bool:
     layer = call.operation
     if layer.negative_slope or layer.threshold or layer.max_value not in (None, 6):
         return False
@@ -298,14 +157,14 @@ def _relu(lowering: _Lowering, call: Call) -> bool:
     return True
 
 
-def _softmax(lowering: _Lowering, call: Call) -> bool:
+def _softmax(lowering: Builder, call: Call) -> bool:
     if call.operation.axis not in (-1, len(call.x) - 1) or len(call.inputs) != 1:
         return False
     lowering.activate(call, "softmax")
     return True
 
 
-def _sum(lowering: _Lowering, call: Call) -> bool:
+def _sum(lowering: Builder, call: Call) -> bool:
     if len(call.inputs) != 2 or call.inputs[0].shape != call.inputs[1].shape:
         return False
     terms = [lowering.source(call, i) for i in (0, 1)]
@@ -314,65 +173,65 @@ def _sum(lowering: _Lowering, call: Call) -> bool:
         if node.open and node.residual is None and lowering.alone(node) and node is not other:
             lowering.instead(call, node, residual=other)
             return True
-    lowering.add(call, _Node("pass", terms[0], residual=terms[1]))
+    lowering.add(call, Node("pass", terms[0], residual=terms[1]))
     return True
 
 
-def _product(lowering: _Lowering, call: Call) -> bool:
+def _product(lowering: Builder, call: Call) -> bool:
     if len(call.inputs) != 2 or any(len(x.shape) != 4 for x in call.inputs):
         return False
     gates = [i for i, x in enumerate(call.inputs) if x.shape[1:3] == (1, 1)]
     if not gates or call.inputs[0].shape[3] != call.inputs[1].shape[3]:
         return False
     gate = gates[-1]
-    lowering.add(call, _Node("pass", lowering.source(call, 1 - gate), gate=lowering.source(call, gate)))
+    lowering.add(call, Node("pass", lowering.source(call, 1 - gate), gate=lowering.source(call, gate)))
     return True
 
 
-def _concatenate(lowering: _Lowering, call: Call) -> bool:
+def _concatenate(lowering: Builder, call: Call) -> bool:
     rank = len(call.x)
     if rank not in (2, 4) or call.operation.axis % rank != rank - 1:
         return False
-    lowering.add(call, _Node("concat", parts=tuple(lowering.source(call, i) for i in range(len(call.inputs)))))
+    lowering.add(call, Node("concat", parts=tuple(lowering.source(call, i) for i in range(len(call.inputs)))))
     return True
 
 
 def _pool(mean: bool) -> Callable:
-    def lower(lowering: _Lowering, call: Call) -> bool:
+    def lower(lowering: Builder, call: Call) -> bool:
         layer = call.operation
         if not _last(layer, len(call.x)):
             return False
-        node = _Node("pool", lowering.source(call), window=tuple(layer.pool_size), strides=tuple(layer.strides))
+        node = Node("pool", lowering.source(call), window=tuple(layer.pool_size), strides=tuple(layer.strides))
         lowering.window(call, dataclasses.replace(node, padding=_padding(layer), mean=mean))
         return True
 
     return lower
 
 
-def _global_mean(lowering: _Lowering, call: Call) -> bool:
+def _global_mean(lowering: Builder, call: Call) -> bool:
     if not _last(call.operation, len(call.x)):
         return False
-    lowering.add(call, _Node("mean", lowering.source(call)))
+    lowering.add(call, Node("mean", lowering.source(call)))
     return True
 
 
-def _pad(lowering: _Lowering, call: Call) -> bool:
+def _pad(lowering: Builder, call: Call) -> bool:
     if not _last(call.operation, len(call.x)):
         return False
     padding = tuple(tuple(map(int, sides)) for sides in call.operation.padding)
-    lowering.add(call, _Node("pad", lowering.source(call), padding=padding))
+    lowering.add(call, Node("pad", lowering.source(call), padding=padding))
     return True
 
 
-def _flatten(lowering: _Lowering, call: Call) -> bool:
+def _flatten(lowering: Builder, call: Call) -> bool:
     if len(call.x) == 2:
         lowering.skip(call)
     else:
-        lowering.add(call, _Node("flatten", lowering.source(call)))
+        lowering.add(call, Node("flatten", lowering.source(call)))
     return len(call.x) in (2, 4)
 
 
-def _nothing(lowering: _Lowering, call: Call) -> bool:
+def _nothing(lowering: Builder, call: Call) -> bool:
     if call.arguments.get("training"):
         return False
     lowering.skip(call)
@@ -380,7 +239,7 @@ def _nothing(lowering: _Lowering, call: Call) -> bool:
 
 
 # Exactly these classes: a subclass may compute something else.
-_LAYERS: dict[type, Callable[[_Lowering, Call], bool]] = {
+_LAYERS: dict[type, Callable[[Builder, Call], bool]] = {
     **dict.fromkeys((L.Conv2D, layers.Conv2D, layers.PlainConv2D), _conv),
     **dict.fromkeys((L.DepthwiseConv2D, layers.DepthwiseConv2D), _depthwise),
     L.Dense: _dense,
@@ -398,4 +257,4 @@ _LAYERS: dict[type, Callable[[_Lowering, Call], bool]] = {
     L.Flatten: _flatten,
     **dict.fromkeys((L.Identity, L.Dropout, L.SpatialDropout2D, layers.StageOutput, layers.DropPath), _nothing),
 }
-_OPERATIONS: dict[str | None, Callable[[_Lowering, Call], bool]] = {"Add": _sum, "Multiply": _product}
+_OPERATIONS: dict[str | None, Callable[[Builder, Call], bool]] = {"Add": _sum, "Multiply": _product}
