@@ -274,7 +274,7 @@ def test_native_keeps_our_ops_and_the_numbers(tmp_path, library):
     model = small_net()
     folder = serving.export(model, tmp_path, **export_options(native=True))
     found = saved_models.custom_ops(saved_models.meta_graph(folder).graph_def)
-    assert found == {"Kerascnn>FusedConv2D", "Kerascnn>Resize2D"}
+    assert found == {"Kerascnn>InferenceProgram", "Kerascnn>Resize2D"}
     loaded = serving.load(folder)
     images = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
     np.testing.assert_allclose(loaded.predict(images), model(images, training=False), rtol=1e-4, atol=1e-5)

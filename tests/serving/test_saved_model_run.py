@@ -114,7 +114,7 @@ def test_a_native_export_runs_with_its_library_and_not_without(resnext, tmp_path
     answer = read_tensors(tmp_path / "out")["probabilities"]
     np.testing.assert_allclose(answer, model(images, training=False), rtol=1e-4, atol=1e-5)
     found = saved_models.custom_ops(saved_models.meta_graph(folder).graph_def)
-    assert found == {"Kerascnn>FusedConv2D", "Kerascnn>Resize2D"}
+    assert found == {"Kerascnn>InferenceProgram", "Kerascnn>Resize2D"}
 
     done = run(folder, "tensors", tmp_path / "in", tmp_path / "none")
     assert done.returncode == 3 and "Op type not registered 'Kerascnn>" in done.stderr
