@@ -69,7 +69,19 @@ ALLOWED = {
         "training",
         "explain",
     },
-    "search": {"keras", "tensorflow", "numpy", "absl", "rich", "analysis", "applications", "data", "tasks", "training"},
+    "search": {
+        "keras",
+        "tensorflow",
+        "numpy",
+        "absl",
+        "rich",
+        "analysis",
+        "applications",
+        "cells",
+        "data",
+        "tasks",
+        "training",
+    },
     "benchmark": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops"},
 }
 STANDARD_LIBRARY = __import__("sys").stdlib_module_names
