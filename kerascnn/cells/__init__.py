@@ -1,22 +1,31 @@
-"""Cells of searched networks as data: written, checked, printed, drawn, saved, and built into networks."""
+"""Cells of searched networks as data: written, checked, printed, drawn, saved, and built into networks.
 
-from kerascnn.cells.build import Stack, auxiliary_head, auxiliary_on, large_features, small_features, stem
-from kerascnn.cells.drawing import plot_cell, plot_genotype, text_graph
+`genotype` needs the standard library alone, so that a search can do without Keras; all else is imported at its first
+use.
+"""
+
+from typing import TYPE_CHECKING
+
+from kerascnn import _lazy
 from kerascnn.cells.genotype import OPERATIONS, Cell, Genotype, Term
-from kerascnn.cells.network import network
-from kerascnn.cells.operations import Value
-from kerascnn.cells.style import (
-    AMOEBANET,
-    AMOEBANET_CIFAR,
-    DARTS,
-    ENAS,
-    NAO,
-    NASNET,
-    NASNET_CIFAR,
-    NASNET_KERAS,
-    NASNET_TIMM,
-    Style,
-)
+
+if TYPE_CHECKING:
+    from kerascnn.cells.build import Stack, auxiliary_head, auxiliary_on, large_features, small_features, stem
+    from kerascnn.cells.drawing import plot_cell, plot_genotype, text_graph
+    from kerascnn.cells.networks import network
+    from kerascnn.cells.operations import Value
+    from kerascnn.cells.style import (
+        AMOEBANET,
+        AMOEBANET_CIFAR,
+        DARTS,
+        ENAS,
+        NAO,
+        NASNET,
+        NASNET_CIFAR,
+        NASNET_KERAS,
+        NASNET_TIMM,
+        Style,
+    )
 
 __all__ = [
     "AMOEBANET",
@@ -45,3 +54,17 @@ __all__ = [
     "stem",
     "text_graph",
 ]
+
+__getattr__, __dir__ = _lazy.attach(
+    __name__,
+    {
+        "build": ["Stack", "auxiliary_head", "auxiliary_on", "large_features", "small_features", "stem"],
+        "drawing": ["plot_cell", "plot_genotype", "text_graph"],
+        "networks": ["network"],
+        "operations": ["Value"],
+        "style": [
+            "AMOEBANET", "AMOEBANET_CIFAR", "DARTS", "ENAS", "NAO", "NASNET", "NASNET_CIFAR", "NASNET_KERAS",
+            "NASNET_TIMM", "Style",
+        ],
+    },
+)  # fmt: skip

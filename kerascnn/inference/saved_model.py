@@ -26,12 +26,14 @@ PREPROCESSING = "preprocessing.json"
 class SavedModel(Predictor):
     """An exported model, loaded: a `Predictor` that also takes encoded images.
 
-    `classify` maps encoded images to (class names [n, k], probabilities [n, k]), most probable first; for segmentation
+    `classify` maps encoded images to (class names [n, k], probabilities [n, k]), most probable first, and raises an
+    `InputError` or a `tf.errors.OpError` where one is no image; for segmentation
     to (class numbers uint8 [n, height, width], probabilities float32 [n, height, width, classes]) of the images as they
     are fitted into the network's input.
     """
 
     native: bool = False  # whether it holds ops of kerascnn's library
+    precision: str = "float32"  # of its weights
     classify: Callable[[Sequence[bytes]], tuple[np.ndarray, np.ndarray]] | None = dataclasses.field(
         default=None, repr=False
     )
@@ -63,6 +65,12 @@ def custom_ops(graph: tf.compat.v1.GraphDef) -> set[str]:
     """The types of the ops in a graph and its functions that only kerascnn's library has."""
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     return {node.op for node in nodes if node.op.startswith(f"{NAMESPACE}>")}
+
+
+def precision_of(graph: tf.compat.v1.GraphDef) -> str:
+    """What a graph keeps its weights in: "float16" or "bfloat16" where some are, else "float32"."""
+    kinds = {tf.dtypes.as_dtype(node.attr["dtype"].type).name for node in graph.node if node.op == "VarHandleOp"}
+    return next((name for name in ("float16", "bfloat16") if name in kinds), "float32")
 
 
 def meta_graph(folder: Path) -> tf.compat.v1.MetaGraphDef:
@@ -139,6 +147,9 @@ def load(path: str | os.PathLike) -> SavedModel:
 
     def classify(images: Sequence[bytes], owner=loaded) -> tuple[np.ndarray, np.ndarray]:
         outputs = default(image_bytes=tf.constant(list(images), tf.string))
+        for index, error in enumerate(outputs["errors"].numpy() if "errors" in outputs else ()):
+            if error:
+                raise InputError(f"{error.decode()}. Received: image {index} of {len(images)}")
         return outputs[outputs_of(task)].numpy(), outputs["probabilities"].numpy()
 
     return SavedModel(
@@ -149,6 +160,7 @@ def load(path: str | os.PathLike) -> SavedModel:
         function=probabilities,
         path=folder,
         native=native,
+        precision=precision_of(graph.graph_def),
         classify=classify,
     )
 

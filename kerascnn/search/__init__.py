@@ -1,20 +1,58 @@
-"""Searching for networks: compound scaling's grid search, with a journal that outlives a kill.
+"""Searching for networks: spaces, strategies and evaluators, and a loop with a journal that outlives a kill.
 
-`candidates` and `Journal` import neither TensorFlow nor Keras; `grid_search` does, at its first use.
+    run(space, strategy, evaluator, budget="20m", out="searches/a", workers=2) -> History
+
+A space (`kerascnn.search.spaces`) holds candidates, a strategy (`kerascnn.search.strategies`) proposes some of them,
+and an evaluator, any function, says how good they are. `grid_search` is compound scaling's search with its own
+journal, and the only one here that imports TensorFlow and Keras, at its first use.
 """
 
 from typing import TYPE_CHECKING
 
 from kerascnn import _lazy
 from kerascnn.search.candidates import Candidate, candidates
+from kerascnn.search.cluster import Cluster
+from kerascnn.search.front import HARD, SOFT, mnasnet_reward, pareto_front
+from kerascnn.search.history import History, Trial
 from kerascnn.search.journal import Journal
+from kerascnn.search.protocol import Evaluator, Space, Strategy
+from kerascnn.search.records import Proposal, Result
+from kerascnn.search.run import run
+from kerascnn.search.workers import Workers
 
 if TYPE_CHECKING:
+    from kerascnn.search import spaces, strategies
     from kerascnn.search.compound import grid_search, ranking, table
 
-__all__ = ["EPOCHS", "Candidate", "Journal", "candidates", "grid_search", "ranking", "table"]
+__all__ = [
+    "EPOCHS",
+    "HARD",
+    "SOFT",
+    "Candidate",
+    "Cluster",
+    "Evaluator",
+    "History",
+    "Journal",
+    "Proposal",
+    "Result",
+    "Space",
+    "Strategy",
+    "Trial",
+    "Workers",
+    "candidates",
+    "grid_search",
+    "mnasnet_reward",
+    "pareto_front",
+    "ranking",
+    "run",
+    "spaces",
+    "strategies",
+    "table",
+]
 
 EPOCHS = 5  # of a candidate, unless told otherwise
 
 
-__getattr__, __dir__ = _lazy.attach(__name__, {"compound": ["grid_search", "ranking", "table"]})
+__getattr__, __dir__ = _lazy.attach(
+    __name__, {"compound": ["grid_search", "ranking", "table"]}, ["spaces", "strategies"]
+)

@@ -1,4 +1,4 @@
-"""The check of an export: the same numbers without Keras, without kerascnn, and without Python."""
+"""The check of a SavedModel: the same numbers without Keras, without kerascnn, and without Python; reports of all."""
 
 import dataclasses
 import json
@@ -14,43 +14,26 @@ import numpy as np
 from kerascnn._errors import InputError
 from kerascnn.data.preprocessing import read_image
 from kerascnn.inference import saved_model as saved_models
-from kerascnn.serving import warmup
+from kerascnn.serving import formats, warmup
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
+from kerascnn.serving.formats._report import CheckReport as CheckReport
 
 REPORT = Path("assets.extra") / "check.json"
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # a number may differ by ABSOLUTE + RELATIVE * |expected|
+# The same by precision; int8 has no such rule, but a report of how often the most probable class stays.
+TOLERANCES = {"float32": (RELATIVE, ABSOLUTE), "float16": (0.0, 0.01), "bfloat16": (0.0, 0.05)}
+_NUMBERS = ("probabilities", "scores", "features")  # what a signature answers beside names
 _BINARY = Path(__file__).resolve().parents[1] / "_bin" / "saved_model_run"
-_LIMIT = 900  # seconds for one process
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckReport:
-    """What `check` found; the differences are the largest absolute ones per signature."""
-
-    path: str
-    requests: int  # replayed, over both signatures
-    reference: str  # what the numbers were compared with
-    fresh_process: dict[str, float]  # in a Python process that can import neither kerascnn nor keras
-    c_api: dict[str, float] | None  # through TensorFlow's C API, without Python and without oneDNN; None: not run
-    c_api_absent: str = ""  # why it was not run
-
-    def __str__(self) -> str:
-        def numbers(differences):
-            return ", ".join(f"{name} {value:.1e}" for name, value in sorted(differences.items()))
-
-        c_api = f"not run: {self.c_api_absent}" if self.c_api is None else numbers(self.c_api)
-        return (
-            f"{self.requests} requests, largest difference from {self.reference}: "
-            f"Python without keras ({numbers(self.fresh_process)}); C API without Python and oneDNN ({c_api})"
-        )
+LIMIT = 900  # seconds for one process
 
 
 def check(path: str | os.PathLike, images: Sequence[str | os.PathLike] | None = None) -> CheckReport:
     """Checks that an exported model answers the same wherever it is loaded.
 
-    Without `images`, the warm-up requests in the model are replayed and compared with the answers that the network
-    gave in memory when it was exported. With `images`, both signatures are asked about them, and compared with this
-    process.
+    Of a SavedModel, without `images`, the warm-up requests in the model are replayed and compared with the answers that
+    the network gave in memory when it was exported. With `images`, `serving_default` and `tensors` are asked about
+    them, and compared with this process. Of another format its runtime alone is asked about the images that are kept
+    beside it.
 
     Args:
         path: the folder of a version, or the folder above, of which the highest version is taken.
@@ -64,8 +47,16 @@ def check(path: str | os.PathLike, images: Sequence[str | os.PathLike] | None = 
         InputError: the model is missing or damaged, an image cannot be read, a process could not load or run the model,
             or a number differs by more than 1e-5 + 1e-4 of its size.
     """
+    found = formats.recognize(path)
+    if found is not None and found[0] != "saved_model":
+        if images is not None:
+            raise InputError(
+                f"Only a SavedModel is checked with images of one's own. Received: {found[0]} in {found[1]}"
+            )
+        return formats.get(found[0]).check(found[1])
     folder = saved_models.locate(path)
-    native = saved_models.custom_ops(saved_models.meta_graph(folder).graph_def)
+    graph = saved_models.meta_graph(folder).graph_def
+    native, precision = saved_models.custom_ops(graph), saved_models.precision_of(graph)
     library = saved_models.require_library(folder) if native else None
     if images is None:
         requests, reference = warmup.read_requests(folder), "the model in memory"
@@ -82,11 +73,20 @@ def check(path: str | os.PathLike, images: Sequence[str | os.PathLike] | None = 
         done = _run([sys.executable, str(script), str(folder), library or "-", *calls])
         if done.returncode:
             raise InputError(f"The model must run in a fresh process: {_last_line(done.stderr)}. Received: {folder}")
-        fresh = _compare(requests, targets, folder, "a fresh process")
+        fresh = _compare(requests, targets, folder, "a fresh process", precision)
         absent, c_api = _run_c_api(folder, library, calls), None
         if not absent:
-            c_api = _compare(requests, targets, folder, "TensorFlow's C API")
-    return CheckReport(str(folder), len(requests), reference, fresh, c_api, absent)
+            c_api = _compare(requests, targets, folder, "TensorFlow's C API", precision)
+    report = CheckReport(str(folder), len(requests), reference, fresh, c_api, absent)
+    if precision == "float32":
+        return report
+    sizes = [path.stat().st_size for path in (folder / "variables").iterdir()]
+    variables = sum(
+        np.prod([dim.size for dim in node.attr["shape"].shape.dim], dtype=np.int64)
+        for node in graph.node
+        if node.op == "VarHandleOp"
+    )
+    return dataclasses.replace(report, precision=precision, bytes=sum(sizes), float32_bytes=4 * int(variables))
 
 
 def write_report(report: CheckReport) -> None:
@@ -109,7 +109,8 @@ def read_report(path: str | os.PathLike) -> CheckReport | None:
     Raises:
         InputError: there is no such model.
     """
-    folder = saved_models.locate(path)
+    found = formats.recognize(path)
+    folder = found[1] if found else saved_models.locate(path)
     try:
         return CheckReport(path=str(folder), **json.loads((folder / REPORT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -137,11 +138,9 @@ def _requests(model: saved_models.SavedModel, paths) -> list[warmup.Request]:
 def _run(command: list[str], **environment: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", **environment}
     try:
-        return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", env=environment, timeout=_LIMIT
-        )
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment, timeout=LIMIT)
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"The check must end within {_LIMIT} s. Received: {' '.join(command)}") from error
+        raise InputError(f"The check must end within {LIMIT} s. Received: {' '.join(command)}") from error
 
 
 def _run_c_api(folder: Path, library: str | None, calls: list[str]) -> str:
@@ -171,8 +170,10 @@ def _last_line(text: str) -> str:
     return lines[-1][:300] if lines else "it said nothing"
 
 
-def _compare(requests: list[warmup.Request], targets: list[Path], folder: Path, where: str) -> dict[str, float]:
-    """The largest difference of probabilities per signature.
+def _compare(
+    requests: list[warmup.Request], targets: list[Path], folder: Path, where: str, precision: str = "float32"
+) -> dict[str, float]:
+    """The largest difference of numbers per signature.
 
     Raises:
         InputError: one is too large, or a class is named that does not have that probability.
@@ -180,12 +181,18 @@ def _compare(requests: list[warmup.Request], targets: list[Path], folder: Path, 
     largest: dict[str, float] = {}
     for request, target in zip(requests, targets, strict=True):
         answer = read_tensors(target)
-        got, expected = answer["probabilities"], request.outputs["probabilities"]
-        same = got.shape == expected.shape and _close(got, expected)
+        name = next(name for name in _NUMBERS if name in request.outputs)
+        got, expected = answer[name], request.outputs[name]
+        bounds = TOLERANCES[precision]
+        if name == "features":  # of any size
+            bounds = bounds[0], bounds[1] * max(1.0, float(np.abs(expected).max(initial=0.0)))
+        same = got.shape == expected.shape and _close(got, expected, bounds)
         if same and "classes" in request.outputs:
-            same = _same_classes(answer["classes"], got, request.outputs["classes"], expected)
+            same = _same_classes(answer["classes"], got, request.outputs["classes"], expected, bounds)
         elif same and "class_map" in request.outputs:
-            same = _same_map(answer["class_map"], expected)
+            same = _same_map(answer["class_map"], expected, bounds)
+        if same and "errors" in request.outputs:
+            same = np.array_equal(answer["errors"], request.outputs["errors"])
         difference = float(np.abs(got - expected).max(initial=0.0)) if got.shape == expected.shape else float("inf")
         if not same:
             raise InputError(
@@ -196,22 +203,23 @@ def _compare(requests: list[warmup.Request], targets: list[Path], folder: Path, 
     return largest
 
 
-def _close(got, expected) -> bool:
-    return bool(np.all(np.abs(got - expected) <= ABSOLUTE + RELATIVE * np.abs(expected)))  # false for NaN
+def _close(got, expected, bounds=TOLERANCES["float32"]) -> bool:
+    relative, absolute = bounds
+    return bool(np.all(np.abs(got - expected) <= absolute + relative * np.abs(expected)))  # false for NaN
 
 
-def _same_map(numbers, expected) -> bool:
+def _same_map(numbers, expected, bounds=TOLERANCES["float32"]) -> bool:
     """Each pixel has the class of the largest probability, or one of all but equal probability."""
     named = np.take_along_axis(expected, numbers[..., None].astype(np.int64), axis=-1)[..., 0]
-    return _close(named, expected.max(axis=-1))
+    return _close(named, expected.max(axis=-1), (bounds[0], 2 * bounds[1]))
 
 
-def _same_classes(names, got, expected_names, expected) -> bool:
+def _same_classes(names, got, expected_names, expected, bounds=TOLERANCES["float32"]) -> bool:
     """Classes of all but equal probability may change places, also with those just below the best k."""
     for row in range(len(names)):
         for name, value in zip(names[row], got[row], strict=True):
             same_name = expected[row][expected_names[row] == name]
             candidates = same_name if same_name.size else expected[row][-1:]
-            if not any(_close(value, candidate) for candidate in candidates):
+            if not any(_close(value, candidate, bounds) for candidate in candidates):
                 return False
     return True

@@ -12,13 +12,20 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerascnn import _check
+from kerascnn import _check, data
 from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder
 from kerascnn.inference import saved_model as saved_models
 from kerascnn.inference.predict import predictor_of
 from kerascnn.inference.predictor import Predictor
 from kerascnn.serving import checking, formats
+from kerascnn.serving.formats import quantize as quantizing
+
+_LACKS = {  # what a format has no such option for
+    "native": "holds no compiled ops",
+    "precision": "is float32 alone",
+    "quantize": "has no int8; litert and onnx have",
+}
 
 
 def export(
@@ -27,6 +34,11 @@ def export(
     *,
     format: str = "saved_model",
     native: bool = False,
+    precision: str = "float32",
+    quantize: str | None = None,
+    calibration: data.Source | None = None,
+    calibration_images: int = quantizing.IMAGES,
+    seed: int = 0,
     check: bool = True,
     **described: Any,
 ) -> Path:
@@ -39,6 +51,12 @@ def export(
         out: the folder of all versions; the new one is 1 + the highest number there.
         format: one of `formats.names()`.
         native: keep kerascnn's compiled ops; the server must then be linked with them.
+        precision: "float32"; or "bfloat16" or "float16" where the format has it.
+        quantize: "int8", where the format has it: weights and activations of 8 bits, scaled by what `calibration`
+            shows; None: not.
+        calibration: a data set of the kind that the network is for; some images of its training part are taken.
+        calibration_images: how many; as many others are taken to compare answers on.
+        seed: chooses the images.
         check: compare the answers of what was written with those of the model in memory before the version appears; the
             report is in assets.extra/check.json.
         **described: with a Keras model: class_names, preprocessing, input_shape, logits.
@@ -53,22 +71,46 @@ def export(
 
     Example:
 
-        from kerascnn import inference, serving
+        from kerascnn import data, inference, serving
 
-        version = serving.export(inference.checkpoint.load("runs/digits"), "exported/digits")
+        predictor = inference.checkpoint.load("runs/digits")
+        version = serving.export(predictor, "exported/digits")
+        options = {"quantize": "int8", "calibration": data.load("digits")}
+        small = serving.export(predictor, "exported/digits-int8", format="litert", **options)
     """
     writer = formats.get(format)
-    options = {"native": True} if _check.flag("native", native) else {}
-    if not set(options) <= set(inspect.signature(writer.write).parameters):
-        raise InputError(f"The format {format} holds no compiled ops. Received: native=True")
+    options: dict[str, Any] = {"native": True} if _check.flag("native", native) else {}
+    options |= {} if precision == "float32" else {"precision": precision}
+    options |= {} if quantize is None else {"quantize": _check.one_of("quantize", quantize, quantizing.KINDS)}
+    taken = inspect.signature(writer.write).parameters
+    for name in options:
+        if name not in taken:
+            raise InputError(f"The format {format} {_LACKS[name]}. Received: {name}={options[name]}")
+    if (quantize is None) != (calibration is None):
+        raise InputError(
+            "quantize=int8 and a calibration set go together. "
+            f"Received: {'calibration' if quantize is None else f'quantize={quantize}'} alone"
+        )
     predictor = predictor_of(predictor, **described)
     if predictor.model is None:
         raise InputError(f"Only a Keras model can be exported, not what was exported already{predictor.origin}.")
+    _refuse_other_formats(out, format)
+    if calibration is not None:
+        options["calibration"] = quantizing.calibration(calibration, predictor, calibration_images, seed)
     with _next_version(out) as (unfinished, publish):
         writer.write(predictor, unfinished, **options)
         if _check.flag("check", check):
             checking.write_report(writer.check(unfinished))
         return publish()
+
+
+def _refuse_other_formats(out: str | os.PathLike, format: str) -> None:
+    """A server that watches the folder would take a version of another format for a broken one."""
+    found = formats.recognize(out)
+    if found is not None and found[0] != format:
+        raise InputError(
+            f"The versions in a folder must be of one format. Received: {format} beside {found[0]} in {out}"
+        )
 
 
 @contextlib.contextmanager

@@ -57,15 +57,22 @@ def test_the_signatures_have_the_documented_names_and_types(exported):
             for entries in (signatures[name].inputs, signatures[name].outputs)
             for key, info in entries.items()
         }
-        for name in ("serving_default", "tensors")
+        for name in signatures
+        if not name.startswith("__")  # TensorFlow's own, which initializes tables
     }
+    encoded, errors = ("image_bytes", "string", (-1,)), ("errors", "string", (-1,))
+    best = {("classes", "string", (-1, 5)), ("probabilities", "float32", (-1, 5)), ("indices", "int32", (-1, 5))}
     assert described == {
-        "serving_default": {
-            ("image_bytes", "string", (-1,)),
-            ("classes", "string", (-1, 5)),
-            ("probabilities", "float32", (-1, 5)),
-        },
+        "serving_default": {encoded, *best, errors},
+        "strict": {encoded, *best},
+        "pixels": {("pixels", "uint8", (-1, -1, -1, 3)), *best},
         "tensors": {("images", "float32", (-1, *SHAPE)), ("probabilities", "float32", (-1, len(NAMES)))},
+        "features": {encoded, ("features", "float32", (-1, 9)), errors},
+        "classify": {("inputs", "string", (-1,)), ("classes", "string", (-1, 5)), ("scores", "float32", (-1, 5))},
+    }
+    methods = {name: signatures[name].method_name for name in described}
+    assert methods == {name: "tensorflow/serving/predict" for name in described} | {
+        "classify": "tensorflow/serving/classify"
     }
 
 

@@ -35,12 +35,16 @@ def test_signatures_and_answers(tmp_path):
     model = small_net()
     folder = serving.export(model, tmp_path / "a", **options(check=True))
     report = checking.read_report(folder)
-    assert report.requests == 4 and max(report.fresh_process.values()) < 1e-5
+    assert report.requests == 6 and max(report.fresh_process.values()) < 1e-5
     described = {
         key: (tf.dtypes.as_dtype(info.dtype).name, tuple(dim.size for dim in info.tensor_shape.dim))
         for key, info in saved_models.meta_graph(folder).signature_def["serving_default"].outputs.items()
     }
-    assert described == {"class_map": ("uint8", (-1, 8, 12)), "probabilities": ("float32", (-1, 8, 12, 3))}
+    assert described == {
+        "class_map": ("uint8", (-1, 8, 12)),
+        "probabilities": ("float32", (-1, 8, 12, 3)),
+        "errors": ("string", (-1,)),
+    }
     loaded = serving.load(tmp_path / "a")
     assert loaded.task == saved_models.task_of(folder) == "segmentation" and loaded.class_names == NAMES
     picture = np.random.default_rng(0).integers(0, 256, (20, 9, 3), dtype="uint8")

@@ -11,7 +11,9 @@ from kerascnn.cli.loading import load_tensorflow
 
 def run(values: Values, arguments: list[str], console: Console) -> None:
     """kerascnn evaluate."""
-    runs = evaluating.named(values, arguments)
+    runs = [] if values["saved_model"] is not None else evaluating.named(values, arguments)
+    if values["saved_model"] is not None:
+        _check_exported(values, arguments)
     if values["calibrate"] and values["calibrated"]:
         raise InputError("calibrate fits a temperature and shows what it does; give one. Received: both")
     if values["calibrate"] and values["tta"] is not None:
@@ -39,7 +41,7 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     """One network: its measures and pictures."""
     from kerascnn import evaluation
 
-    subject = evaluating.load(values, checkpoint, console)
+    subject = evaluating.load(values, checkpoint, console) if values["saved_model"] is None else _exported(values)
     predictor = evaluating.changed(values, subject, console)
     if values["corruptions"] is not None:
         return corrupting.run(values, subject, predictor, console)
@@ -90,6 +92,39 @@ def _one(values: Values, checkpoint: str | None, console: Console) -> None:
     evaluating.say(console, f"written: {', '.join(str(out / name) for name in written)}")
 
 
+def _check_exported(values: Values, arguments: list[str]) -> None:
+    """Refuses what does not go with --saved_model; cheap, before TensorFlow is loaded."""
+    others = [f"--{name}" for name in ("checkpoint", "model", "weights", "image_size") if values[name] is not None]
+    if arguments or others:
+        received = arguments[0] if arguments else others[0]
+        raise InputError(f"--saved_model is the one network that is measured. Received: {received}, too")
+    if not (values["data"] and values["out"]):
+        raise InputError(
+            "kerascnn evaluate --saved_model needs --data and --out, which a run would tell. Received: none"
+        )
+    for name in ("calibrate", "calibrated", "soup"):
+        if values[name]:
+            raise InputError(f"{name} is for runs. Received: --saved_model")
+
+
+def _exported(values: Values) -> evaluating.Subject:
+    """An export, in its own runtime, and the data."""
+    from kerascnn import data
+    from kerascnn.cli import networks
+    from kerascnn.serving import formats
+
+    predictor = formats.load(values["saved_model"])
+    source = data.load(values["data"], values["data_dir"], limit=values["limit"] or None, task=predictor.task)
+    if not networks.same_classes(predictor, source.class_names):
+        raise InputError(
+            f"The data must have the classes of the export ({', '.join(predictor.class_names[:3])}, ...; "
+            f"{len(predictor.class_names)}). Received: {', '.join(source.class_names[:3])}, ... "
+            f"({len(source.class_names)}) in {values['data']}"
+        )
+    title = str(predictor.path)
+    return evaluating.Subject(predictor, source, values["data"], title, predictor.path.parent.name, ())
+
+
 def _accepted(values: Values, subject: evaluating.Subject) -> list[tuple[int, ...]] | None:
     """The labels that are accepted for each image, where there is a file of them."""
     from kerascnn import evaluation
@@ -135,6 +170,7 @@ COMMAND = Command(
     "kerascnn evaluate runs/digits",
     (
         options.CHECKPOINT,
+        Flag("saved_model", "or: a folder that kerascnn export wrote, in any format; with --data and --out"),
         *options.NETWORK,
         *options.data_flags("another data set of the same classes; by default that of the run", "data"),
         Flag("split", "which part of the data", default="test", choices=("train", "validation", "test"), group="data"),

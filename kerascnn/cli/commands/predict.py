@@ -19,7 +19,9 @@ def run(values: Values, arguments: list[str], console: Console) -> int:
     from kerascnn import inference
 
     if values["saved_model"]:
-        predictor = inference.saved_model.load(values["saved_model"])
+        from kerascnn.serving import formats
+
+        predictor = formats.load(values["saved_model"])
     else:
         predictor = networks.load(values)
     if values["calibrated"]:
@@ -60,7 +62,7 @@ COMMAND = Command(
     "kerascnn predict --checkpoint runs/digits image.png",
     (
         options.CHECKPOINT,
-        Flag("saved_model", "or: a folder that kerascnn export wrote"),
+        Flag("saved_model", "or: a folder that kerascnn export wrote, in any format"),
         *options.NETWORK,
         Flag("top", "how many classes to show", int, 5, low=1),
         Flag(

@@ -1,0 +1,101 @@
+"""The messages of TensorFlow Serving's gRPC services, built from their field numbers.
+
+They have names of their own (`kerascnn.serving.*`), which are not on the wire, so that tensorflow-serving-api can be
+imported beside them. Fields that are not listed are kept as unknown ones and not looked at.
+
+Source: tensorflow/serving, apis/{model,predict,input,classification,regression,get_model_{metadata,status}}.proto.
+"""
+
+import functools
+
+from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message, message_factory, wrappers_pb2
+from tensorflow.core.example import example_pb2
+from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+PACKAGE = "kerascnn.serving"
+# Message -> {field: (number, type)}. "*" after a type: repeated; "map ": from strings; "|" before a type: in the oneof.
+MESSAGES = {
+    "ModelSpec": {
+        "name": (1, "string"),
+        "version": (2, "|google.protobuf.Int64Value"),
+        "version_label": (4, "|string"),
+        "signature_name": (3, "string"),
+    },
+    "PredictRequest": {
+        "model_spec": (1, "ModelSpec"),
+        "inputs": (2, "map tensorflow.TensorProto"),
+        "output_filter": (3, "string*"),
+    },
+    "PredictResponse": {"outputs": (1, "map tensorflow.TensorProto"), "model_spec": (2, "ModelSpec")},
+    "ExampleList": {"examples": (1, "tensorflow.Example*")},
+    "ExampleListWithContext": {"examples": (1, "tensorflow.Example*"), "context": (2, "tensorflow.Example")},
+    "Input": {
+        "example_list": (1, "|ExampleList"),
+        "example_list_with_context": (2, "|ExampleListWithContext"),
+    },
+    "Class": {"label": (1, "string"), "score": (2, "float")},
+    "Classifications": {"classes": (1, "Class*")},
+    "ClassificationResult": {"classifications": (1, "Classifications*")},
+    "ClassificationRequest": {"model_spec": (1, "ModelSpec"), "input": (2, "Input")},
+    "ClassificationResponse": {"result": (1, "ClassificationResult"), "model_spec": (2, "ModelSpec")},
+    "Regression": {"value": (1, "float")},
+    "RegressionResult": {"regressions": (1, "Regression*")},
+    "RegressionRequest": {"model_spec": (1, "ModelSpec"), "input": (2, "Input")},
+    "RegressionResponse": {"result": (1, "RegressionResult"), "model_spec": (2, "ModelSpec")},
+    "SignatureDefMap": {"signature_def": (1, "map tensorflow.SignatureDef")},
+    "GetModelMetadataRequest": {"model_spec": (1, "ModelSpec"), "metadata_field": (2, "string*")},
+    "GetModelMetadataResponse": {"model_spec": (1, "ModelSpec"), "metadata": (2, "map google.protobuf.Any")},
+    # error_code and state are enums, which are alike on the wire.
+    "StatusProto": {"error_code": (1, "int32"), "error_message": (2, "string")},
+    "ModelVersionStatus": {"version": (1, "int64"), "state": (2, "int32"), "status": (3, "StatusProto")},
+    "GetModelStatusRequest": {"model_spec": (1, "ModelSpec")},
+    "GetModelStatusResponse": {"model_version_status": (1, "ModelVersionStatus*")},
+}
+_IMPORTED = (any_pb2, wrappers_pb2, tensor_pb2, meta_graph_pb2, example_pb2)
+
+
+@functools.cache
+def get(name: str) -> type[message.Message]:
+    """The class of a message.
+
+    Args:
+        name: a key of `MESSAGES`.
+    """
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{PACKAGE}.{name}"))
+
+
+@functools.cache
+def _pool() -> descriptor_pool.DescriptorPool:
+    """The pool in which TensorFlow's messages are, with ours."""
+    file = descriptor_pb2.FileDescriptorProto(name="kerascnn/serving.proto", package=PACKAGE, syntax="proto3")
+    file.dependency.extend(module.DESCRIPTOR.name for module in _IMPORTED)
+    for name, fields in MESSAGES.items():
+        described = file.message_type.add(name=name)
+        for field, (number, kind) in fields.items():
+            _add_field(described, field, number, kind)
+    pool = descriptor_pool.Default()
+    pool.AddSerializedFile(file.SerializeToString())
+    return pool
+
+
+def _add_field(described: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str) -> None:
+    constants = descriptor_pb2.FieldDescriptorProto
+    plain = kind.strip("*|").removeprefix("map ")
+    label = constants.LABEL_REPEATED if kind.endswith("*") or kind.startswith("map ") else constants.LABEL_OPTIONAL
+    added = described.field.add(name=name, number=number, label=label)
+    if kind.startswith("|"):
+        if not described.oneof_decl:
+            described.oneof_decl.add(name="choice")
+        added.oneof_index = 0
+    if kind.startswith("map "):
+        entry = described.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
+        entry.options.map_entry = True
+        _add_field(entry, "key", 1, "string")
+        _add_field(entry, "value", 2, plain)
+        added.type, added.type_name = constants.TYPE_MESSAGE, f".{PACKAGE}.{described.name}.{entry.name}"
+    elif hasattr(constants, f"TYPE_{plain.upper()}"):
+        added.type = getattr(constants, f"TYPE_{plain.upper()}")
+    else:
+        full = plain if "." in plain else f"{PACKAGE}.{plain}"
+        added.type, added.type_name = constants.TYPE_MESSAGE, f".{full}"
