@@ -237,6 +237,8 @@ def tracing_for_xla() -> bool:
 
 # Functions whose callers want a graph to write to a file or to convert: by module, or by name within TensorFlow.
 _EXPORTERS = ("keras.src.export.", "tensorflow.python.saved_model.save", "tensorflow.lite.python.", "tf2onnx.")
+# Modules whose graphs stay in this process: those of pipelines and of predictors; `serving` says itself what it holds.
+_KEPT = ("tensorflow.python.data.", "kerascnn.")
 
 
 def exporting() -> bool:
@@ -244,8 +246,9 @@ def exporting() -> bool:
 
     Other programs read such files, and know no op of ours. Neither TensorFlow nor Keras says so while it traces, but
     who asked is on the stack: `model.export`, `keras.export.ExportArchive`, `tf.saved_model.save`, the converters, or a
-    call of `get_concrete_function`, which is how graphs are handed to all of these. A `tf.function` that was traced by
-    calling it, in training for instance, keeps what it has: export a fresh one, or trace it under `native("off")`.
+    call of `get_concrete_function` from outside, which is how graphs are handed to all of these. A `tf.function` that
+    was traced by calling it, in training for instance, keeps what it has: export a fresh one, or trace it under
+    `native("off")`.
     """
     if tf.executing_eagerly():
         return False
@@ -257,7 +260,7 @@ def exporting() -> bool:
         caller = frame.f_back
         if frame.f_code.co_name == "get_concrete_function" and module.startswith("tensorflow.python.eager."):
             asking = caller.f_globals.get("__name__") or "" if caller else ""
-            if not asking.startswith("tensorflow.python.data."):  # a pipeline's function, which stays in this process
+            if not asking.startswith(_KEPT):
                 return True
         frame = caller
     return False

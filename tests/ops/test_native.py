@@ -187,3 +187,14 @@ def test_a_gpu_without_kernels_for_it_runs_plain_tensorflow(monkeypatch):
     assert _native.usable(gpu=True)
     monkeypatch.setattr(_native, "cuda_problem", lambda: "the driver is too old")
     assert not _native.usable(gpu=True)
+
+
+@pytest.mark.parametrize(("module", "kept"), [("kerascnn.inference.predictor", True), ("somebody.elses", False)])
+def test_graphs_of_predictors_keep_our_ops_and_those_that_may_be_exported_do_not(module, kept):
+    if not build_info()["available"]:
+        pytest.skip("the ops are not compiled here")
+    own = {"__name__": module}
+    exec("def trace(function): return function.get_concrete_function().graph.get_operations()", own)
+    x, kernel = tf.zeros([2, 6, 6, 4]), tf.zeros([3, 3, 2, 4])
+    function = tf.function(lambda: kerascnn.ops.conv2d(x, kernel, groups=2), autograph=False)
+    assert any(operation.type.startswith("Kerascnn>") for operation in own["trace"](function)) is kept
