@@ -93,6 +93,8 @@ ALLOWED = {
         "numpy",
         "absl",
         "rich",
+        "matplotlib",
+        "models",
         "analysis",
         "applications",
         "cells",
