@@ -59,6 +59,7 @@ ALLOWED = {
         "data",
         "tasks",
         "inference",
+        "explain",
     },
     "analysis": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", *_MODEL, "data", "tasks", "inference"},
     "explain": {

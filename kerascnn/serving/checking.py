@@ -22,7 +22,7 @@ REPORT = Path("assets.extra") / "check.json"
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # a number may differ by ABSOLUTE + RELATIVE * |expected|
 # The same by precision; int8 has no such rule, but a report of how often the most probable class stays.
 TOLERANCES = {"float32": (RELATIVE, ABSOLUTE), "float16": (0.0, 0.01), "bfloat16": (0.0, 0.05)}
-_NUMBERS = ("probabilities", "scores", "features")  # what a signature answers beside names
+_NUMBERS = ("probabilities", "scores", "features", "map")  # what a signature answers beside names
 _BINARY = Path(__file__).resolve().parents[1] / "_bin" / "saved_model_run"
 LIMIT = 900  # seconds for one process
 
@@ -184,7 +184,7 @@ def _compare(
         name = next(name for name in _NUMBERS if name in request.outputs)
         got, expected = answer[name], request.outputs[name]
         bounds = TOLERANCES[precision]
-        if name == "features":  # of any size
+        if name in ("features", "map"):  # of any size
             bounds = bounds[0], bounds[1] * max(1.0, float(np.abs(expected).max(initial=0.0)))
         same = got.shape == expected.shape and _close(got, expected, bounds)
         if same and "classes" in request.outputs:

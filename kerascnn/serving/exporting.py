@@ -23,6 +23,7 @@ from kerascnn.serving.formats import quantize as quantizing
 
 _LACKS = {  # what a format has no such option for
     "native": "holds no compiled ops",
+    "explain": "has no signatures",
     "precision": "is float32 alone",
     "quantize": "has no int8; litert and onnx have",
 }
@@ -34,6 +35,7 @@ def export(
     *,
     format: str = "saved_model",
     native: bool = False,
+    explain: bool = False,
     precision: str = "float32",
     quantize: str | None = None,
     calibration: data.Source | None = None,
@@ -51,6 +53,7 @@ def export(
         out: the folder of all versions; the new one is 1 + the highest number there.
         format: one of `formats.names()`.
         native: keep kerascnn's compiled ops; the server must then be linked with them.
+        explain: also write the signature `explain`, a map of Grad-CAM, where the format has signatures.
         precision: "float32"; or "bfloat16" or "float16" where the format has it.
         quantize: "int8", where the format has it: weights and activations of 8 bits, scaled by what `calibration`
             shows; None: not.
@@ -81,6 +84,7 @@ def export(
     writer = formats.get(format)
     options: dict[str, Any] = {"native": True} if _check.flag("native", native) else {}
     options |= {} if precision == "float32" else {"precision": precision}
+    options |= {"explain": True} if _check.flag("explain", explain) else {}
     options |= {} if quantize is None else {"quantize": _check.one_of("quantize", quantize, quantizing.KINDS)}
     taken = inspect.signature(writer.write).parameters
     for name in options:

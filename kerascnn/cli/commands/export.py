@@ -27,7 +27,7 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
     quantized = {} if values["quantize"] == "none" else _quantized(values, predictor)
     version = serving.export(
         predictor, values["out"], format=values["format"], native=values["native"], precision=values["precision"],
-        **quantized,
+        explain=values["explain"], **quantized,
     )  # fmt: skip
     for text in (f"exported and checked: {version}", str(serving.read_report(version))):
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -73,6 +73,10 @@ COMMAND = Command(
         Flag(
             "format", "what is written; all but saved_model need the extra of their name", default="saved_model",
             choices=formats.names(),
+        ),
+        Flag(
+            "explain", "also write the signature explain: a map of Grad-CAM, which the page of kerascnn serve shows",
+            bool, False,
         ),
         Flag(
             "precision", "of weights and arithmetic, where the format has it; see docs/serving.md", default="float32",

@@ -83,6 +83,7 @@ def _announce(server, names: list[str], console: Console) -> None:
     console.print(f"REST: {', '.join(f'{where}/{name}' for name in names)}", highlight=False, soft_wrap=True)
     if server.grpc_port is not None:
         console.print(f"gRPC: {server.host}:{server.grpc_port}", highlight=False, soft_wrap=True)
+    console.print(f"Page: http://{server.host}:{server.port}/", highlight=False, soft_wrap=True)
     sys.stdout.flush()
 
 

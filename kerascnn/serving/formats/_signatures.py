@@ -11,7 +11,7 @@ import tensorflow as tf
 from kerascnn._errors import InputError
 from kerascnn.data.preprocessing import decode_image
 from kerascnn.inference.predictor import Predictor
-from kerascnn.serving import warmup
+from kerascnn.serving import explaining, warmup
 from kerascnn.serving.formats import _decoding
 from kerascnn.surgery.cut import input_in
 from kerascnn.surgery.graph import has_graph
@@ -91,13 +91,16 @@ def prepared(contents: tf.Tensor, predictor: Predictor) -> tf.Tensor:
     return predictor.prepare_tensor(decode_image(contents, predictor.input_shape[-1]))
 
 
-def traced(network: Network, predictor: Predictor, features: bool) -> dict[str, Any]:
+def traced(
+    network: Network, predictor: Predictor, features: bool, explained: keras.Model | None = None
+) -> dict[str, Any]:
     """The signatures as concrete functions, by their names.
 
     Args:
         network: of `network_of`.
         predictor: names, shape and task.
         features: whether the network gives them.
+        explained: the same network as a model, for the signature `explain`; None: without it.
     """
     names, shape = predictor.class_names, predictor.input_shape
     images_spec = tf.TensorSpec([None, *shape], tf.float32, name="images")
@@ -112,10 +115,13 @@ def traced(network: Network, predictor: Predictor, features: bool) -> dict[str, 
     def answer(images):
         return _ANSWERS[predictor.task](compute(images)["probabilities"], names)
 
-    def with_errors(image_bytes, ask):
+    def readable(image_bytes):
         errors = _decoding.faults(image_bytes)
-        sound = errors == ""
-        answers = ask(read(tf.where(sound, image_bytes, _decoding.STAND_IN)))
+        return read(tf.where(errors == "", image_bytes, _decoding.STAND_IN)), errors
+
+    def with_errors(image_bytes, ask):
+        images, errors = readable(image_bytes)
+        answers, sound = ask(images), errors == ""
         return {name: _only(sound, x, _NOTHING.get(name)) for name, x in answers.items()} | {"errors": errors}
 
     def tensors(images):
@@ -153,10 +159,13 @@ def traced(network: Network, predictor: Predictor, features: bool) -> dict[str, 
     if predictor.task == "classification":
         functions[CLASSIFY] = (classify, tf.TensorSpec([None], tf.string, name="inputs"))
     # Traced here and now, because the caller chooses between native and stock ops for the time of this call.
-    return {
+    found = {
         name: tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
         for name, (function, spec) in functions.items()
     }
+    if explained is not None:
+        found["explain"] = explaining.signature(predictor, explained, read=readable).get_concrete_function()
+    return found
 
 
 def _only(sound, values, nothing):
@@ -165,13 +174,16 @@ def _only(sound, values, nothing):
     return tf.where(where, values, tf.zeros_like(values) if nothing is None else tf.constant(nothing, values.dtype))
 
 
-def requests(reference: Network, predictor: Predictor, features: bool) -> list[warmup.Request]:
+def requests(
+    reference: Network, predictor: Predictor, features: bool, explained: keras.Model | None = None
+) -> list[warmup.Request]:
     """Requests of all signatures with the answers of the network in memory; the pictures are noise on a slope.
 
     Args:
         reference: of `network_of`, of the network as it was trained.
         predictor: names, shape and task.
         features: whether the network gives them.
+        explained: the same network as a model, for the signature `explain`; None: without it.
     """
     height, width, channels = predictor.input_shape
     random = np.random.default_rng(0)
@@ -213,6 +225,10 @@ def requests(reference: Network, predictor: Predictor, features: bool) -> list[w
         examples = _strings(_example(contents) for contents in inputs)
         told = {"classes": best["classes"], "scores": best["probabilities"]}
         found.append(warmup.Request(CLASSIFY, {"inputs": examples}, told))
+    if explained is not None:
+        answers = explaining.signature(predictor, explained)(tf.constant(inputs.tolist()))
+        told = {name: answers[name].numpy() for name in ("map", "class", "index", "errors")}
+        found.append(warmup.Request("explain", {"image_bytes": inputs}, told))
     return found
 
 

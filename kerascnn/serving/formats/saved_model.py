@@ -11,6 +11,7 @@ signatures, k being 5 (or fewer), the most probable class first:
                    -> probabilities: float32 [n, classes], in the order of assets/class_names.txt
   features         image_bytes -> features: float32 [n, channels], what the classifier at the end is given; errors
   classify         inputs: string [n], each a tf.Example with image/encoded -> classes, scores; for Classify
+  explain          on request: image_bytes -> map: float32 [n, rows, columns], class, index, view_bytes, errors
 A network for segmentation answers for the image as it is fitted into the network's input, with class_map: uint8
 [n, height, width] and probabilities: float32 [n, height, width, classes] in the place of classes, probabilities and
 indices; it has neither features nor classify.
@@ -43,7 +44,9 @@ FILE = "saved_model.pb"
 _FINGERPRINT = "fingerprint.pb"
 
 
-def write(predictor: Predictor, folder: Path, *, native: bool = False, precision: str = "float32") -> None:
+def write(
+    predictor: Predictor, folder: Path, *, native: bool = False, precision: str = "float32", explain: bool = False
+) -> None:
     """Writes a SavedModel with class names, constants and warm-up requests.
 
     Args:
@@ -53,6 +56,7 @@ def write(predictor: Predictor, folder: Path, *, native: bool = False, precision
             keeps its layers.
         precision: of weights and arithmetic, "float32", "bfloat16" or "float16"; inputs, outputs and the last layer
             are float32.
+        explain: also write the signature `explain`, see `kerascnn.serving.explaining`.
 
     Raises:
         InputError: the network's outputs are not finite, it has more classes than a map can hold, there is no such
@@ -61,15 +65,19 @@ def write(predictor: Predictor, folder: Path, *, native: bool = False, precision
     """
     if predictor.task == "segmentation" and len(predictor.class_names) > IGNORE:
         raise InputError(f"A map holds at most {IGNORE} classes. Received: {len(predictor.class_names)}")
+    if explain and precision != "float32":
+        raise InputError(f"The signature explain is float32 alone. Received: precision={precision}")
     model = over(predictor.model, predictor.model.outputs[0])
     features = predictor.task == "classification" and _signatures.pooled(model) is not None
     with tf.device("CPU:0"):  # where the check runs too; a GPU may compute in TF32
-        reference = _signatures.network_of(folding.float32_copy(model), features)
-        requests = _signatures.requests(reference, predictor, features)
+        copy = folding.float32_copy(model)
+        reference = _signatures.network_of(copy, features)
+        requests = _signatures.requests(reference, predictor, features, copy if explain else None)
     program = _program(model, features) if native and precision == "float32" else None
     with ops.native("require" if native else "off"):
-        network = program or _signatures.network_of(_graph.folded(predictor, precision), features)
-        module = _Served(network, predictor, features)
+        folded = _graph.folded(predictor, precision) if program is None or explain else None
+        network = program or _signatures.network_of(folded, features)
+        module = _Served(network, predictor, features, folded if explain else None)
     _graph.refuse_unservable(module.graphs, model, native)
     module.save(folder, native)
     warmup.write_requests(folder, requests, model.name)
@@ -97,15 +105,16 @@ def _program(model: keras.Model, features: bool) -> _signatures.Network | None:
 class _Served(tf.Module):
     """What is saved: the signatures over one traced network, its variables (once) and the assets."""
 
-    def __init__(self, network: _signatures.Network, predictor: Predictor, features: bool):
+    def __init__(self, network: _signatures.Network, predictor: Predictor, features: bool, explained: Any = None):
         super().__init__()
         self._texts = {
             saved_models.CLASS_NAMES: "".join(f"{name}\n" for name in predictor.class_names),
             saved_models.PREPROCESSING: json.dumps(predictor.preprocessing.to_dict(), indent=1) + "\n",
         }
-        self._signatures: dict[str, Any] = _signatures.traced(network, predictor, features)
+        self._signatures: dict[str, Any] = _signatures.traced(network, predictor, features, explained)
         self.graphs = [signature.graph.as_graph_def() for signature in self._signatures.values()]
-        self.network_variables = self._signatures["tensors"].variables
+        variables = [variable for signature in self._signatures.values() for variable in signature.variables]
+        self.network_variables = list({id(variable): variable for variable in variables}.values())
 
     def save(self, folder: Path, native: bool) -> None:
         """Writes the SavedModel into an empty folder."""

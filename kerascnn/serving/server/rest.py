@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST interface on aiohttp, with /healthz, /readyz and /metrics beside it.
+"""TensorFlow Serving's REST interface on aiohttp, with /healthz, /readyz, /metrics and a page beside it.
 
 Departures: bodies that are too large (413) or too slow (408), too many requests (429 with Retry-After) and requests
 that take too long (504) are refused; TensorFlow Serving has no such limits.
@@ -11,6 +11,7 @@ import asyncio
 from aiohttp import web
 
 from kerascnn.serving.server import examples, json_examples, json_output, json_tensors, metadata, urls
+from kerascnn.serving.server import web as page
 from kerascnn.serving.server.engine import Engine
 from kerascnn.serving.server.observing import CONTENT_TYPE, LOG, Metrics, Request
 from kerascnn.serving.server.signatures import for_verb
@@ -43,6 +44,7 @@ class Rest:
             ("/monitoring/prometheus/metrics", self._figures),  # where TensorFlow Serving has them
         ):
             application.router.add_get(path, handler)
+        application.router.add_routes(page.routes(self._engine.models.names, self._engine.limits.max_body))
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from serving_nets import NAMES, SHAPE, export_options, small_net
 
-from kerascnn import serving
+from kerascnn import explain, serving
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR
 from kerascnn.data.preprocessing import preprocess_image
@@ -154,3 +154,26 @@ def test_half_of_the_bits(precision, tmp_path):
     kernels = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_dtype_map()
     halves = [name for name, kind in kernels.items() if kind == tf.dtypes.as_dtype(precision)]
     assert len(halves) >= 4 and set(halves) <= set(kinds)
+
+
+def test_explain_is_grad_cam_of_the_exported_network(tmp_path):
+    """The export checks the map against the model in memory, in a fresh process; here against `explain` itself."""
+    model = small_net()
+    folder = serving.export(model, tmp_path, **export_options(explain=True, check=True))
+    report = serving.read_report(folder)
+    assert report.fresh_process["explain"] < 1e-4, report
+    loaded = tf.saved_model.load(str(folder)).signatures["explain"]
+    good, bad = encoded("png"), b"none"
+    answer = loaded(image_bytes=tf.constant([good, bad]))
+    image = preprocess_image(tf.io.decode_png(good), SHAPE, CIFAR)
+    expected = explain.grad_cam(model, image[None].numpy(), target=int(answer["index"][0])).raw
+    np.testing.assert_allclose(answer["map"][:1], expected, rtol=1e-3, atol=1e-5)
+    assert answer["class"].numpy()[0].decode() in NAMES and answer["errors"].numpy().tolist() == [
+        b"",
+        _decoding.DAMAGED.encode(),
+    ]
+
+
+def test_explain_is_refused_where_it_cannot_be(tmp_path):
+    with pytest.raises(InputError, match="explain is float32 alone. Received: precision=bfloat16"):
+        serving.export(small_net(), tmp_path, **export_options(explain=True, precision="bfloat16"))
