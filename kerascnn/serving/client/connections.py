@@ -116,8 +116,7 @@ class Connections:
         return Answer(answer.status, answer.headers, b"".join(parts))
 
     def _connection(self) -> http.client.HTTPConnection:
-        host, port = (self._host, self._port) if self._proxy is None else (self._proxy.hostname, self._proxy.port)
-        assert host is not None
+        host, port = (self._host, self._port) if self._proxy is None else (self._proxy.hostname or "", self._proxy.port)
         if not self._secure:
             return http.client.HTTPConnection(host, port)
         connection = http.client.HTTPSConnection(host, port, context=self._context)

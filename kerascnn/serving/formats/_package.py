@@ -20,8 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import kerascnn
-from kerascnn import _records
+from kerascnn import __version__, _records
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.predictor import Predictor, as_function
@@ -74,7 +73,7 @@ def finish(
         "output_shape": list(expected.shape[1:]),
         "precision": "int8" if calibration else precision,
         "parameters": sum(int(np.prod(weight.shape)) for weight in predictor.model.weights),
-        "versions": {"kerascnn": kerascnn.__version__, "keras": keras.__version__, **versions},
+        "versions": {"kerascnn": __version__, "keras": keras.__version__, **versions},
     }
     run = _open(folder, record)
     if calibration is not None:
