@@ -10,6 +10,7 @@ journal, and the only one here that imports TensorFlow and Keras, at its first u
 from typing import TYPE_CHECKING
 
 from kerascnn import _lazy
+from kerascnn.search.best import Best, load_best, save_best
 from kerascnn.search.candidates import Candidate, candidates
 from kerascnn.search.cluster import Cluster
 from kerascnn.search.front import HARD, SOFT, mnasnet_reward, pareto_front
@@ -21,18 +22,21 @@ from kerascnn.search.run import run
 from kerascnn.search.workers import Workers
 
 if TYPE_CHECKING:
-    from kerascnn.search import spaces, strategies
+    from kerascnn.search import drawing, evaluators, one_shot, spaces, strategies
+    from kerascnn.search.building import Networks
     from kerascnn.search.compound import grid_search, ranking, table
 
 __all__ = [
     "EPOCHS",
     "HARD",
     "SOFT",
+    "Best",
     "Candidate",
     "Cluster",
     "Evaluator",
     "History",
     "Journal",
+    "Networks",
     "Proposal",
     "Result",
     "Space",
@@ -40,11 +44,16 @@ __all__ = [
     "Trial",
     "Workers",
     "candidates",
+    "drawing",
+    "evaluators",
     "grid_search",
+    "load_best",
     "mnasnet_reward",
+    "one_shot",
     "pareto_front",
     "ranking",
     "run",
+    "save_best",
     "spaces",
     "strategies",
     "table",
@@ -54,5 +63,7 @@ EPOCHS = 5  # of a candidate, unless told otherwise
 
 
 __getattr__, __dir__ = _lazy.attach(
-    __name__, {"compound": ["grid_search", "ranking", "table"]}, ["spaces", "strategies"]
+    __name__,
+    {"building": ["Networks"], "compound": ["grid_search", "ranking", "table"]},
+    ["drawing", "evaluators", "one_shot", "spaces", "strategies"],
 )

@@ -112,8 +112,8 @@ def test_bad_arguments_leave_nothing_behind(source, tmp_path, options, words):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("search --model resnet20 --data digits --out c", "needs compound"),
-        ("search grid --model resnet20 --data digits --out c", "What can be searched for is compound. Received: grid"),
+        ("search --model resnet20 --data digits --out c", "needs STRATEGY"),
+        ("search grid --model resnet20 --data digits --out c", "What can be searched by is random"),
         ("search compound --model resnet20 --data digits", "needs --out"),
         ("search compound --model resnet20 --data digits --out c --step 0", "step must be greater than 0"),
         ("search compound --model resnet20 --data digits --out c --tolerance 2", "tolerance must be greater than 0"),
