@@ -9,6 +9,7 @@ import tensorflow as tf
 from fuzzing import DTYPES, Call, break_call, output_size, pick, random_convolution, whole
 
 from kerascnn.ops import _native
+from kerascnn.ops.inference_program import ACTIVATIONS, SAME, Instruction, Program
 
 pytestmark = pytest.mark.skipif(_native.library() is None, reason="the op library is not built here")
 REFUSALS = 5000
@@ -95,6 +96,31 @@ def deform_conv2d_gradient(rng) -> Call:
     return call
 
 
+def program(rng) -> Call:
+    """A convolution, something that reads it, and often the mean, flat."""
+    channels, filters, kernel = whole(rng, 1, 5), whole(rng, 1, 6), (whole(rng, 1, 3), whole(rng, 1, 3))
+    constants = (np.zeros((*kernel, channels, filters), np.float32), np.zeros(filters, np.float32))
+    window = {"strides": (whole(rng, 1, 2), whole(rng, 1, 2)), "padding": pick(rng, (SAME, ((0, 1), (2, 0))))}
+    steps = [Instruction("conv", x=0, filter=0, bias=1, activation=pick(rng, ACTIVATIONS), **window)]
+    steps.append(
+        pick(
+            rng,
+            (
+                Instruction("pass", x=1, residual=1, shift=1, scale=1, activation="relu"),
+                Instruction("pool", x=1, window=(2, 2), padding=SAME, mean=bool(rng.integers(2))),
+                Instruction("concat", parts=(1, 1)),
+                Instruction("softmax", x=1),
+            ),
+        )
+    )
+    flat = bool(rng.integers(2))
+    steps += [Instruction("mean", x=2)] * flat
+    made = Program(tuple(steps), constants, flat)
+    shapes = {"images": [whole(rng, 0, 2), whole(rng, 3, 9), whole(rng, 3, 9), channels]}
+    shapes["constants"] = list(made.joined().shape)
+    return Call(shapes, {}, {"program": made.numbers(), "flat": flat}, "float32")
+
+
 OPS: dict[str, Callable] = {
     "conv2d": conv2d,
     "fused_conv2d": fused_conv2d,
@@ -102,6 +128,7 @@ OPS: dict[str, Callable] = {
     "conv2d_filter_gradient": conv2d_filter_gradient,
     "deform_conv2d": deform_conv2d,
     "deform_conv2d_gradient": deform_conv2d_gradient,
+    "inference_program": program,
     "local_response_normalization": lrn,
     "local_response_normalization_gradient": lrn_gradient,
     "resize2d": resize2d,
