@@ -122,6 +122,12 @@ def inference_program(images: Any, program: Program, constants: Any = None) -> t
         raise InputError(f"The program must fit the images. Received: shape={images.shape} ({reason[:300]})") from error
 
 
+@tf.RegisterGradient("Kerascnn>InferenceProgram")
+def _gradient(op, dy):
+    rule = "An inference program has no derivative; differentiate the model that it was made of"
+    raise InputError(f"{rule}. Received: a gradient of images of {op.inputs[0].shape}")
+
+
 def reference(images: Any, program: Program) -> tf.Tensor:
     """The same in plain TensorFlow, instruction by instruction.
 

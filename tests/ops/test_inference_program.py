@@ -267,6 +267,16 @@ def test_numbers_that_are_wrong_are_refused_in_words(numbers, message):
 
 
 @needs_native
+def test_a_derivative_is_refused_in_words():
+    x = tf.ones((1, 2, 2, 3))
+    with native("require"), tf.GradientTape() as tape:
+        tape.watch(x)
+        y = inference_program(x, Program((Instruction("mean", x=0),), (), flat=True))
+    with pytest.raises(InputError, match="no derivative; differentiate the model"):
+        tape.gradient(y, x)
+
+
+@needs_native
 def test_flat_results_have_one_pixel():
     with pytest.raises(tf.errors.InvalidArgumentError, match="must have one pixel"):
         raw([1, 0, 1, 6, 1, 0], [], flat=True)
