@@ -5,8 +5,8 @@ stem and first block as released for Torch (facebookarchive/fb.resnet.torch, pre
 
 Departures: bottlenecks stride in the 3x3 convolution, as timm's do; the paper leaves the place open and the authors'
 CIFAR code uses the first 1x1. Stem and first unit follow the Torch release: BN, ReLU, pooling, then a unit without BN
-and ReLU of its own. timm pools before them, which gives the same for bottlenecks (and scales above 0), but in its 18
-and 34 the first unit adds what came before the BN.
+and ReLU of its own. timm pools before them, which for bottlenecks gives the same at inference (and scales above 0; in
+training its statistics are those of the pooled maps), but in its 18 and 34 the first unit adds what came before the BN.
 """
 
 import dataclasses
