@@ -5,16 +5,16 @@ Learning Transferable Architectures for Scalable Image Recognition, 2017, arXiv:
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from kerascnn import _check
-from kerascnn.search.records import Proposal, Result, Tokens
+from kerascnn.search.records import Tokens
 from kerascnn.search.strategies.lstm import Controller
-from kerascnn.search.strategies.policy import leave_one_out
+from kerascnn.search.strategies.policy_gradient import PolicyGradient
 from kerascnn.search.strategies.ppo import ppo_gradient
 from kerascnn.search.strategies.reinforce import reinforce_gradient
-from kerascnn.search.strategies.searcher import Searcher
 
 
 class _Adam:
@@ -33,7 +33,7 @@ class _Adam:
 
 
 @dataclasses.dataclass(eq=False)
-class LSTMReinforce(Searcher):
+class LSTMReinforce(PolicyGradient):
     """REINFORCE with an LSTM controller.
 
     Departures: one layer of LSTM instead of two; a batch of results instead of many controllers' gradients; a larger
@@ -70,31 +70,12 @@ class LSTMReinforce(Searcher):
 
     def start(self) -> None:
         """Begins with new weights, drawn by the seed."""
+        super().start()
         self.policy = Controller(self.space.sizes, self.units, self.rng)
         self._adam = _Adam(self.rate, len(self.policy.logits))
-        self._baseline: float | None = None
-        self._drawn: dict[int, float] = {}  # the log-probabilities of what is under way
-        self._results: list[tuple[Tokens, float, float, float]] = []  # candidate, reward, baseline, log-probability
 
-    def draw(self) -> Proposal:
-        """Draws from the controller."""
-        proposal = self.proposal(self.policy.sample_valid(self.space, self.rng))
-        self._drawn[proposal.id] = self.policy.log_probability(proposal.tokens)
-        return proposal
-
-    def learn(self, proposal: Proposal, result: Result) -> None:
-        """Takes its steps after each whole batch."""
-        reward = result.value if result.ok else self.failure
-        before = reward if self._baseline is None else self._baseline  # the first one teaches nothing
-        self._baseline = self.decay * before + (1 - self.decay) * reward
-        self._results.append((proposal.tokens, reward, before, self._drawn.pop(proposal.id)))
-        if len(self._results) == self.batch:
-            candidates, rewards, baselines, logs = zip(*self._results, strict=True)
-            against = leave_one_out(rewards) if self.leave_one_out else np.array(baselines)
-            self._climb(candidates, np.array(rewards) - against, logs)
-            self._results = []
-
-    def _climb(self, candidates, advantages, logs) -> None:
+    def climb(self, candidates: Sequence[Tokens], advantages: np.ndarray, logs: Sequence[float]) -> None:
+        """Takes a step."""
         self._adam.climb(self.policy.logits, reinforce_gradient(self.policy, candidates, advantages))
 
 
@@ -128,7 +109,8 @@ class LSTMPPO(LSTMReinforce):
         _check.whole("epochs", self.epochs, 1)
         _check.real("clip", self.clip, 0.0, 1.0, above=True, below=True)
 
-    def _climb(self, candidates, advantages, logs) -> None:
+    def climb(self, candidates: Sequence[Tokens], advantages: np.ndarray, logs: Sequence[float]) -> None:
+        """Takes several steps on a batch."""
         for _ in range(self.epochs):
             gradient = ppo_gradient(self.policy, candidates, advantages, logs, self.clip)
             self._adam.climb(self.policy.logits, gradient)

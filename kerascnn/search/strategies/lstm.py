@@ -9,9 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerascnn import _check
-from kerascnn.search.protocol import Space
 from kerascnn.search.records import Tokens
-from kerascnn.search.strategies.policy import TRIES
 
 _LARGEST = 0.1  # first weights are uniform up to it
 
@@ -84,22 +82,6 @@ class Controller:
             The tokens.
         """
         return self._walk(None, rng)[0]
-
-    def sample_valid(self, space: Space, rng: np.random.Generator) -> Tokens:
-        """Draws until the space does not refuse the candidate, at most a thousand times; then the space draws itself.
-
-        Args:
-            space: whose rules hold.
-            rng: draws.
-
-        Returns:
-            The tokens.
-        """
-        for _ in range(TRIES):
-            tokens = self.sample(rng)
-            if space.wrong(tokens) is None:
-                return tokens
-        return space.sample(rng)
 
     def log_probability(self, tokens: Tokens) -> float:
         """Of a candidate.

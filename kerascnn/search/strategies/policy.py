@@ -6,10 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn.search.protocol import Space
 from kerascnn.search.records import Tokens
-
-TRIES = 1000  # draws until a candidate must have been valid
 
 
 class Policy:
@@ -49,22 +46,6 @@ class Policy:
         total, drawn = np.cumsum(self.probabilities()), rng.random(len(self.sizes))
         ends = np.searchsorted(total, np.arange(len(self.sizes)) + drawn, side="right")
         return tuple(np.clip(ends - self.starts[:-1], 0, np.array(self.sizes) - 1).tolist())
-
-    def sample_valid(self, space: Space, rng: np.random.Generator) -> Tokens:
-        """Draws until the space does not refuse the candidate, at most a thousand times; then the space draws itself.
-
-        Args:
-            space: whose rules hold.
-            rng: draws.
-
-        Returns:
-            The tokens.
-        """
-        for _ in range(TRIES):
-            tokens = self.sample(rng)
-            if space.wrong(tokens) is None:
-                return tokens
-        return space.sample(rng)
 
     def log_probability(self, tokens: Tokens) -> float:
         """Of a candidate: the sum of those of its tokens.

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn.search.records import Proposal, Result, Tokens
+from kerascnn.search.records import Tokens
 from kerascnn.search.strategies.policy import Policy
-from kerascnn.search.strategies.searcher import Searcher
+from kerascnn.search.strategies.policy_gradient import PolicyGradient
 
 
 def ppo_gradient(
@@ -41,7 +41,7 @@ def ppo_gradient(
 
 
 @dataclasses.dataclass(eq=False)
-class PPO(Searcher):
+class PPO(PolicyGradient):
     """Draws from a softmax for each token, and takes several steps on each batch.
 
     Departures: the tokens are independent, where the papers' LSTM makes each depend on those before it; plain steps.
@@ -81,27 +81,11 @@ class PPO(Searcher):
 
     def start(self) -> None:
         """Begins with all candidates alike."""
+        super().start()
         self.policy = Policy(self.space.sizes)
-        self._baseline: float | None = None
-        self._drawn: dict[int, float] = {}  # the log-probabilities of what is under way
-        self._results: list[tuple[Tokens, float, float]] = []  # candidate, advantage, log-probability
 
-    def draw(self) -> Proposal:
-        """Draws from the policy."""
-        proposal = self.proposal(self.policy.sample_valid(self.space, self.rng))
-        self._drawn[proposal.id] = self.policy.log_probability(proposal.tokens)
-        return proposal
-
-    def learn(self, proposal: Proposal, result: Result) -> None:
-        """Takes its steps after each whole batch."""
-        reward = result.value if result.ok else self.failure
-        before = reward if self._baseline is None else self._baseline
-        self._baseline = self.decay * before + (1 - self.decay) * reward
-        self._results.append((proposal.tokens, reward - before, self._drawn.pop(proposal.id)))
-        if len(self._results) < self.batch:
-            return
-        candidates, advantages, logs = zip(*self._results, strict=True)
+    def climb(self, candidates: Sequence[Tokens], advantages: np.ndarray, logs: Sequence[float]) -> None:
+        """Takes several steps on a batch."""
         for _ in range(self.epochs):
             gradient = ppo_gradient(self.policy, candidates, advantages, logs, self.clip)
             self.policy.logits += self.rate * (gradient + self.entropy * self.policy.entropy_gradient())
-        self._results = []

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kerascnn import _check
-from kerascnn.search.records import Proposal, Result, Tokens
-from kerascnn.search.strategies.policy import Policy, leave_one_out
-from kerascnn.search.strategies.searcher import Searcher
+from kerascnn.search.records import Tokens
+from kerascnn.search.strategies.policy import Policy
+from kerascnn.search.strategies.policy_gradient import PolicyGradient
 
 
 def reinforce_gradient(policy: Policy, candidates: Sequence[Tokens], advantages: npt.ArrayLike) -> np.ndarray:
@@ -33,7 +33,7 @@ def reinforce_gradient(policy: Policy, candidates: Sequence[Tokens], advantages:
 
 
 @dataclasses.dataclass(eq=False)
-class Reinforce(Searcher):
+class Reinforce(PolicyGradient):
     """Draws from a softmax for each token, and climbs the gradient of the expected reward.
 
     Departures: the tokens are independent, where the papers' LSTM makes each depend on those before it.
@@ -69,23 +69,10 @@ class Reinforce(Searcher):
 
     def start(self) -> None:
         """Begins with all candidates alike."""
+        super().start()
         self.policy = Policy(self.space.sizes)
-        self._baseline: float | None = None
-        self._results: list[tuple[Tokens, float, float]] = []  # candidate, reward, baseline
 
-    def draw(self) -> Proposal:
-        """Draws from the policy."""
-        return self.proposal(self.policy.sample_valid(self.space, self.rng))
-
-    def learn(self, proposal: Proposal, result: Result) -> None:
-        """Takes a step after each whole batch."""
-        reward = result.value if result.ok else self.failure
-        before = reward if self._baseline is None else self._baseline  # the first one teaches nothing
-        self._baseline = self.decay * before + (1 - self.decay) * reward
-        self._results.append((proposal.tokens, reward, before))
-        if len(self._results) == self.batch:
-            candidates, rewards, baselines = zip(*self._results, strict=True)
-            against = leave_one_out(rewards) if self.leave_one_out else np.array(baselines)
-            gradient = reinforce_gradient(self.policy, candidates, np.array(rewards) - against)
-            self.policy.logits += self.rate * (gradient + self.entropy * self.policy.entropy_gradient())
-            self._results = []
+    def climb(self, candidates: Sequence[Tokens], advantages: np.ndarray, logs: Sequence[float]) -> None:
+        """Takes a step."""
+        gradient = reinforce_gradient(self.policy, candidates, advantages)
+        self.policy.logits += self.rate * (gradient + self.entropy * self.policy.entropy_gradient())
