@@ -10,10 +10,11 @@ wrappers.proto.
 
 import functools
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf import descriptor_pool, message
+
+from kerascnn.serving import _protobuf
 
 _PACKAGE = "kerascnn.serving.client"
-# Message -> {field: (number, type)}. "*" after a type: repeated; "map " before it: from strings to it.
 MESSAGES = {
     "Dim": {"size": (1, "int64")},
     "Shape": {"dim": (2, "Dim*"), "unknown_rank": (3, "bool")},
@@ -54,40 +55,14 @@ MESSAGES = {
 
 
 @functools.cache
+def _classes() -> dict[str, type[message.Message]]:
+    return _protobuf.classes(_PACKAGE, MESSAGES, descriptor_pool.DescriptorPool())
+
+
 def get(name: str) -> type[message.Message]:
     """The class of a message.
 
     Args:
         name: a key of `MESSAGES`.
     """
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-
-
-@functools.cache
-def _pool() -> descriptor_pool.DescriptorPool:
-    file = descriptor_pb2.FileDescriptorProto(name="kerascnn/client.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in MESSAGES.items():
-        described = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            if kind.startswith("map "):
-                entry = described.nested_type.add(name=f"{field.title().replace('_', '')}Entry")
-                entry.options.map_entry = True
-                _add_field(entry, "key", 1, "string")
-                _add_field(entry, "value", 2, kind.removeprefix("map "))
-                kind = f"{name}.{entry.name}*"
-            _add_field(described, field, number, kind)
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-def _add_field(described: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str) -> None:
-    constants = descriptor_pb2.FieldDescriptorProto
-    plain = kind.removesuffix("*")
-    label = constants.LABEL_REPEATED if kind.endswith("*") else constants.LABEL_OPTIONAL
-    added = described.field.add(name=name, number=number, label=label)
-    scalar = getattr(constants, f"TYPE_{plain.upper()}", None)
-    if scalar is not None:
-        added.type = scalar
-    else:
-        added.type, added.type_name = constants.TYPE_MESSAGE, f".{_PACKAGE}.{plain}"
+    return _classes()[name]

@@ -8,13 +8,14 @@ Source: tensorflow/serving, apis/{model,predict,input,classification,regression,
 
 import functools
 
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message, message_factory, wrappers_pb2
+from google.protobuf import any_pb2, descriptor_pool, message, wrappers_pb2
 from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from kerascnn.serving import _protobuf
+
 PACKAGE = "kerascnn.serving"
-# Message -> {field: (number, type)}. "*" after a type: repeated; "map ": from strings; "|" before a type: in the oneof.
 MESSAGES = {
     "ModelSpec": {
         "name": (1, "string"),
@@ -56,46 +57,16 @@ _IMPORTED = (any_pb2, wrappers_pb2, tensor_pb2, meta_graph_pb2, example_pb2)
 
 
 @functools.cache
+def _classes() -> dict[str, type[message.Message]]:
+    """In the pool in which TensorFlow's messages are."""
+    imported = [module.DESCRIPTOR.name for module in _IMPORTED]
+    return _protobuf.classes(PACKAGE, MESSAGES, descriptor_pool.Default(), imported)
+
+
 def get(name: str) -> type[message.Message]:
     """The class of a message.
 
     Args:
         name: a key of `MESSAGES`.
     """
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{PACKAGE}.{name}"))
-
-
-@functools.cache
-def _pool() -> descriptor_pool.DescriptorPool:
-    """The pool in which TensorFlow's messages are, with ours."""
-    file = descriptor_pb2.FileDescriptorProto(name="kerascnn/serving.proto", package=PACKAGE, syntax="proto3")
-    file.dependency.extend(module.DESCRIPTOR.name for module in _IMPORTED)
-    for name, fields in MESSAGES.items():
-        described = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            _add_field(described, field, number, kind)
-    pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-def _add_field(described: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str) -> None:
-    constants = descriptor_pb2.FieldDescriptorProto
-    plain = kind.strip("*|").removeprefix("map ")
-    label = constants.LABEL_REPEATED if kind.endswith("*") or kind.startswith("map ") else constants.LABEL_OPTIONAL
-    added = described.field.add(name=name, number=number, label=label)
-    if kind.startswith("|"):
-        if not described.oneof_decl:
-            described.oneof_decl.add(name="choice")
-        added.oneof_index = 0
-    if kind.startswith("map "):
-        entry = described.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
-        entry.options.map_entry = True
-        _add_field(entry, "key", 1, "string")
-        _add_field(entry, "value", 2, plain)
-        added.type, added.type_name = constants.TYPE_MESSAGE, f".{PACKAGE}.{described.name}.{entry.name}"
-    elif hasattr(constants, f"TYPE_{plain.upper()}"):
-        added.type = getattr(constants, f"TYPE_{plain.upper()}")
-    else:
-        full = plain if "." in plain else f"{PACKAGE}.{plain}"
-        added.type, added.type_name = constants.TYPE_MESSAGE, f".{full}"
+    return _classes()[name]
