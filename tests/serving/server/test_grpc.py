@@ -155,9 +155,10 @@ def test_bytes_that_are_no_message_large_ones_and_other_methods(channel):
     assert predict(channel, {"x": [1.0]}).outputs["y"].float_val == [3.5]
 
 
-def test_the_clients_deadline(channel):
+def test_the_clients_deadline(channel, tmp_path):
     with pytest.raises(grpc.RpcError) as caught:
-        predict(channel, {"steps": [2e5]}, "slow", timeout=0.2)
+        predict(channel, {"until": str(tmp_path / "over")}, "waits", timeout=0.2)
+    (tmp_path / "over").touch()
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert predict(channel, {"x": [1.0]}, timeout=20).outputs["y"].float_val == [3.5]
 

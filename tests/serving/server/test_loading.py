@@ -21,7 +21,7 @@ def objects(*values):
 
 def test_signatures_are_read(tiny):
     assert set(tiny.signatures) == {
-        "serving_default", "scalar", "pairs", "types", "pixels", "classify", "regress", "slow"
+        "serving_default", "scalar", "pairs", "types", "pixels", "classify", "regress", "waits"
     }  # fmt: skip
     types = tiny.signatures["types"]
     assert types.dtypes == {"d": "double", "i": "int32", "l": "int64", "u": "uint8", "b": "bool", "s": "string"}

@@ -12,8 +12,6 @@ import sys
 import threading
 import time
 
-import pytest
-
 from kerascnn import cli
 
 PREDICT = "/v1/models/tiny:predict"
@@ -39,30 +37,44 @@ def process(*arguments):
         started.stderr.close()
 
 
-def ready(port):
+def eventually(true):
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", "/readyz")
-        status = connection.getresponse().status
-        connection.close()
-        if status == 200:
-            return
+    while not true():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    raise AssertionError("not ready")
 
 
-def test_sigterm_finishes_what_was_accepted(tiny_folder):
+def get(port, path):
+    """(status, body) of a request with a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def ready(port):
+    eventually(lambda: get(port, "/readyz")[0] == 200)
+
+
+def refuses_connections(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_sigterm_finishes_what_was_accepted(tiny_folder, tmp_path):
     folder, _ = tiny_folder
     with process(f"tiny={folder}", "--label", "stable=1") as (server, port, log):
         ready(port)
-        answers, begun = [], threading.Event()
+        answers = []
 
         def ask():
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            body = {"signature_name": "slow", "instances": [50_000.0]}
+            body = {"signature_name": "waits", "inputs": str(tmp_path / "over")}
             connection.request("POST", "/v1/models/tiny/labels/stable:predict", json.dumps(body))
-            begun.set()
             answer = connection.getresponse()
             answers.append((answer.status, json.loads(answer.read())))
             connection.close()
@@ -72,18 +84,16 @@ def test_sigterm_finishes_what_was_accepted(tiny_folder):
         assert kept.getresponse().read() == b'{"status": "ready"}'
         client = threading.Thread(target=ask)
         client.start()
-        begun.wait()
-        time.sleep(0.2)
+        eventually(lambda: "kerascnn_serving_active_requests 1.0" in get(port, "/metrics")[1])
         server.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
-        with pytest.raises(OSError):  # it takes no new connections
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            raise AssertionError
+        eventually(lambda: any('"ending"' in line for line in log))
+        eventually(lambda: refuses_connections(port))
         kept.request("GET", "/readyz")
         assert kept.getresponse().status == 503
         kept.close()
+        (tmp_path / "over").touch()
         client.join()
-        assert answers == [(200, {"predictions": [50_000.0]})]
+        assert answers == [(200, {"outputs": 1.0})]
         assert server.wait(30) == 0
     events = [json.loads(line) for line in log if line.startswith("{")]
     assert [event["event"] for event in events if event["event"] != "version"] == [
