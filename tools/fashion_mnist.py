@@ -23,12 +23,12 @@ from kerascnn import _records
 from kerascnn._files import replace_with
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNS, OUT = Path("runs/fashion_mnist"), ROOT / "results" / "fashion_mnist" / "table"
+RUNS, OUT = Path("runs/fashion_mnist"), ROOT / "results" / "fashion_mnist"
 # Name of the run -> flags beside --data. Ordered by cost, so that an interrupted table has as many rows as may be.
 ROWS = {
     "lenet5_1998": "train --model lenet5_1998 --epochs 20",
     "lenet5": "train --model lenet5 --epochs 20",
-    "highway_a": "train --model highway_a --epochs 4 --mixed-precision bfloat16",
+    "highway_a": "train --model highway_a --epochs 6 --mixed-precision bfloat16",
     "plain20": "train --model plain20 --epochs 4 --mixed-precision bfloat16",
     "simplenet_310k": "train --model simplenet_310k --epochs 4 --mixed-precision bfloat16",
     "squeezenet1_1": "train --model squeezenet1_1 --image-size 64 --epochs 6",
@@ -40,6 +40,8 @@ ROWS = {
     "simpnet_300k": "train --model simpnet_300k --epochs 2 --mixed-precision bfloat16",
     "resnet20": "train --model resnet20 --epochs 30",
     "wrn16_4": "train --model wrn16_4 --epochs 20 --mixed-precision bfloat16",
+    "wrn16_4-restart": "train --model wrn16_4 --start_from runs/fashion_mnist/wrn16_4 --epochs 8 --schedule cosine "
+    "--learning-rate 0.05 --mixed-precision bfloat16",
     "darts_v2_thin": "train --model darts_v2_thin --epochs 2",
     "densenet40_k12_bc": "train --model densenet40_k12_bc --epochs 2",
     "efficientnet_lite0": "finetune --model efficientnet_lite0 --weights imagenet --image-size 64 --epochs 2 "
