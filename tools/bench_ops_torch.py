@@ -10,9 +10,14 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "kerascnn" / "benchmark"))  # this one file, not the package
+
+import answering  # noqa: E402
 
 
 def tensors(case: dict, y: list[int], dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -60,21 +65,19 @@ def prepare(case: dict, y: list[int], which: str, dtype: torch.dtype):
 
 
 def timed(call, runs: int, limit: float, copies: int, fast: float) -> list[float]:
-    """Seconds of `runs` calls after one that does not count; fewer where they take longer than `limit`. A call that
-    takes less than `fast` is timed `copies` at a time."""
+    """Seconds of `runs` calls; fewer where they take longer than `limit`. A call that takes less than `fast` is timed
+    `copies` at a time."""
     start = time.perf_counter()
     call()
     copies = copies if time.perf_counter() - start < fast else 1
-    seconds = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
+
+    def several():
         for _ in range(copies):
             call()
-        seconds.append((time.perf_counter() - start) / copies)
-        if sum(seconds) * copies > limit:
-            break
+
+    seconds = answering.timed(several, runs, limit, copies)
     time.sleep(0.2)  # until this process' threads sleep: they turn for a while after their work
-    return seconds[1:] or seconds
+    return seconds
 
 
 def main() -> None:

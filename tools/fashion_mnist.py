@@ -13,6 +13,7 @@ import argparse
 import csv
 import datetime
 import json
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -28,6 +29,7 @@ RUNS, OUT = Path("runs/fashion_mnist"), ROOT / "results" / "fashion_mnist"
 ROWS = {
     "lenet5_1998": "train --model lenet5_1998 --epochs 20",
     "lenet5": "train --model lenet5 --epochs 20",
+    "alexnet_cifar10": "train --model alexnet_cifar10 --epochs 8",
     "highway_a": "train --model highway_a --epochs 6 --mixed-precision bfloat16",
     "plain20": "train --model plain20 --epochs 4 --mixed-precision bfloat16",
     "simplenet_310k": "train --model simplenet_310k --epochs 4 --mixed-precision bfloat16",
@@ -40,8 +42,8 @@ ROWS = {
     "simpnet_300k": "train --model simpnet_300k --epochs 2 --mixed-precision bfloat16",
     "resnet20": "train --model resnet20 --epochs 30",
     "wrn16_4": "train --model wrn16_4 --epochs 20 --mixed-precision bfloat16",
-    "wrn16_4-restart": "train --model wrn16_4 --start_from runs/fashion_mnist/wrn16_4 --epochs 8 --schedule cosine "
-    "--learning-rate 0.05 --mixed-precision bfloat16",
+    "wrn16_4-restart": "train --model wrn16_4 --start_from runs/fashion_mnist/wrn16_4 --epochs 12 --schedule cosine "
+    "--learning-rate 0.08 --augment 'pad_crop(0.125,reflect)+flip+random_erasing(0.5)' --mixed-precision bfloat16",
     "darts_v2_thin": "train --model darts_v2_thin --epochs 2",
     "densenet40_k12_bc": "train --model densenet40_k12_bc --epochs 2",
     "efficientnet_lite0": "finetune --model efficientnet_lite0 --weights imagenet --image-size 64 --epochs 2 "
@@ -95,7 +97,7 @@ def train(names: list[str], until: str | None) -> None:
         left = (end - datetime.datetime.now()).total_seconds() if end else None
         if left is not None and left < 60:
             return
-        words = [sys.executable, "-m", *command(name).split()]
+        words = [sys.executable, "-m", *shlex.split(command(name))]
         try:
             subprocess.run(words, check=True, timeout=left)
         except subprocess.TimeoutExpired:

@@ -1,11 +1,12 @@
 """A table of all networks of a small space, trained, and how fast each search strategy finds the best of them in it.
 
     python tools/search_table.py record [--seeds 3] [--minutes 60]    # results/search/table.csv; goes on where it ended
-    python tools/search_table.py curves [--seeds 50]                  # results/search/regret.png and README.md
+    python tools/search_table.py curves [--seeds 50] [--again NAME]   # results/search/regret.csv, .png and README.md
 
 The space is that of cells of one and of two sums of two of three operations: all networks of it that differ, 735 of
 which have two sums. A network is trained for about 0.3 seconds of one core, on half of the digits that are no test
-images.
+images. `curves` searches only what regret.csv does not have, and goes on where it ended; `--again` searches anew by a
+strategy that has changed. Most take a tenth of a second a search, those with an LSTM and NAO several seconds.
 """
 
 import argparse
@@ -18,8 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn import _figures
+from kerascnn._files import replace_with
 from kerascnn.search import Result, Space
 from kerascnn.search import strategies as st
+from kerascnn.search.comparison import draw_lines
 from kerascnn.search.evaluators import OneGraph
 from kerascnn.search.spaces import Growing
 from kerascnn.search.strategies.controller import LSTMPPO, LSTMReinforce
@@ -29,6 +32,7 @@ SPACE = Growing(("identity", "conv_3x3", "max_3x3"), 2)
 EVALUATIONS, POINTS = 200, (50, 100, 200)
 KINDS = ("one training", "the mean of all trainings")
 COLUMNS = ("network", "cell", "seed", "accuracy", "loss", "parameters", "seconds")
+FOUND = ("told", "strategy", "seed", "regret")  # columns of regret.csv; a regret is written where it changes
 
 
 def networks() -> dict[str, tuple[int, ...]]:
@@ -47,13 +51,18 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(line for line in file if not line.startswith("#")))
 
 
+def _mend(path: Path) -> None:
+    """Cuts off half a line that a kill may have left."""
+    if path.exists():
+        whole = path.read_bytes().rpartition(b"\n")
+        os.truncate(path, len(whole[0]) + len(whole[1]))
+
+
 def record(seeds: int, minutes: float) -> None:
     """Trains what is not in the table, one seed after the other."""
     began, path, evaluator = time.monotonic(), OUT / "table.csv", OneGraph()
     OUT.mkdir(parents=True, exist_ok=True)
-    if path.exists():  # a kill may have left half a line
-        whole = path.read_bytes().rpartition(b"\n")
-        os.truncate(path, len(whole[0]) + len(whole[1]))
+    _mend(path)
     done = {(row["network"], int(row["seed"])) for row in read(path)}
     with open(path, "a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -116,42 +125,82 @@ def values() -> np.ndarray:
     return found[:, ~np.isnan(found).any(0)]
 
 
-def curves(seeds: int) -> None:
-    """Lets each strategy search the table, draws its regret and writes the page."""
-    table, hashes = values(), list(networks())
+def curves(seeds: int, again: list[str]) -> None:
+    """Lets each strategy search the table where it has not, draws its regret and writes the page."""
+    table, hashes, path = values(), list(networks()), OUT / "regret.csv"
     if table.shape[1] < 3:
         sys.exit("A regret needs three trainings of each network: one that the strategy is told, others that judge.")
+    _mend(path)
+    rows = {tuple(row[name] for name in FOUND[:3]): row for row in read(path) if row["strategy"] not in again}
+    _save(rows, path)
     means = dict(zip(hashes, table.mean(1).tolist(), strict=True))
-    found = {kind: {name: np.empty((seeds, EVALUATIONS)) for name in strategies()} for kind in KINDS}
     for seed in range(seeds):
         told = seed % table.shape[1]
         shown = dict(zip(hashes, table[:, told].tolist(), strict=True))
         kept = dict(zip(hashes, np.delete(table, told, 1).mean(1).tolist(), strict=True))
         for kind, pair in zip(KINDS, ((shown, kept), (means, means)), strict=True):
             for name, (searcher, space) in strategies().items():
-                found[kind][name][seed] = 100 * regrets(searcher, space, *pair, seed)
+                if (kind, name, str(seed)) not in rows:
+                    curve = 100 * regrets(searcher, space, *pair, seed)
+                    row = dict(zip(FOUND, (kind, name, str(seed), written(curve)), strict=True))
+                    rows[kind, name, str(seed)] = row
+                    with open(path, "a", newline="", encoding="utf-8") as file:
+                        csv.DictWriter(file, FOUND, lineterminator="\n").writerow(row)
         print(f"seed {seed + 1} of {seeds}", flush=True)
+    keys = [(kind, name, str(seed)) for kind in KINDS for name in strategies() for seed in range(seeds)]
+    _save({key: rows[key] for key in keys}, path)
+    found = {
+        kind: {name: np.array([curve_of(rows[kind, name, str(seed)]["regret"]) for seed in range(seeds)])
+               for name in strategies()}
+        for kind in KINDS
+    }  # fmt: skip
     _draw(found)
     _write(found, table)
+
+
+def written(curve: np.ndarray) -> str:
+    """A curve as text: after which evaluations it is what, where it changes."""
+    changes = [i for i in range(len(curve)) if not i or curve[i] != curve[i - 1]]
+    return " ".join(f"{i + 1}:{curve[i]:.6f}" for i in changes)
+
+
+def curve_of(text: str) -> np.ndarray:
+    """The curve [EVALUATIONS] of such a text."""
+    found = np.empty(EVALUATIONS)
+    for pair in text.split():
+        first, _, value = pair.partition(":")
+        found[int(first) - 1 :] = float(value)
+    return found
+
+
+def _save(rows: dict, path: Path) -> None:
+    with replace_with(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        file.write("# python tools/search_table.py curves; points of accuracy, evaluation:regret where it changes\n")
+        writer = csv.DictWriter(file, FOUND, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows.values())
 
 
 def _draw(found: dict[str, dict[str, np.ndarray]]) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 5), dpi=110, layout="constrained")
+    figure = Figure(figsize=(10, 11), dpi=100, layout="constrained")
     count = np.arange(1, EVALUATIONS + 1)
-    for axes, (kind, curves) in zip(figure.subplots(1, 2), found.items(), strict=True):
-        for number, (name, curve) in enumerate(curves.items()):
-            mean, error = curve.mean(0), curve.std(0, ddof=1) / len(curve) ** 0.5
-            color = f"C{number}" if name != "random" else "black"
-            axes.plot(count, mean, color=color, label=name, linewidth=2.0 if name == "random" else 1.3)
-            axes.fill_between(count, mean - error, mean + error, color=color, alpha=0.12, linewidth=0)
-        axes.set_xlabel("evaluations")
-        axes.set_ylabel("regret, points of accuracy")
-        axes.set_ylim(0, 4)
+    for axes, (kind, curves) in zip(figure.subplots(2, 1), found.items(), strict=True):
+        if kind == KINDS[0]:
+            axes.set_ylim(1.0, 3.0)
+        else:
+            axes.set_ylim(0.01, 4.0)
+            axes.set_yscale("log")
+        draw_lines(axes, {name: curve.mean(0) for name, curve in curves.items()}, thick="random")
+        random = curves["random"]
+        error = random.std(0, ddof=1) / len(random) ** 0.5
+        axes.fill_between(count, random.mean(0) - error, random.mean(0) + error, color="black", alpha=0.1, linewidth=0)
+        axes.set_xlabel("evaluations", fontsize=11)
+        axes.set_ylabel("regret, points of accuracy", fontsize=11)
+        axes.tick_params(labelsize=11)
         axes.grid(alpha=0.3)
-        axes.legend(ncols=2)
-        axes.set_title(f"told {kind}: mean and standard error of {len(curves['random'])} searches")
+        axes.set_title(f"told {kind}: mean of {len(random)} searches; gray: standard error of random", fontsize=12)
     _figures.save(figure, OUT / "regret.png")
 
 
@@ -232,11 +281,12 @@ def main() -> None:
     one.add_argument("--minutes", type=float, default=60.0)
     two = parts.add_parser("curves")
     two.add_argument("--seeds", type=int, default=50)
+    two.add_argument("--again", nargs="*", default=[], choices=strategies(), metavar="NAME")
     given = parser.parse_args()
     if given.part == "record":
         record(given.seeds, given.minutes)
     else:
-        curves(given.seeds)
+        curves(given.seeds, given.again)
 
 
 if __name__ == "__main__":

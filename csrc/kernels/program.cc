@@ -1,13 +1,16 @@
-// Reading and checking of programs, and the shapes in them.
+// Reading and checking of programs.
 #include "kernels/program.h"
+
+#include <cstring>
 
 #include "common/check.h"
 
 namespace kerascnn {
 namespace {
 
-constexpr int64_t kMost = 1 << 20;              // constants, instructions
-constexpr int64_t kLargest = int64_t{1} << 31;  // extents, strides and such
+constexpr int64_t kMost = 1 << 20;  // constants, instructions
+constexpr int64_t kLargest = kProgramLargest;
+constexpr int64_t kFloatBits = 0x7f7fffff;  // of the greatest number; those of the others >= 0 are less
 
 // Takes numbers off the front of a list; past its end, and for numbers out of range, it remembers to have failed.
 class Reader {
@@ -33,6 +36,13 @@ class Reader {
   bool ended_ = false;
   std::string outside_;
 };
+
+float TakeFloat(Reader* reader) {
+  const uint32_t bits = static_cast<uint32_t>(reader->Take(0, kFloatBits));
+  float number;
+  std::memcpy(&number, &bits, sizeof(number));
+  return number;
+}
 
 void TakeWindow(Reader* reader, bool dilated, ProgramWindow* window) {
   window->stride_y = reader->Take(1, kLargest), window->stride_x = reader->Take(1, kLargest);
@@ -92,7 +102,7 @@ class Parser {
     const auto value = [&](int64_t low) { return reader_.Take(low, number); };
     const auto constant = [&](int64_t low) { return reader_.Take(low, last); };
     ProgramInstruction instruction;
-    instruction.kind = static_cast<ProgramKind>(reader_.Take(1, 7));
+    instruction.kind = static_cast<ProgramKind>(reader_.Take(1, kProgramKinds));
     const int64_t fields = reader_.Take(1, kMost);
     if (!reader_.Wrong().empty()) return reader_.Wrong();
     const int64_t before = reader_.left();
@@ -123,6 +133,40 @@ class Parser {
       case ProgramKind::kSoftmax:
       case ProgramKind::kFlatten:
         instruction.x = value(0);
+        break;
+      case ProgramKind::kNorm:
+        instruction.x = value(0), instruction.scale = constant(-1), instruction.shift = constant(-1);
+        instruction.number = TakeFloat(&reader_);
+        break;
+      case ProgramKind::kAttention:
+        instruction.x = value(0), instruction.heads = reader_.Take(1, kLargest);
+        instruction.number = TakeFloat(&reader_);
+        instruction.side = reader_.Take(0, kMost), instruction.roll = reader_.Take(0, kMost);
+        instruction.bias = constant(-1);
+        break;
+      case ProgramKind::kReshape:
+        instruction.x = value(0);
+        for (int64_t* extent :
+             {&instruction.extents.height, &instruction.extents.width, &instruction.extents.channels}) {
+          *extent = reader_.Take(1, kLargest);
+        }
+        break;
+      case ProgramKind::kCrop:
+        instruction.x = value(0);
+        for (int64_t& side : instruction.cut) side = reader_.Take(0, kLargest);
+        break;
+      case ProgramKind::kStack:
+        instruction.token = constant(-1), instruction.position = constant(-1);
+        instruction.parts.push_back(value(0));
+        for (int64_t i = 3; i < fields && reader_.Wrong().empty(); ++i) instruction.parts.push_back(value(0));
+        break;
+      case ProgramKind::kTranspose:
+        instruction.x = value(0), instruction.residual = value(-1);
+        break;
+      case ProgramKind::kPatches:
+        instruction.x = value(0), instruction.order = static_cast<PatchOrder>(reader_.Take(0, 2));
+        window.height = reader_.Take(1, kLargest), window.width = reader_.Take(1, kLargest);
+        TakeWindow(&reader_, false, &window);
         break;
     }
     if (!reader_.Wrong().empty()) return reader_.Wrong();
@@ -156,90 +200,10 @@ class Parser {
   Program& program_;
 };
 
-// Sizes after a window along an axis; -1 where a number is too large.
-int64_t Output(int64_t size, int64_t window, int64_t stride, int64_t dilation, Padding padding) {
-  if (padding.before < 0) return (size + stride - 1) / stride;
-  return OutputSize(size, window, stride, dilation, padding);
-}
-
 }  // namespace
 
 std::string ProgramParse(const int64_t* numbers, int64_t count, Program* program) {
   return Parser(numbers, count, program).Run();
-}
-
-std::string ProgramShapes(const Program& program, int64_t batch, MapShape images, std::vector<MapShape>* shapes) {
-  const auto wrong = [](const char* rule, int64_t instruction, MapShape x) {
-    return Say(rule, {instruction, x.height, x.width, x.channels});
-  };
-  shapes->assign(1, images);
-  if (images.height > kLargest || images.width > kLargest || images.channels > kLargest) {
-    return Say("Images must have fewer than 2^31 rows, columns and channels.",
-               {images.height, images.width, images.channels});
-  }
-  if (batch < 0 || images.height < 1 || images.width < 1 || images.channels < 1) {
-    return Say("Images must have pixels.", {batch, images.height, images.width, images.channels});
-  }
-  for (size_t i = 0; i < program.instructions.size(); ++i) {
-    const ProgramInstruction& op = program.instructions[i];
-    const int64_t number = static_cast<int64_t>(i);
-    const MapShape x = (*shapes)[op.kind == ProgramKind::kConcat ? op.parts[0] : op.x];
-    MapShape y = x;
-    if (op.kind == ProgramKind::kConv || op.kind == ProgramKind::kPool) {
-      const ProgramWindow& w = op.window;
-      y.height = Output(x.height, w.height, w.stride_y, w.dilation_y, w.pad_y);
-      y.width = Output(x.width, w.width, w.stride_x, w.dilation_x, w.pad_x);
-    }
-    if (op.kind == ProgramKind::kConv) {
-      const std::vector<int64_t>& filter = program.constants[op.filter].extents;
-      y.channels = filter[3];
-      if (x.channels % filter[2] != 0 || y.channels % (x.channels / filter[2]) != 0) {
-        return wrong("Filters must fit the channels. Instruction and its input:", number, x);
-      }
-      if ((op.gate >= 0 || op.scale >= 0) && filter[2] != x.channels) {
-        return wrong("Gate and scale may not come before groups. Instruction and its input:", number, x);
-      }
-    }
-    if (op.kind == ProgramKind::kMean) y.height = y.width = 1;
-    if (op.kind == ProgramKind::kFlatten) {
-      if (!Fits({x.height, x.width, x.channels})) return wrong("A map must not be as large as that.", number, x);
-      y = {1, 1, x.elements()};
-    }
-    if (op.kind == ProgramKind::kConcat) {
-      y.channels = 0;
-      for (int64_t part : op.parts) {
-        const MapShape& p = (*shapes)[part];
-        if (p.height != x.height || p.width != x.width) {
-          return wrong("Maps must be of one size to be concatenated. Instruction and one of them:", number, p);
-        }
-        y.channels += p.channels;
-      }
-    }
-    if (y.height < 1 || y.width < 1) return wrong("The window must fit into the map. Instruction and map:", number, x);
-    if (!Fits({batch, y.height, y.width, y.channels, 1 << 10})) {
-      return wrong("A map must not be as large as that. Instruction and map:", number, y);
-    }
-    if (op.residual >= 0) {
-      const MapShape& r = (*shapes)[op.residual];
-      if (r.height != y.height || r.width != y.width || r.channels != y.channels) {
-        return wrong("What is added must have the shape of what it is added to. Instruction and shape:", number, r);
-      }
-    }
-    if (op.gate >= 0) {
-      const MapShape& g = (*shapes)[op.gate];
-      if (g.pixels() != 1 || g.channels != x.channels) {
-        return wrong("A gate must be one number a channel. Instruction and shape:", number, g);
-      }
-    }
-    const auto vector = [&](int64_t constant, int64_t channels) {
-      return constant < 0 || program.constants[constant].elements == channels;
-    };
-    if (!vector(op.bias, y.channels) || !vector(op.scale, x.channels) || !vector(op.shift, x.channels)) {
-      return wrong("Bias, scale and shift must have one number a channel. Instruction and map:", number, y);
-    }
-    shapes->push_back(y);
-  }
-  return "";
 }
 
 }  // namespace kerascnn

@@ -21,6 +21,7 @@
 namespace kerascnn {
 
 constexpr int64_t kProgramVersion = 1;
+constexpr int64_t kProgramLargest = int64_t{1} << 31;  // of extents, strides and such
 
 // The numbers are those of serialized programs and never change.
 enum class ProgramKind : int64_t {
@@ -31,6 +32,23 @@ enum class ProgramKind : int64_t {
   kConcat = 5,   // values, along the channels
   kSoftmax = 6,  // x: over the channels
   kFlatten = 7,  // x: all pixels' channels become those of one pixel
+  // Tokens are pixels of a map one pixel wide.
+  kNorm = 8,        // x, scale, shift, epsilon: see TokenNorm in kernels/token_passes.h
+  kAttention = 9,   // x, heads, scale, side, roll, bias: see kernels/packed_attention.h
+  kReshape = 10,    // x, height, width, channels: the same numbers in the same order
+  kCrop = 11,       // x, rows cut off above and below, columns left and right, channels before and behind
+  kStack = 12,      // token, position, values: rows of a constant, then those of the values; position is added
+  kTranspose = 13,  // x, residual: pixels become channels, channels tokens
+  kPatches = 14,    // x, order, height, width, strides, padding: see TokenPatches
+};
+
+constexpr int64_t kProgramKinds = 14;
+
+// In which order the numbers of a window become channels.
+enum class PatchOrder : int64_t {
+  kRows = 0,      // rows, columns, channels
+  kColumns = 1,   // columns, rows, channels
+  kChannels = 2,  // channels, rows, columns
 };
 
 // Taps, strides, dilations and padding. Padding of -1 on all sides is TensorFlow's "SAME".
@@ -40,6 +58,13 @@ struct ProgramWindow {
   bool same() const { return pad_y.before < 0; }
 };
 
+// A value's extents for one image.
+struct MapShape {
+  int64_t height = 0, width = 0, channels = 0;
+  int64_t pixels() const { return height * width; }
+  int64_t elements() const { return height * width * channels; }
+};
+
 struct ProgramInstruction {
   ProgramKind kind;
   int64_t x = -1, residual = -1, gate = -1;                // values
@@ -47,7 +72,13 @@ struct ProgramInstruction {
   Activation activation = Activation::kLinear;
   ProgramWindow window;
   bool mean = false, zeros = false;
-  std::vector<int64_t> parts;  // values
+  std::vector<int64_t> parts;             // values
+  int64_t token = -1, position = -1;      // constants
+  int64_t heads = 1, side = 0, roll = 0;  // of attention
+  float number = 0;                       // epsilon of a norm, scale of attention; programs hold its bits
+  MapShape extents;                       // of kReshape
+  int64_t cut[6] = {};                    // of kCrop
+  PatchOrder order = PatchOrder::kRows;
 };
 
 struct ProgramConstant {
@@ -59,13 +90,6 @@ struct Program {
   std::vector<ProgramConstant> constants;
   std::vector<ProgramInstruction> instructions;
   int64_t constant_elements = 0;
-};
-
-// A value's extents for one image.
-struct MapShape {
-  int64_t height = 0, width = 0, channels = 0;
-  int64_t pixels() const { return height * width; }
-  int64_t elements() const { return height * width * channels; }
 };
 
 // Reads a program; what is wrong with it, or "". Safe on any numbers.

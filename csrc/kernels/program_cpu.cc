@@ -4,9 +4,11 @@
 #include <cstring>
 
 #include "kernels/map_passes.h"
+#include "kernels/packed_attention.h"
 #include "kernels/packed_conv2d.h"
 #include "kernels/packed_depthwise2d.h"
 #include "kernels/packed_winograd2d.h"
+#include "kernels/token_passes.h"
 
 namespace kerascnn {
 namespace {
@@ -69,7 +71,20 @@ class Run {
         return RunMapSoftmax({plan_.batch * Shape(y).pixels(), Shape(y).channels, Step(op.x), Step(y), At(op.x), To(y)},
                              parallel_);
       case ProgramKind::kFlatten:
+      case ProgramKind::kReshape:
         return;  // the same memory
+      case ProgramKind::kNorm:
+        return Normalize(op, y);
+      case ProgramKind::kAttention:
+        return Attend(op, y);
+      case ProgramKind::kCrop:
+        return Crop(op, y);
+      case ProgramKind::kStack:
+        return Stack(op, y);
+      case ProgramKind::kTranspose:
+        return Transpose(op, y);
+      case ProgramKind::kPatches:
+        return Patches(op, y);
     }
   }
 
@@ -189,6 +204,88 @@ class Run {
       pass.a = from, pass.a_step = Step(part), pass.y = to, pass.y_step = Step(y);
       RunMapPass(pass, parallel_);
     }
+  }
+
+  void Normalize(const ProgramInstruction& op, int64_t y) {
+    TokenNorm norm;
+    norm.rows = plan_.batch * Shape(y).pixels(), norm.channels = Shape(y).channels;
+    norm.x_step = Step(op.x), norm.y_step = Step(y), norm.epsilon = op.number;
+    norm.x = At(op.x), norm.scale = Constant(op.scale), norm.shift = Constant(op.shift), norm.y = To(y);
+    RunTokenNorm(norm, parallel_);
+  }
+
+  void Attend(const ProgramInstruction& op, int64_t y) {
+    PackedAttention attention;
+    attention.batch = plan_.batch, attention.height = Shape(y).height, attention.width = Shape(y).width;
+    attention.heads = op.heads, attention.size = Shape(y).channels / op.heads;
+    attention.side = op.side, attention.roll = op.roll, attention.scale = op.number;
+    attention.x_step = Step(op.x), attention.y_step = Step(y);
+    attention.x = At(op.x), attention.bias = Constant(op.bias), attention.y = To(y);
+    RunPackedAttention(attention, memory_.scratch, parallel_);
+  }
+
+  // What steps from one image, row and pixel of a value to the next.
+  TokenCopy::Steps StepsOf(int64_t v) const {
+    const MapShape& map = Shape(v);
+    return {map.pixels() * Step(v), map.width * Step(v), Step(v)};
+  }
+
+  void Crop(const ProgramInstruction& op, int64_t y) {
+    TokenCopy copy;
+    copy.batch = plan_.batch, copy.height = Shape(y).height, copy.width = Shape(y).width;
+    copy.channels = Shape(y).channels, copy.from = StepsOf(op.x), copy.to = StepsOf(y);
+    copy.x = At(op.x) + op.cut[0] * copy.from.row + op.cut[2] * copy.from.pixel + op.cut[4], copy.y = To(y);
+    RunTokenCopy(copy, parallel_);
+  }
+
+  void Stack(const ProgramInstruction& op, int64_t y) {
+    const int64_t row = Shape(y).width * Shape(y).channels;
+    TokenCopy copy;
+    copy.batch = plan_.batch, copy.width = Shape(y).width, copy.channels = Shape(y).channels;
+    copy.to = StepsOf(y), copy.added = Constant(op.position), copy.y = To(y);
+    const auto add = [&](int64_t height) {
+      copy.height = height;
+      RunTokenCopy(copy, parallel_);
+      copy.y += height * copy.to.row;
+      if (copy.added != nullptr) copy.added += height * row;
+    };
+    if (op.token >= 0) {
+      copy.from = {0, row, copy.channels}, copy.x = Constant(op.token);
+      add(program_.constants[op.token].elements / row);
+    }
+    for (int64_t part : op.parts) {
+      copy.from = StepsOf(part), copy.x = At(part);
+      add(Shape(part).height);
+    }
+  }
+
+  void Transpose(const ProgramInstruction& op, int64_t y) {
+    TokenTranspose transpose;
+    transpose.batch = plan_.batch, transpose.pixels = Shape(op.x).pixels(), transpose.channels = Shape(op.x).channels;
+    transpose.x_step = Step(op.x), transpose.y_step = Step(y), transpose.x = At(op.x), transpose.y = To(y);
+    if (op.residual >= 0) {
+      transpose.residual = At(op.residual), transpose.residual_step = Step(op.residual);
+    }
+    RunTokenTranspose(transpose, parallel_);
+  }
+
+  void Patches(const ProgramInstruction& op, int64_t y) {
+    const MapShape &in = Shape(op.x), &out = Shape(y);
+    const ProgramWindow& w = op.window;
+    TokenPatches patches;
+    patches.batch = plan_.batch, patches.height = in.height, patches.width = in.width, patches.channels = in.channels;
+    patches.kernel_height = w.height, patches.kernel_width = w.width;
+    patches.stride_y = w.stride_y, patches.stride_x = w.stride_x;
+    patches.top = Resolved(w.pad_y, in.height, w.height, w.stride_y, 1).before;
+    patches.left = Resolved(w.pad_x, in.width, w.width, w.stride_x, 1).before;
+    patches.output_height = out.height, patches.output_width = out.width;
+    patches.x_step = Step(op.x), patches.y_step = Step(y), patches.x = At(op.x), patches.y = To(y);
+    const bool channels_first = op.order == PatchOrder::kChannels;
+    const int64_t unit = channels_first ? 1 : in.channels;
+    patches.channel_step = channels_first ? w.height * w.width : 1;
+    patches.row_step = op.order == PatchOrder::kColumns ? unit : unit * w.width;
+    patches.column_step = op.order == PatchOrder::kColumns ? unit * w.height : unit;
+    RunTokenPatches(patches, parallel_);
   }
 
   const Program& program_;

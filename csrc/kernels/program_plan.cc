@@ -4,6 +4,8 @@
 #include <map>
 #include <numeric>
 
+#include "common/check.h"
+#include "kernels/packed_attention.h"
 #include "kernels/packed_winograd2d.h"
 
 namespace kerascnn {
@@ -17,6 +19,13 @@ struct Storage {
   bool external = false;
 };
 
+// Whether a value is its instruction's input under another shape.
+bool IsView(const Program& program, int64_t v) {
+  if (v == 0) return false;
+  const ProgramKind kind = program.instructions[v - 1].kind;
+  return kind == ProgramKind::kFlatten || kind == ProgramKind::kReshape;
+}
+
 // By value: whether it may lie in another one's storage, pixels further apart than its channels.
 std::vector<bool> MayBeApart(const Program& program, const std::vector<MapShape>& shapes) {
   std::vector<bool> may(shapes.size(), true);
@@ -24,7 +33,7 @@ std::vector<bool> MayBeApart(const Program& program, const std::vector<MapShape>
   for (size_t i = 0; i < program.instructions.size(); ++i) {
     const ProgramInstruction& op = program.instructions[i];
     if (op.gate >= 0) may[op.gate] = false;
-    if (op.kind == ProgramKind::kFlatten) may[op.x] = may[i + 1] = false;
+    if (IsView(program, static_cast<int64_t>(i) + 1)) may[op.x] = may[i + 1] = false;
     if (op.kind == ProgramKind::kConv && IsGrouped(program, op, shapes[op.x])) may[op.x] = may[i + 1] = false;
   }
   return may;
@@ -88,9 +97,9 @@ std::string ProgramPlan::Make(const Program& program, int64_t batch, MapShape im
   plan->places.resize(values);
   for (int64_t v = 1; v < values; ++v) {
     const ProgramInstruction& op = program.instructions[v - 1];
-    if (op.kind == ProgramKind::kFlatten) parent[v] = op.x;
+    if (IsView(program, v)) parent[v] = op.x;
     int64_t channel = 0;
-    for (int64_t part : op.parts) {
+    for (int64_t part : op.kind == ProgramKind::kConcat ? op.parts : std::vector<int64_t>()) {
       if (apart[part] && parent[part] == part && part != v) {
         parent[part] = v, shift[part] = channel, plan->places[part].in_place = true;
       }
@@ -104,6 +113,15 @@ std::string ProgramPlan::Make(const Program& program, int64_t batch, MapShape im
       if (bytes < 0) return "A grouped convolution must not need as much working memory as that.";
       plan->scratch_bytes = std::max(plan->scratch_bytes, bytes);
     }
+  }
+  for (const ProgramInstruction& op : program.instructions) {
+    if (op.kind != ProgramKind::kAttention) continue;
+    const MapShape& x = shapes[op.x];
+    const int64_t tokens = op.side > 0 ? op.side * op.side : x.pixels(), size = x.channels / 3 / op.heads;
+    if (!Fits({tokens + 16, size + 16, 64, threads + 1})) {
+      return "Attention must not need as much working memory as that.";
+    }
+    plan->scratch_bytes = std::max(plan->scratch_bytes, PackedAttentionScratchBytes(tokens, size, threads));
   }
   // Whichever convolutions there are: pages that nobody writes cost nothing.
   plan->scratch_bytes = std::max(plan->scratch_bytes, PackedWinogradScratchBytes(threads));
@@ -138,10 +156,8 @@ std::string ProgramPlan::Make(const Program& program, int64_t batch, MapShape im
     const int64_t owner = root(v, &offset);
     place.where = owner == 0 ? ProgramPlace::kImages : owner == result ? ProgramPlace::kResult : ProgramPlace::kArena;
     place.offset = offset + storages[owner].offset;
-    // A flattened map lies as the map does; all others step as their storage's owner.
-    place.step = program.instructions.size() && v > 0 && program.instructions[v - 1].kind == ProgramKind::kFlatten
-                     ? shapes[v].channels
-                     : shapes[owner].channels;
+    // A map under another shape lies as the map does; all others step as their storage's owner.
+    place.step = IsView(program, v) ? shapes[v].channels : shapes[owner].channels;
   }
   return "";
 }

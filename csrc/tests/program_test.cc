@@ -1,6 +1,9 @@
 // kernels/program.h and the kernels behind it: convolutions against their definition in double precision, a program
 // whose values share memory, bits with any number of threads, and lists of numbers that are no program.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -125,8 +128,37 @@ std::vector<int64_t> Numbers() {
   };
 }
 
-std::vector<float> RunNumbers(int64_t batch, int threads, const std::vector<float>& images) {
-  const std::vector<int64_t> numbers = Numbers();
+int64_t BitsOf(float number) {
+  uint32_t bits;
+  std::memcpy(&bits, &number, sizeof(bits));
+  return bits;
+}
+
+// What transformers are made of, with every instruction for tokens.
+std::vector<int64_t> TokenNumbers() {
+  const int64_t scale = BitsOf(0.35f), epsilon = BitsOf(1e-6f);
+  return {
+      1,  6,  4,  2,  2,     3,       24, 2,  1,  24, 2,  17, 24, 1, 24, 4, 1, 1, 24, 72, 3, 3, 4, 4,  // constants
+      14,                                                                                              //
+      1,  16, 0,  0,  -1,    -1,      -1, -1, -1, 7,  2,  2,  1,  1, 0,  0, 0, 0,  // conv: 4x4 patches
+      1,  16, 1,  4,  -1,    -1,      -1, -1, -1, 0,  1,  1,  1,  1, 0,  0, 0, 0,  // conv
+      9,  6,  2,  3,  scale, 2,       1,  5,                                       // attention in windows
+      10, 4,  3,  16, 1,     24,                                                   // reshape
+      12, 3,  1,  2,  4,                                                           // stack
+      8,  4,  5,  3,  3,     epsilon,                                              // norm
+      1,  16, 6,  4,  -1,    -1,      -1, -1, -1, 0,  1,  1,  1,  1, 0,  0, 0, 0,  // conv
+      9,  6,  7,  2,  scale, 0,       0,  -1,                                      // attention
+      13, 2,  8,  -1,                                                              // transpose
+      13, 2,  9,  5,                                                               // and back, plus the tokens
+      11, 7,  10, 1,  0,     0,       0,  0,  0,                                   // crop: without the token
+      10, 4,  11, 4,  4,     24,                                                   // reshape
+      14, 10, 12, 1,  2,     2,       2,  2,  -1, -1, -1, -1,                      // patches
+      3,  1,  13,                                                                  // mean
+  };
+}
+
+std::vector<float> RunNumbers(const std::vector<int64_t>& numbers, int64_t batch, int threads,
+                              const std::vector<float>& images, ProgramPlan* used = nullptr) {
   Program program;
   const std::string wrong = ProgramParse(numbers.data(), static_cast<int64_t>(numbers.size()), &program);
   Expect(wrong.empty(), "a right program: " + wrong);
@@ -134,7 +166,7 @@ std::vector<float> RunNumbers(int64_t batch, int threads, const std::vector<floa
   const std::string unfit = ProgramPlan::Make(program, batch, {9, 8, 3}, threads, &plan);
   Expect(unfit.empty(), "a right program: " + unfit);
   if (!wrong.empty() || !unfit.empty()) return {};
-  Expect(plan.places[1].in_place && plan.places[2].in_place == false, "what groups read does not lie in another map");
+  if (used != nullptr) *used = plan;
   const auto constants = Values<float>(program.constant_elements, 7);
   Scratch packed(ProgramPackedElements(program, plan.shapes) * 4), arena(plan.arena_elements * 4);
   Scratch scratch(plan.scratch_bytes);
@@ -149,35 +181,45 @@ std::vector<float> RunNumbers(int64_t batch, int threads, const std::vector<floa
 
 KERASCNN_TEST(ProgramBits) {
   const auto images = Values<float>(3 * 9 * 8 * 3, 5);
-  const std::vector<float> three = RunNumbers(3, 1, images), again = RunNumbers(3, 4, images);
-  ExpectSameBits(three, again, "one thread and four");
-  const std::vector<float> first(three.begin(), three.begin() + static_cast<int64_t>(three.size()) / 3);
-  ExpectSameBits(first, RunNumbers(1, 2, {images.begin(), images.begin() + 9 * 8 * 3}), "a batch and its first image");
-  for (float value : three) Expect(value >= 0 && value <= 1, "a sigmoid, or the greatest");
+  const std::vector<float> one_image(images.begin(), images.begin() + 9 * 8 * 3);
+  for (const std::vector<int64_t>& numbers : {Numbers(), TokenNumbers()}) {
+    ProgramPlan plan;
+    const std::vector<float> three = RunNumbers(numbers, 3, 1, images, &plan);
+    ExpectSameBits(three, RunNumbers(numbers, 3, 4, images), "one thread and four");
+    const std::vector<float> first(three.begin(), three.begin() + static_cast<int64_t>(three.size()) / 3);
+    ExpectSameBits(first, RunNumbers(numbers, 1, 2, one_image), "a batch and its first image");
+    for (float value : three) Expect(std::isfinite(value), "a number");
+    if (numbers != Numbers()) continue;
+    for (float value : three) Expect(value >= 0 && value <= 1, "a sigmoid, or the greatest");
+    Expect(plan.places[1].in_place && !plan.places[2].in_place, "what groups read does not lie in another map");
+  }
 }
 
 KERASCNN_TEST(ProgramRefusals) {
-  const std::vector<int64_t> right = Numbers();
-  Program program;
-  std::vector<MapShape> shapes;
-  for (size_t count = 0; count < right.size(); ++count) {
-    const std::string wrong = ProgramParse(right.data(), static_cast<int64_t>(count), &program);
-    Expect(!wrong.empty(), "a program that ends after " + std::to_string(count) + " numbers");
+  for (const std::vector<int64_t>& right : {Numbers(), TokenNumbers()}) {
+    Program program;
+    for (size_t count = 0; count < right.size(); ++count) {
+      const std::string wrong = ProgramParse(right.data(), static_cast<int64_t>(count), &program);
+      Expect(!wrong.empty(), "a program that ends after " + std::to_string(count) + " numbers");
+    }
+    std::mt19937 random(1);
+    const int64_t odd[] = {-1, 0, 1, 2, 5, 1 << 20, int64_t{1} << 31, int64_t{1} << 62, INT64_MAX, INT64_MIN};
+    int refused = 0;
+    for (int i = 0; i < 20000; ++i) {
+      std::vector<int64_t> numbers = right;
+      for (int change = 0; change < 2; ++change) numbers[random() % numbers.size()] = odd[random() % 10];
+      // Where the numbers make sense, the shapes and the plan of such a program must, too; nothing is run here.
+      std::string wrong = ProgramParse(numbers.data(), static_cast<int64_t>(numbers.size()), &program);
+      ProgramPlan plan;
+      if (wrong.empty()) wrong = ProgramPlan::Make(program, i % 3, {9, 8, 3}, 2, &plan);
+      refused += !wrong.empty();
+    }
+    Expect(refused > 10000 && refused < 20000, "random programs: " + std::to_string(refused) + " refused");
+    std::vector<MapShape> shapes;
+    const MapShape large{int64_t{1} << 40, 1, 3}, wide{int64_t{1} << 31, int64_t{1} << 31, 3};
+    Expect(!ProgramShapes(program, 1, large, &shapes).empty(), "images of 2^40 rows");
+    Expect(!ProgramShapes(program, 0, wide, &shapes).empty(), "no images of 2^62 pixels");
   }
-  std::mt19937 random(1);
-  const int64_t odd[] = {-1, 0, 1, 2, 5, 1 << 20, int64_t{1} << 31, int64_t{1} << 62, INT64_MAX, INT64_MIN};
-  int refused = 0;
-  for (int i = 0; i < 20000; ++i) {
-    std::vector<int64_t> numbers = right;
-    for (int change = 0; change < 2; ++change) numbers[random() % numbers.size()] = odd[random() % 10];
-    // Where the numbers make sense, the shapes and the plan of such a program must, too; nothing is run here.
-    std::string wrong = ProgramParse(numbers.data(), static_cast<int64_t>(numbers.size()), &program);
-    ProgramPlan plan;
-    if (wrong.empty()) wrong = ProgramPlan::Make(program, 2, {9, 8, 3}, 2, &plan);
-    refused += !wrong.empty();
-  }
-  Expect(refused > 10000 && refused < 20000, "random programs: " + std::to_string(refused) + " refused");
-  Expect(!ProgramShapes(program, 1, {int64_t{1} << 40, 1, 3}, &shapes).empty(), "images of 2^40 rows");
 }
 
 }  // namespace

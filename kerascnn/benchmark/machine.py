@@ -4,13 +4,12 @@ import bisect
 import concurrent.futures
 import dataclasses
 import math
-import os
-import platform
 import time
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+from kerascnn.benchmark.processor import processor
 
 _SIZES = (4 << 20, 16 << 20, 64 << 20, 256 << 20)  # bytes that a copy moves: read and written
 
@@ -86,11 +85,3 @@ def _gemm_rate(size: int, dtype: str) -> float:
     a = tf.cast(tf.random.stateless_normal((size, size), (1, 2)), dtype)
     multiply = tf.function(tf.matmul, autograph=False)
     return 2 * size**3 / _best(lambda: multiply(a, a).numpy(), 5)
-
-
-def processor() -> str:
-    """Name of the processor and number of its cores."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"

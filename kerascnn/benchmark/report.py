@@ -1,18 +1,17 @@
-"""The results as rows, and the rows as text, CSV and a table for the terminal."""
+"""The results as rows, and the rows as text and tables for the terminal."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from kerascnn.benchmark import columns
 from kerascnn.benchmark.cases import PEERS
 from kerascnn.benchmark.machine import Machine
 from kerascnn.benchmark.timing import Result
 
-_PASSES = {"forward": "forward", "both": "both"}
+_LEFT = ("op", "pass", "bound by")
 
 
 def rows(results: Sequence[Result], machine: Machine, item: int) -> list[dict[str, Any]]:
@@ -42,23 +41,6 @@ def rows(results: Sequence[Result], machine: Machine, item: int) -> list[dict[st
     return found
 
 
-def as_csv(found: Sequence[dict[str, Any]]) -> str:
-    """A CSV file with a header; empty where there is no figure.
-
-    Args:
-        found: what `rows` gave.
-
-    Returns:
-        The text.
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in found:
-        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-    return text.getvalue()
-
-
 def _cells(row: dict[str, Any], peers: Sequence[str]) -> list[str]:
     def ms(value):
         return "-" if value is None else f"{value:.2f}"
@@ -72,7 +54,7 @@ def _cells(row: dict[str, Any], peers: Sequence[str]) -> list[str]:
 
     work = [f"{row['bytes'] / 1e6:.1f}", f"{row['flops'] / 1e9:.2f}", ms(row["roofline_ms"]), row["bound"]]
     times = [ms(row[f"{name}_ms"]) for name in ("kerascnn", *peers)]
-    return [row["case"], _PASSES[row["pass"]], *times, *map(ratio, peers), *work, f"{row['reached']:.0%}"]
+    return [row["case"], row["pass"], *times, *map(ratio, peers), *work, f"{row['reached']:.0%}"]
 
 
 def _heads(peers: Sequence[str]) -> list[str]:
@@ -96,48 +78,37 @@ def as_text(found: Sequence[dict[str, Any]], head: str) -> str:
         The text, ending in a newline.
     """
     peers = _peers(found)
-    lines = [_heads(peers), *(_cells(row, peers) for row in found)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = {0, 1, len(widths) - 2}
-    shown = [
-        "  ".join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
+    shown = columns.aligned(_heads(peers), [_cells(row, peers) for row in found], _LEFT)
     notes = (
         "Times in ms, medians, of a fast op in a graph of eight; both: forward and all gradients.\n"
         "to X: our time over X's, beside the target if any.\n"
         "MB and GFLOP: read and written once, and computed, at least; least: the time for that at the rates above;\n"
         "reached: least over our time."
     )
-    return "\n".join([head, "", *(line.rstrip() for line in shown), "", notes, ""])
+    return "\n".join([head, "", *shown, "", notes, ""])
 
 
-def as_table(found: Sequence[dict[str, Any]], title: str, width: int) -> Table:
-    """A table for a terminal.
+def as_tables(found: Sequence[dict[str, Any]], title: str, width: int) -> list[Table]:
+    """Tables for a terminal or a pipe.
 
     Args:
         found: what `rows` gave.
-        title: above it.
-        width: of the terminal; a narrow one does without the columns of work.
+        title: above the first.
+        width: in columns; where all do not fit beside each other, times, ratios and work are tables of their own.
 
     Returns:
-        The table; ratios that miss their target are red, others that have one green.
+        The tables; ratios that miss their target are red, others that have one green.
     """
     peers = _peers(found)
-    table = Table(title=title, padding=(0, 1, 0, 0))
-    heads = _heads(peers)
-    kept = [i for i, name in enumerate(heads) if width >= 150 or name not in ("MB", "GFLOP", "bound by")]
-    for i in kept:
-        left = i < 2 or heads[i] == "bound by"
-        table.add_column(heads[i], justify="left" if left else "right", no_wrap=i < 1, overflow="fold")
+    lines = []
     for row in found:
         cells: list[str | Text] = list(_cells(row, peers))
         for offset, name in enumerate(peers, 3 + len(peers)):
             value, target = row[f"to_{name}"], row[f"target_{name}"]
             if value is not None and target is not None:
                 cells[offset] = Text(cells[offset], style="green" if value <= target else "red")
-        table.add_row(*(cells[i] for i in kept), end_section=row["pass"] == "both")
-    return table
+        lines.append(cells)
+    heads, count = _heads(peers), len(peers)
+    blocks = [heads[2 : 3 + count], *([heads[3 + count : 3 + 2 * count]] if peers else []), heads[3 + 2 * count :]]
+    ends = {number for number, row in enumerate(found) if row["pass"] == "both"}
+    return columns.tables(heads, lines, keys=2, blocks=blocks, width=width, title=title, left=_LEFT, ends=ends)

@@ -3,21 +3,21 @@
 import datetime
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import Progress
 
+from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn._files import atomic_write, ensure_folder
-from kerascnn.benchmark import chart, machine, report, timing
+from kerascnn._files import ensure_folder
+from kerascnn.benchmark import chart, columns, machine, processor, processes, report, timing
 from kerascnn.benchmark.cases import Case
 from kerascnn.ops import build_info
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-_TORCH_SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "bench_ops_torch.py"
+_TORCH_SCRIPT = processes.TOOLS / "bench_ops_torch.py"
 
 
 def benchmark_ops(
@@ -53,8 +53,7 @@ def benchmark_ops(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}. Received: {dtype}")
-    if repeat < 1 or (threads is not None and threads < 1):
-        raise InputError(f"repeat and threads must be at least 1. Received: {repeat} and {threads}")
+    _check.whole("repeat", repeat, 1)
     folder = ensure_folder(out) if out else None
     threads = _set_threads(threads)
     torch = timing.TorchPeer(peers_python, _TORCH_SCRIPT, threads, dtype) if peers_python else None
@@ -74,21 +73,16 @@ def benchmark_ops(
     found = report.rows(results, measured, tf.as_dtype(dtype).size)
     title = f"{dtype}, {threads} threads, median of {repeat}"
     head = _head(measured, title, torch, version)
-    console.print(head, highlight=False, markup=False, soft_wrap=True)
-    console.print(report.as_table(found, title, console.width))
+    columns.show(console, head, report.as_tables(found, title, columns.room(console)))
     if folder is not None:
-        with atomic_write(folder / "ops.txt", "w") as file:
-            file.write(report.as_text(found, head))
-        with atomic_write(folder / "ops.csv", "w") as file:
-            file.write(report.as_csv(found))
+        columns.write(folder, "ops", report.as_text(found, head), found, console)
         chart.plot(found, folder / "ops.png", f"kerascnn {version}, {title}, {measured.processor}")
-        written = ", ".join(str(folder / name) for name in ("ops.txt", "ops.csv", "ops.png"))
-        console.print(f"written: {written}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"written: {folder / 'ops.png'}", highlight=False, markup=False, soft_wrap=True)
     return found
 
 
 def _set_threads(threads: int | None) -> int:
-    count = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    count = processor.threads(threads)
     if threads is not None:
         try:
             tf.config.threading.set_intra_op_parallelism_threads(threads)

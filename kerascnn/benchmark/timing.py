@@ -3,11 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-import gc
-import json
 import statistics
-import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +11,8 @@ import tensorflow as tf
 from absl import logging
 
 from kerascnn._errors import InputError
-from kerascnn.benchmark import subjects
+from kerascnn.benchmark import processes, subjects
+from kerascnn.benchmark.answering import timed
 from kerascnn.benchmark.cases import PASSES, Case
 
 _TURNS = 3  # of every subject, each after a call that does not count
@@ -37,74 +34,31 @@ class Result:
         return self.seconds["kerascnn"] / self.seconds[peer] if peer in self.seconds else None
 
 
-def timed(call: Callable[[], object], runs: int, copies: int = 1) -> list[float]:
-    """Times calls after one that does not count unless it takes seconds.
-
-    Args:
-        call: what to time; it ran before.
-        runs: how often; fewer where they take longer than two seconds in all.
-        copies: how often one call does what is timed.
-
-    Returns:
-        Seconds of each, divided by `copies`.
-    """
-    seconds = []
-    gc.collect()
-    gc.disable()  # as timeit does
-    try:
-        for _ in range(runs + 1):
-            start = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - start)
-            if sum(seconds) > _SECONDS:
-                break
-    finally:
-        gc.enable()
-    return [value / copies for value in seconds[1:] or seconds]
-
-
 class TorchPeer:
-    """PyTorch and torchvision in a process of their own: they are never imported beside TensorFlow."""
+    """PyTorch and torchvision in a process of their own."""
 
     def __init__(self, python: str, script: Path, threads: int, dtype: str):
-        if not script.is_file():
-            raise InputError(f"Peers are timed from a checkout of kerascnn, with its tools/. Received: {script}")
-        command = [python, str(script), "--threads", str(threads), "--dtype", dtype]
+        self._process = processes.peer(python, script, ["--threads", str(threads), "--dtype", dtype])
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        except OSError as error:
-            raise InputError(
-                f"peers_python must be a Python interpreter ({error.strerror}). Received: {python}"
-            ) from error
-        try:
-            self.versions = self._answer()["versions"]
-        except (ValueError, KeyError) as error:
+            self.versions = self._process.read()["versions"]
+        except (processes.Ended, KeyError) as error:
             self.close()
             raise InputError(f"peers_python must have torch and torchvision. Received: {python}") from error
-
-    def _answer(self) -> dict:
-        return json.loads(self._process.stdout.readline())
 
     def time(self, case: Case, which: str, runs: int) -> list[float] | None:
         """Seconds of `runs` calls there; None where PyTorch has no such op or dtype."""
         question = {"case": dataclasses.asdict(case), "y": case.y, "which": which, "runs": runs, "limit": _SECONDS}
-        question |= {"copies": _COPIES, "fast": _FAST}
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
-            self._process.stdin.flush()
-            answer = self._answer()
-        except (OSError, ValueError) as error:
-            raise InputError(f"The peers' process ended while timing {case.name}") from error
+            answer = self._process.ask({**question, "copies": _COPIES, "fast": _FAST})
+        except processes.Ended as error:
+            raise InputError(f"The peers' process ended ({error}) while timing {case.name}") from error
         if "refused" in answer:
             logging.info("%s: PyTorch says %s", case.name, answer["refused"])
         return answer.get("seconds")
 
     def close(self) -> None:
         """Ends the process."""
-        with contextlib.suppress(OSError):  # it may be gone already
-            self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        self._process.close()
 
 
 def run(
@@ -167,7 +121,7 @@ def _time_case(case: Case, which: str, dtype: str, repeat: int, torch: TorchPeer
                 raise
             logging.info("%s: %s says %s", case.name, name, str(error)[:200])
             continue
-        timers[name] = functools.partial(timed, call, copies=copies)
+        timers[name] = functools.partial(timed, call, limit=_SECONDS, copies=copies)
     if torch is not None:
         timers["torch"] = functools.partial(torch.time, case, which)
     turns = min(_TURNS, repeat)

@@ -1,8 +1,8 @@
 """A Keras network as a program for `kerascnn.ops.inference_program`: its layers become instructions, then fewer.
 
 What can be lowered is said by `_LAYERS`: convolutions with any groups, dense layers on maps and vectors, batch norms,
-activations, sums of two, concatenations along the channels, gates of one number a channel, pools, global averages,
-padding by zeros, softmax, and what does nothing at inference.
+activations, sums and means, concatenations along the channels, gates of one number a channel, pools, global averages,
+padding by zeros, softmax, and what does nothing at inference; and by `lowering_tokens` what transformers have besides.
 What is joined then, `program_builder` says.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from kerascnn import layers
 from kerascnn._errors import InputError
+from kerascnn.inference.lowering_tokens import TOKEN_LAYERS
 from kerascnn.inference.program_builder import NO_PADDING, Builder, Node
 from kerascnn.layers.tanh_gelu import tanh_gelu
 from kerascnn.ops.inference_program import SAME, Program
@@ -52,9 +53,10 @@ def lowered(model: keras.Model) -> Program:
     """
     folded, _ = fold_batch_norm(model)
     graph = walk(folded)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1 or len(graph.inputs[0].shape) != 4:
+    single = len(graph.inputs) == len(graph.outputs) == 1
+    if not single or len(graph.inputs[0].shape) != 4 or len(graph.outputs[0].shape) not in (2, 4):
         raise InputError(
-            "A network must take one list of images and give one result to be lowered. "
+            "A network must take one list of images and give one result, vectors or maps, to be lowered. "
             f"Received: inputs {[x.shape for x in graph.inputs]}, outputs {[x.shape for x in graph.outputs]}"
         )
     lowering = Builder(graph)
@@ -106,11 +108,7 @@ def _activated(lowering, call, node, activation) -> bool:
     if name != "softmax":
         lowering.window(call, dataclasses.replace(node, activation=name))
         return True
-    # The value between the two has no number.
-    lowering.window(call, node)
-    logits = lowering.nodes[-1]
-    lowering.readers[id(logits)] = 1
-    lowering.add(call, Node("softmax", logits))
+    lowering.add(call, Node("softmax", lowering.between(lowering.with_source(call, node))))
     return True
 
 
@@ -124,7 +122,7 @@ def _depthwise(lowering: Builder, call: Call) -> bool:
 
 
 def _dense(lowering: Builder, call: Call) -> bool:
-    if len(call.x) not in (2, 4):
+    if len(call.x) not in (2, 3, 4):
         return False
     kernel, bias = _weights(call.operation)
     node = Node("conv", lowering.source(call), kernel[None, None], bias)
@@ -133,7 +131,7 @@ def _dense(lowering: Builder, call: Call) -> bool:
 
 def _norm(lowering: Builder, call: Call) -> bool:
     layer = call.operation
-    if call.arguments.get("training") or layer.axis % len(call.x) != len(call.x) - 1 or len(call.x) not in (2, 4):
+    if call.arguments.get("training") or layer.axis % len(call.x) != len(call.x) - 1 or len(call.x) not in (2, 3, 4):
         return False
     mean, variance = (np.asarray(v, np.float64) for v in (layer.moving_mean, layer.moving_variance))
     scale = (np.asarray(layer.gamma, np.float64) if layer.scale else 1.0) / np.sqrt(variance + layer.epsilon)
@@ -165,15 +163,36 @@ def _softmax(lowering: Builder, call: Call) -> bool:
 
 
 def _sum(lowering: Builder, call: Call) -> bool:
-    if len(call.inputs) != 2 or call.inputs[0].shape != call.inputs[1].shape:
+    if len(call.inputs) < 2 or any(x.shape != call.x for x in call.inputs):
         return False
-    terms = [lowering.source(call, i) for i in (0, 1)]
+    terms = [lowering.source(call, i) for i in range(len(call.inputs))]
+    if len(terms) > 2:
+        lowering.add(call, _total(lowering, terms))
+        return True
     later = sorted(terms, key=lambda node: lowering.nodes.index(node) if node in lowering.nodes else -1)
     for node, other in (later[::-1], later):
-        if node.open and node.residual is None and lowering.alone(node) and node is not other:
+        if node.addable and lowering.alone(node) and node is not other:
             lowering.instead(call, node, residual=other)
             return True
-    lowering.add(call, Node("pass", terms[0], residual=terms[1]))
+    lowering.add(call, _total(lowering, terms))
+    return True
+
+
+def _total(lowering: Builder, terms: list[Node]) -> Node:
+    """The last of the passes that add up the terms."""
+    first, second, *others = terms
+    total = Node("pass", first, residual=second)
+    for term in others:
+        total = Node("pass", lowering.between(total), residual=term)
+    return total
+
+
+def _mean(lowering: Builder, call: Call) -> bool:
+    count = len(call.inputs)
+    if count < 2 or any(x.shape != call.x for x in call.inputs):
+        return False
+    total = lowering.between(_total(lowering, [lowering.source(call, i) for i in range(count)]))
+    lowering.add(call, Node("pass", total, scale=np.full(call.x[-1], 1 / count)))
     return True
 
 
@@ -189,10 +208,11 @@ def _product(lowering: Builder, call: Call) -> bool:
 
 
 def _concatenate(lowering: Builder, call: Call) -> bool:
-    rank = len(call.x)
-    if rank not in (2, 4) or call.operation.axis % rank != rank - 1:
+    rank, axis = len(call.x), call.operation.axis % len(call.x)
+    if rank not in (2, 3, 4) or axis not in (1, rank - 1):
         return False
-    lowering.add(call, Node("concat", parts=tuple(lowering.source(call, i) for i in range(len(call.inputs)))))
+    kind = "concat" if axis == rank - 1 else "stack"
+    lowering.add(call, Node(kind, parts=tuple(lowering.source(call, i) for i in range(len(call.inputs)))))
     return True
 
 
@@ -228,7 +248,7 @@ def _flatten(lowering: Builder, call: Call) -> bool:
         lowering.skip(call)
     else:
         lowering.add(call, Node("flatten", lowering.source(call)))
-    return len(call.x) in (2, 4)
+    return len(call.x) in (2, 3, 4)
 
 
 def _nothing(lowering: Builder, call: Call) -> bool:
@@ -248,6 +268,7 @@ _LAYERS: dict[type, Callable[[Builder, Call], bool]] = {
     L.ReLU: _relu,
     L.Softmax: _softmax,
     L.Add: _sum,
+    L.Average: _mean,
     L.Multiply: _product,
     L.Concatenate: _concatenate,
     **dict.fromkeys((L.MaxPooling2D, layers.MaxPooling2D), _pool(mean=False)),
@@ -256,5 +277,6 @@ _LAYERS: dict[type, Callable[[Builder, Call], bool]] = {
     L.ZeroPadding2D: _pad,
     L.Flatten: _flatten,
     **dict.fromkeys((L.Identity, L.Dropout, L.SpatialDropout2D, layers.StageOutput, layers.DropPath), _nothing),
+    **TOKEN_LAYERS,
 }
 _OPERATIONS: dict[str | None, Callable[[Builder, Call], bool]] = {"Add": _sum, "Multiply": _product}

@@ -5,7 +5,8 @@ In one pass over the graph:
 * padding goes into the window that reads it;
 * a sum goes into the convolution, or the pass over a map, that made one of its terms and nothing else reads;
 * an activation goes into what made its input and nothing else reads;
-* a gate, or a batch norm with ReLU, goes into the 1x1 convolution that alone reads it.
+* a gate, or a batch norm with ReLU, goes into the 1x1 convolution that alone reads it;
+* tokens that are cut off are not computed, where they depend on none but themselves (`program_crops`).
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kerascnn.inference.program_crops import cut_early
 from kerascnn.ops.inference_program import NONE, SAME, Instruction, Program
 from kerascnn.surgery.graph import Call, Graph
 
@@ -40,6 +42,15 @@ class Node:
     mean: bool = False
     zeros: bool = False
     parts: tuple["Node", ...] = ()
+    number: float = 0.0
+    heads: int = 1
+    side: int = 0
+    roll: int = 0
+    extents: tuple[int, int, int] = (1, 1, 1)
+    cut: tuple[tuple[int, int], ...] = ((0, 0),) * 3
+    token: np.ndarray | None = None
+    position: np.ndarray | None = None
+    order: str = "rows"
 
     def reads(self) -> list["Node"]:
         return [x for x in (self.x, self.residual, self.gate, *self.parts) if x is not None]
@@ -52,8 +63,13 @@ class Node:
 
     @property
     def open(self) -> bool:
-        """Whether something may be added before its activation."""
+        """Whether something may be added, and an activation follow."""
         return self.kind in ("conv", "pass") and self.activation == "linear"
+
+    @property
+    def addable(self) -> bool:
+        """Whether a sum with another value may be part of it."""
+        return self.residual is None and (self.open or self.kind == "transpose")
 
 
 class Builder:
@@ -92,6 +108,12 @@ class Builder:
         self.nodes.append(node)
         self.name(call, node)
 
+    def between(self, node: Node) -> Node:
+        """A node whose value has no number: the next one alone reads it."""
+        self.nodes.append(node)
+        self.readers[id(node)] = 1
+        return node
+
     def instead(self, call: Call, old: Node, **changes: Any) -> None:
         """The call's value is what `old`, which nothing else reads, makes with these changes, here and not before."""
         self.nodes.remove(old)
@@ -103,13 +125,17 @@ class Builder:
             self.skip(call)
         elif activation == "softmax":
             self.add(call, Node("softmax", node))
-        elif node.open and self.alone(node) and not (node.kind == "conv" and activation == "softmax"):
+        elif node.open and self.alone(node):
             self.instead(call, node, activation=activation)
         else:
             self.add(call, Node("pass", node, activation=activation))
 
     def window(self, call: Call, node: Node) -> None:
-        """Adds a convolution or pool, with the padding, gate or scale before it where it alone reads that."""
+        """Adds a convolution or pool as `with_source` makes it."""
+        self.add(call, self.with_source(call, node))
+
+    def with_source(self, call: Call, node: Node) -> Node:
+        """A convolution or pool with the padding, gate or scale before it where it alone reads that."""
         source = node.x
         if source.kind == "pad" and node.padding == NO_PADDING and self.alone(source):
             self.nodes.remove(source)
@@ -122,7 +148,7 @@ class Builder:
             if whole and (gated or normed):
                 self.nodes.remove(source)
                 node = dataclasses.replace(node, x=source.x, gate=source.gate, scale=source.scale, shift=source.shift)
-        self.add(call, node)
+        return node
 
     def program(self) -> Program:
         output = self.made[self.outputs[0].number]
@@ -132,7 +158,7 @@ class Builder:
             if id(node) not in needed:
                 needed.add(id(node))
                 waiting += node.reads()
-        nodes = [node for node in self.nodes if id(node) in needed]
+        nodes = cut_early([node for node in self.nodes if id(node) in needed], output)
         if output is not (nodes[-1] if nodes else None):  # the images, or what something else was made after
             output = Node("pass", output)
             nodes.append(output)
@@ -146,7 +172,7 @@ def _instruction(node: Node, numbers: dict[int, int], constants: list[np.ndarray
     fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
     for name in ("x", "residual", "gate"):
         fields[name] = NONE if fields[name] is None else numbers[id(fields[name])]
-    for name in ("filter", "bias", "scale", "shift"):
+    for name in ("filter", "bias", "scale", "shift", "token", "position"):
         if fields[name] is None:
             fields[name] = NONE
         else:

@@ -9,20 +9,23 @@ import tensorflow as tf
 
 from kerascnn import _check
 from kerascnn._errors import InputError
-from kerascnn.ops import _native
+from kerascnn.ops import _native, _token_steps
 from kerascnn.ops._pooling import avg_pool2d, max_pool2d
 from kerascnn.ops.convolution import conv2d
 
 VERSION = 1
 # Numbers of serialized programs (csrc/kernels/program.h, csrc/common/activation.h), which never change.
-KINDS = {"conv": 1, "pool": 2, "mean": 3, "pass": 4, "concat": 5, "softmax": 6, "flatten": 7}
+KINDS = {
+    "conv": 1, "pool": 2, "mean": 3, "pass": 4, "concat": 5, "softmax": 6, "flatten": 7, "norm": 8, "attention": 9,
+    "reshape": 10, "crop": 11, "stack": 12, "transpose": 13, "patches": 14,
+}  # fmt: skip
 ACTIVATIONS = (
     "linear", "relu", "relu6", "silu", "hard_silu", "hard_sigmoid", "sigmoid", "gelu", "gelu_tanh", "tanh",
 )  # fmt: skip
 SAME = ((-1, -1), (-1, -1))
 NONE = -1
 _VALUES = ("x", "residual", "gate", "parts")
-_CONSTANTS = ("filter", "bias", "scale", "shift")
+_CONSTANTS = ("filter", "bias", "scale", "shift", "token", "position")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,19 +35,28 @@ class Instruction:
     kind: str  # of KINDS
     x: int = NONE  # value that is read
     filter: int = NONE  # conv: constant [height, width, in / groups, out]
-    bias: int = NONE  # conv: constant [out]
-    residual: int = NONE  # conv, pass: value to be added before the activation
+    bias: int = NONE  # conv: constant [out]; attention: constant [heads, tokens, tokens] that is added to the scores
+    residual: int = NONE  # conv, pass, transpose: value to be added before the activation
     gate: int = NONE  # conv, pass: value [batch, 1, 1, channels] that x is multiplied by
-    scale: int = NONE  # conv, pass: constant [channels] that x is multiplied by; before a conv, ReLU follows the shift
-    shift: int = NONE  # conv, pass: constant [channels]
+    scale: int = NONE  # conv, pass, norm: constant [channels] that x is multiplied by; a ReLU follows before a conv
+    shift: int = NONE  # conv, pass, norm: constant [channels]
     activation: str = "linear"  # conv, pass: of ACTIVATIONS
-    window: tuple[int, int] = (1, 1)  # pool
-    strides: tuple[int, int] = (1, 1)  # conv, pool
+    window: tuple[int, int] = (1, 1)  # pool, patches
+    strides: tuple[int, int] = (1, 1)  # conv, pool, patches
     dilations: tuple[int, int] = (1, 1)  # conv
-    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))  # conv, pool; or SAME
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))  # conv, pool, patches; or SAME
     mean: bool = False  # pool: the mean instead of the greatest
     zeros: bool = False  # pool: the padding is zeros that count, else it is not there
-    parts: tuple[int, ...] = ()  # concat: values
+    parts: tuple[int, ...] = ()  # concat, stack: values
+    number: float = 0.0  # norm: what is added to the variance; attention: what scores are multiplied by
+    heads: int = 1  # attention
+    side: int = 0  # attention: of windows; 0: one sequence of all pixels
+    roll: int = 0  # attention: how far the map is rolled up and left before windows tile it, and back after
+    extents: tuple[int, int, int] = (1, 1, 1)  # reshape: height, width, channels
+    cut: tuple[tuple[int, int], ...] = ((0, 0),) * 3  # crop: rows, columns, channels that go, before and after
+    token: int = NONE  # stack: constant whose rows come first, the same for all images
+    position: int = NONE  # stack: constant of the result's shape, which is added
+    order: str = "rows"  # patches: "rows", "columns" or "channels" of a window come first
 
     def fields(self) -> list[int]:
         """The numbers behind the kind, in their order."""
@@ -60,7 +72,27 @@ class Instruction:
                 return [self.x, self.residual, self.gate, self.scale, self.shift, activation]
             case "concat":
                 return list(self.parts)
+            case "norm":
+                return [self.x, self.scale, self.shift, _bits(self.number)]
+            case "attention":
+                return [self.x, self.heads, _bits(self.number), self.side, self.roll, self.bias]
+            case "reshape":
+                return [self.x, *self.extents]
+            case "crop":
+                return [self.x, *(side for axis in self.cut for side in axis)]
+            case "stack":
+                return [self.token, self.position, *self.parts]
+            case "transpose":
+                return [self.x, self.residual]
+            case "patches":
+                order = list(_token_steps.ORDERS).index(self.order)
+                return [self.x, order, *self.window, *self.strides, *padding]
         return [self.x]
+
+
+def _bits(number: float) -> int:
+    """Those of a float32."""
+    return int(np.float32(number).view(np.uint32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +183,7 @@ def _checked(images, program) -> tf.Tensor:
 
 def _check_numbers(program: Program) -> None:
     for number, step in enumerate(program.instructions):
-        known = step.kind in KINDS and step.activation in ACTIVATIONS
+        known = step.kind in KINDS and step.activation in ACTIVATIONS and step.order in _token_steps.ORDERS
         values = _named(step, _VALUES)
         constants = _named(step, _CONSTANTS)
         if not known or not all(-1 <= v <= number for v in values):
@@ -183,8 +215,9 @@ def _pieces(program: Program, constants: Any) -> list[tf.Tensor]:
 
 
 def _step(step: Instruction, values: list[tf.Tensor], constants: list[tf.Tensor]) -> tf.Tensor:
-    if step.kind == "concat":
-        return tf.concat([values[part] for part in step.parts], axis=-1)
+    if step.parts:
+        parts = [values[part] for part in step.parts]
+        return tf.concat(parts, axis=-1) if step.kind == "concat" else _token_steps.stack(step, parts, constants)
     x = values[step.x]
     match step.kind:
         case "conv":
@@ -200,6 +233,18 @@ def _step(step: Instruction, values: list[tf.Tensor], constants: list[tf.Tensor]
             return _activated(step, x, values)
         case "softmax":
             return tf.nn.softmax(x)
+        case "norm":
+            return _token_steps.norm(step, x, constants)
+        case "attention":
+            return _token_steps.attention(step, x, constants)
+        case "reshape":
+            return tf.reshape(x, (-1, *step.extents))
+        case "crop":
+            return _token_steps.crop(step, x)
+        case "transpose":
+            return _token_steps.transpose(step, x, values)
+        case "patches":
+            return _token_steps.patches(step, x)
     return tf.reshape(x, (-1, 1, 1, int(np.prod(x.shape[1:]))))
 
 

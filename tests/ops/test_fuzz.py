@@ -110,6 +110,13 @@ def program(rng) -> Call:
                 Instruction("pool", x=1, window=(2, 2), padding=SAME, mean=bool(rng.integers(2))),
                 Instruction("concat", parts=(1, 1)),
                 Instruction("softmax", x=1),
+                Instruction("norm", x=1, scale=1, shift=1, number=1e-6),
+                Instruction("attention", x=1, heads=1, number=0.5, side=whole(rng, 0, 2), roll=whole(rng, 0, 1)),
+                Instruction("reshape", x=1, extents=(whole(rng, 1, 9), 1, filters)),
+                Instruction("crop", x=1, cut=((0, 1), (1, 0), (0, 1))),
+                Instruction("stack", token=1, parts=(1, 1)),
+                Instruction("transpose", x=1),
+                Instruction("patches", x=1, window=(2, 1), strides=(2, 2), padding=SAME, order="columns"),
             ),
         )
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from programs import check, conv, images, run
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native, build_info, inference_program, native
@@ -11,32 +12,6 @@ from kerascnn.ops.inference_program import ACTIVATIONS, SAME, Instruction, Progr
 NATIVE = build_info()["available"]
 needs_native = pytest.mark.skipif(not NATIVE, reason="native library: " + build_info()["reason"])
 ZERO = ((0, 0), (0, 0))
-
-
-def images(rng, *shape):
-    return rng.normal(size=shape).astype("float32")
-
-
-def run(program, x):
-    with native("require"):
-        return inference_program(x, program).numpy()
-
-
-def check(program, x):
-    """Both agree to 1e-4 of the largest number; rounding alone leaves some 1e-6."""
-    expected = reference(x, program).numpy()
-    ours = run(program, x)
-    assert ours.shape == expected.shape
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * max(1e-3, np.abs(expected).max()))
-    return ours
-
-
-def conv(rng, x, constants, kernel, channels, filters, **options):
-    """An instruction with a filter and a bias, which are appended to the constants."""
-    height, width = kernel
-    scale = (height * width * channels) ** -0.5
-    constants += [scale * images(rng, height, width, channels, filters), images(rng, filters)]
-    return Instruction("conv", x=x, filter=len(constants) - 2, bias=len(constants) - 1, **options)
 
 
 @needs_native
@@ -258,10 +233,23 @@ def raw(numbers, constants=(0.0,), shape=(1, 4, 4, 2), flat=False):
         ([1, 0, 2, 3, 1, 0, 5, 2, 0, 1], "of one size to be concatenated"),
         ([1, 0, 2, 3, 1, 0, 4, 6, 1, 0, -1, -1, -1, 0], "must have the shape of what it is added to"),
         ([1, 0, 1, 4, 6, 0, -1, 0, -1, -1, 0], "must be one number a channel"),
+        ([1, 0, 1, 15, 1, 0], "must be in its range"),
+        ([1, 0, 1, 8, 4, 0, -1, -1, 2**31 - 1], "must be in its range"),  # NaN
+        ([1, 0, 1, 9, 6, 0, 1, 0, 0, 0, -1], "queries, keys and values of all heads"),
+        ([1, 0, 1, 10, 4, 0, 4, 4, 3], "must keep its elements"),
+        ([1, 0, 1, 10, 4, 0, 2**31, 2**31, 2**31], "must keep its elements"),
+        ([1, 0, 1, 11, 7, 0, 2, 2, 0, 0, 0, 0], "must fit into the map"),
+        ([1, 0, 1, 11, 7, 0, 0, 0, 0, 0, 2, 0], "Channels must remain"),
+        ([1, 0, 2, 11, 7, 0, 0, 0, 1, 0, 0, 0, 12, 4, -1, -1, 0, 1], "of one width to be stacked"),
+        ([1, 1, 1, 3, 1, 12, 3, 0, -1, 0], "must be whole rows"),
+        ([1, 1, 1, 3, 1, 12, 3, -1, 0, 0], "the shape of what they are added to"),
+        ([1, 0, 1, 13, 2, 0, 0], "must have the shape of what it is added to"),
+        ([1, 0, 1, 14, 10, 0, 3, 1, 1, 1, 1, 0, 0, 0, 0], "must be in its range"),
+        ([1, 0, 1, 14, 10, 0, 0, 2**31, 2**31, 1, 1, 0, 0, 0, 0], "must not be as large"),
     ],
 )
 def test_numbers_that_are_wrong_are_refused_in_words(numbers, message):
-    constants = [0.0] if len(numbers) > 1 and numbers[1] == 1 else []
+    constants = [0.0] * (min(numbers[3], 4) if len(numbers) > 1 and numbers[1] == 1 else 0)
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError), match=message):
         raw(numbers, constants)
 

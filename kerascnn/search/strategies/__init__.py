@@ -3,8 +3,10 @@
 from kerascnn.search.strategies.controller import LSTMPPO, LSTMReinforce
 from kerascnn.search.strategies.evolution import Evolution
 from kerascnn.search.strategies.halving import Brackets, Hyperband, SuccessiveHalving
+from kerascnn.search.strategies.latent import Latent, Point
 from kerascnn.search.strategies.local_search import LocalSearch
 from kerascnn.search.strategies.lstm import Controller
+from kerascnn.search.strategies.nao import NAO
 from kerascnn.search.strategies.pnas import PNAS
 from kerascnn.search.strategies.policy import Policy, exact_gradient, leave_one_out
 from kerascnn.search.strategies.ppo import PPO, ppo_gradient
@@ -18,6 +20,7 @@ from kerascnn.search.strategies.tpe import TPE
 __all__ = [
     "LSTMPPO",
     "MLP",
+    "NAO",
     "PNAS",
     "PPO",
     "TPE",
@@ -27,7 +30,9 @@ __all__ = [
     "Evolution",
     "Hyperband",
     "LSTMReinforce",
+    "Latent",
     "LocalSearch",
+    "Point",
     "Policy",
     "RandomSearch",
     "Reinforce",

@@ -11,25 +11,11 @@ import numpy as np
 
 from kerascnn import _check
 from kerascnn.search.records import Tokens
+from kerascnn.search.strategies.adam import Adam
 from kerascnn.search.strategies.lstm import Controller
 from kerascnn.search.strategies.policy_gradient import PolicyGradient
 from kerascnn.search.strategies.ppo import ppo_gradient
 from kerascnn.search.strategies.reinforce import reinforce_gradient
-
-
-class _Adam:
-    """Steps uphill."""
-
-    def __init__(self, rate: float, size: int):
-        self._rate, self._first, self._second, self._step = rate, np.zeros(size), np.zeros(size), 0
-
-    def climb(self, weights: np.ndarray, gradient: np.ndarray) -> None:
-        """Changes the weights, in place."""
-        self._step += 1
-        self._first += 0.1 * (gradient - self._first)
-        self._second += 0.001 * (gradient**2 - self._second)
-        scale = np.sqrt(self._second / (1 - 0.999**self._step)) + 1e-8
-        weights += self._rate * self._first / (1 - 0.9**self._step) / scale
 
 
 @dataclasses.dataclass(eq=False)
@@ -72,7 +58,7 @@ class LSTMReinforce(PolicyGradient):
         """Begins with new weights, drawn by the seed."""
         super().start()
         self.policy = Controller(self.space.sizes, self.units, self.rng)
-        self._adam = _Adam(self.rate, len(self.policy.logits))
+        self._adam = Adam(self.rate, len(self.policy.logits))
 
     def climb(self, candidates: Sequence[Tokens], advantages: np.ndarray, logs: Sequence[float]) -> None:
         """Takes a step."""
