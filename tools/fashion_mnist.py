@@ -29,7 +29,6 @@ RUNS, OUT = Path("runs/fashion_mnist"), ROOT / "results" / "fashion_mnist"
 ROWS = {
     "lenet5_1998": "train --model lenet5_1998 --epochs 20",
     "lenet5": "train --model lenet5 --epochs 20",
-    "alexnet_cifar10": "train --model alexnet_cifar10 --epochs 8",
     "highway_a": "train --model highway_a --epochs 6 --mixed-precision bfloat16",
     "plain20": "train --model plain20 --epochs 4 --mixed-precision bfloat16",
     "simplenet_310k": "train --model simplenet_310k --epochs 4 --mixed-precision bfloat16",
