@@ -1,7 +1,7 @@
 """Searches with shared weights on Fashion-MNIST within a time, and compares what was found with random cells.
 
     python tools/search_cells.py darts                     # an hour of two cores for the search, then eleven trainings
-    python tools/search_cells.py enas darts_second enas_macro
+    python tools/search_cells.py enas darts_second enas_macro nao_ws smash
     python tools/search_cells.py darts enas --quick        # the digits, minutes: does everything work?
 
 Each search sees a part of the training images, as many as its time allows for its epochs, and neither validation nor
@@ -40,6 +40,7 @@ STAGES = (1, 2, 2)
 EDGES = spaces.Edges(("max_3x3", "avg_3x3", "identity", "sep_3x3", "dil_sep_3x3"), 3, concat_all=True, name="darts")
 BLOCKS = spaces.Blocks(("sep_3x3", "sep_5x5", "avg_3x3", "max_3x3", "identity"), 3, name="enas")
 CHAIN = spaces.enas_macro(6)
+BANKS = spaces.Banks(3, 2, 3, {"kernel": (3, 5), "dilation": (1, 2)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,16 +65,26 @@ def _of_layers(layers, config, **options):
     return one_shot.macro_network(layers, **options)
 
 
+def _of_banks(blocks, config, **options):
+    return one_shot.bank_network(blocks, **options)
+
+
 _DARTS = one_shot.DartsConfig(epochs=25, stages=STAGES, filters=8, alpha_rate=3e-3, warm_up=2)
 _ENAS = one_shot.EnasConfig(
     epochs=30, batch_size=64, stages=STAGES, filters=8, controller_steps=30, controller_samples=5, tanh=2.5,
     baseline=0.95,
+)  # fmt: skip
+_NAO = one_shot.NaoConfig(
+    epochs=30, batch_size=64, stages=STAGES, filters=8, every=6, pool=100, seeds=20, renewed=40, fresh=10, units=32,
+    embedding=16, layers=1, hidden=64, steps=600, model_rate=0.01,
 )  # fmt: skip
 SEARCHES = {
     "darts": Search(EDGES, one_shot.darts, _DARTS, _of_edges),
     "darts_second": Search(EDGES, one_shot.darts, dataclasses.replace(_DARTS, order="second"), _of_edges),
     "enas": Search(BLOCKS, one_shot.enas, _ENAS, _of_blocks),
     "enas_macro": Search(CHAIN, one_shot.enas, dataclasses.replace(_ENAS, filters=16), _of_layers),
+    "nao_ws": Search(BLOCKS, one_shot.nao_ws, _NAO, _of_blocks),
+    "smash": Search(BANKS, one_shot.smash, one_shot.SmashConfig(epochs=30, batch_size=64, filters=8), _of_banks),
 }
 
 
@@ -92,11 +103,17 @@ class Size:
 SIZES = {False: Size("fashion_mnist", 60.0, 20_000, 10, 1_000), True: Size("digits", 1.0, 400, 2, 200, random=3)}
 
 
+QUICK = {
+    one_shot.DartsConfig: {"stages": (1, 1), "warm_up": 0},
+    one_shot.EnasConfig: {"stages": (1, 1), "controller_steps": 5, "finals": 8},
+    one_shot.NaoConfig: {"stages": (1, 1), "every": 1, "pool": 12, "seeds": 4, "renewed": 4, "fresh": 2, "steps": 50},
+    one_shot.SmashConfig: {"draws": 6, "perturbations": 2, "greedy": 2},
+}
+
+
 def quick(search: Search) -> Search:
     """The same search with fewer epochs and filters."""
-    smaller = {"controller_steps": 5, "finals": 8} if isinstance(search.config, one_shot.EnasConfig) else {}
-    smaller = smaller or {"warm_up": 0}
-    config = dataclasses.replace(search.config, epochs=3, filters=4, batch_size=32, stages=(1, 1), **smaller)
+    config = dataclasses.replace(search.config, epochs=3, filters=4, batch_size=32, **QUICK[type(search.config)])
     return dataclasses.replace(search, config=config)
 
 

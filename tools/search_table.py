@@ -93,7 +93,7 @@ def strategies() -> dict[str, tuple[st.Searcher, Space]]:
     plain = {
         "random": st.RandomSearch(), "local": st.LocalSearch(), "evolution": st.Evolution(20, 5),
         "tournament": st.Tournament(initial=20, share=0.25), "reinforce": st.Reinforce(), "ppo": st.PPO(),
-        "lstm_reinforce": LSTMReinforce(), "lstm_ppo": LSTMPPO(),
+        "lstm_reinforce": LSTMReinforce(), "lstm_ppo": LSTMPPO(), "nao": st.NAO(),
     }  # fmt: skip
     return {**{name: (made, cells) for name, made in plain.items()}, "pnas": (st.PNAS(kept=180), SPACE)}
 
@@ -125,8 +125,9 @@ def values() -> np.ndarray:
     return found[:, ~np.isnan(found).any(0)]
 
 
-def curves(seeds: int, again: list[str]) -> None:
+def curves(seeds: int, again: list[str], without: list[str]) -> None:
     """Lets each strategy search the table where it has not, draws its regret and writes the page."""
+    chosen = [name for name in strategies() if name not in without]
     table, hashes, path = values(), list(networks()), OUT / "regret.csv"
     if table.shape[1] < 3:
         sys.exit("A regret needs three trainings of each network: one that the strategy is told, others that judge.")
@@ -140,7 +141,7 @@ def curves(seeds: int, again: list[str]) -> None:
         kept = dict(zip(hashes, np.delete(table, told, 1).mean(1).tolist(), strict=True))
         for kind, pair in zip(KINDS, ((shown, kept), (means, means)), strict=True):
             for name, (searcher, space) in strategies().items():
-                if (kind, name, str(seed)) not in rows:
+                if name in chosen and (kind, name, str(seed)) not in rows:
                     curve = 100 * regrets(searcher, space, *pair, seed)
                     row = dict(zip(FOUND, (kind, name, str(seed), written(curve)), strict=True))
                     rows[kind, name, str(seed)] = row
@@ -148,14 +149,14 @@ def curves(seeds: int, again: list[str]) -> None:
                         csv.DictWriter(file, FOUND, lineterminator="\n").writerow(row)
         print(f"seed {seed + 1} of {seeds}", flush=True)
     keys = [(kind, name, str(seed)) for kind in KINDS for name in strategies() for seed in range(seeds)]
-    _save({key: rows[key] for key in keys}, path)
+    _save({key: rows[key] for key in keys if key in rows}, path)
     found = {
         kind: {name: np.array([curve_of(rows[kind, name, str(seed)]["regret"]) for seed in range(seeds)])
-               for name in strategies()}
+               for name in chosen}
         for kind in KINDS
     }  # fmt: skip
     _draw(found)
-    _write(found, table)
+    _write(found, table, without)
 
 
 def written(curve: np.ndarray) -> str:
@@ -183,6 +184,7 @@ def _save(rows: dict, path: Path) -> None:
 
 def _draw(found: dict[str, dict[str, np.ndarray]]) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     figure = Figure(figsize=(10, 11), dpi=100, layout="constrained")
     count = np.arange(1, EVALUATIONS + 1)
@@ -192,6 +194,7 @@ def _draw(found: dict[str, dict[str, np.ndarray]]) -> None:
         else:
             axes.set_ylim(0.01, 4.0)
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(ScalarFormatter())
         draw_lines(axes, {name: curve.mean(0) for name, curve in curves.items()}, thick="random")
         random = curves["random"]
         error = random.std(0, ddof=1) / len(random) ** 0.5
@@ -204,7 +207,7 @@ def _draw(found: dict[str, dict[str, np.ndarray]]) -> None:
     _figures.save(figure, OUT / "regret.png")
 
 
-def _write(found: dict[str, dict[str, np.ndarray]], table: np.ndarray) -> None:
+def _write(found: dict[str, dict[str, np.ndarray]], table: np.ndarray, without: list[str]) -> None:
     """The page."""
     from scipy.stats import spearmanr
 
@@ -215,6 +218,8 @@ def _write(found: dict[str, dict[str, np.ndarray]], table: np.ndarray) -> None:
     tops = [(np.argsort(-table[:, k], kind="stable")[:count], i, j) for i, j, k in triples]
     best = np.mean([spearmanr(table[top, i], table[top, j])[0] for top, i, j in tops])
     spread = 100 * np.median(table.std(1, ddof=1))
+    words = f" --without {' '.join(without)}" if without else ""
+    left_out = f"; nor is {' or '.join(without)}, which was left out of this run" if without else ""
     page = f"""# Searches in a table
 
 `table.csv` has {len(table)} networks, all that differ in the space of cells of one and of two sums of two of identity,
@@ -223,7 +228,7 @@ measured on the other half, among them the validation part; `kerascnn.search.eva
 
 ```
 python tools/search_table.py record --seeds {seeds}
-python tools/search_table.py curves --seeds {repeats}
+python tools/search_table.py curves --seeds {repeats}{words}
 ```
 
 The accuracy of a network, the mean of its trainings, is {means.mean():.2f} % in the mean, {np.median(means):.2f} % in
@@ -237,9 +242,11 @@ A strategy is told the accuracy of each network that it proposes, in percent. It
 network is than the one that looked best to it so far, in points of accuracy. Told one training, a strategy is judged by
 the mean of the others, and searches with the same number are told the same training; told the mean, by the mean. All
 have {repeats} seeds, mean ± standard error. Options are the defaults but for evolution (population 20, samples of 5),
-tournament (20 at first, a quarter takes part) and PNAS (180 kept); none was tuned. All but PNAS search the cells of two
+tournament (20 at first, a quarter takes part) and PNAS (180 kept); none was tuned, but NAO's rate and steps were chosen
+by how well its networks give back and rank cells of this table, not by regrets. All but PNAS search the cells of two
 sums alone; PNAS begins with those of one. A network that is proposed again counts again. Successive halving and
-Hyperband are not here, for the table has one budget; NAO, for it is not built.
+Hyperband are not here, for the table has one budget{left_out}.
+`regret.csv` has the curve of each search.
 
 p is that of Wilcoxon's signed-rank test of the {repeats} differences to random search at {EVALUATIONS} evaluations,
 two-sided; the level is 0.05 over the number of tests. It speaks of searches in this table, whose trainings they share,
@@ -281,12 +288,13 @@ def main() -> None:
     one.add_argument("--minutes", type=float, default=60.0)
     two = parts.add_parser("curves")
     two.add_argument("--seeds", type=int, default=50)
+    two.add_argument("--without", nargs="*", default=[], choices=strategies(), metavar="NAME", help="leave these out")
     two.add_argument("--again", nargs="*", default=[], choices=strategies(), metavar="NAME")
     given = parser.parse_args()
     if given.part == "record":
         record(given.seeds, given.minutes)
     else:
-        curves(given.seeds, given.again)
+        curves(given.seeds, given.again, given.without)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from kerascnn.search.run import run
 from kerascnn.search.workers import Workers
 
 if TYPE_CHECKING:
-    from kerascnn.search import drawing, evaluators, one_shot, spaces, strategies
+    from kerascnn.search import comparison, drawing, evaluators, one_shot, spaces, strategies
     from kerascnn.search.building import Networks
     from kerascnn.search.compound import grid_search, ranking, table
 
@@ -44,6 +44,7 @@ __all__ = [
     "Trial",
     "Workers",
     "candidates",
+    "comparison",
     "drawing",
     "evaluators",
     "grid_search",
@@ -65,5 +66,5 @@ EPOCHS = 5  # of a candidate, unless told otherwise
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {"building": ["Networks"], "compound": ["grid_search", "ranking", "table"]},
-    ["drawing", "evaluators", "one_shot", "spaces", "strategies"],
+    ["comparison", "drawing", "evaluators", "one_shot", "spaces", "strategies"],
 )

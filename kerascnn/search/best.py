@@ -71,13 +71,33 @@ def save_best(history: History, folder: str | os.PathLike, described: Any, netwo
     best = history.best()
     if not best:
         return None
-    result = best[0].result
-    record = {
-        "format": _FORMAT, "version": 1, "space": described, "candidate": history.space.to_json(best[0].tokens),
-        "networks": dict(networks), "value": result.value, "metrics": dict(result.metrics), "cost": dict(result.cost),
-        "budget": best[0].proposal.budget, "trial": best[0].proposal.id,
-    }  # fmt: skip
-    _records.write(Path(folder) / FILE, record)
+    result, proposal = best[0].result, best[0].proposal
+    return save_candidate(
+        folder, described, history.space.to_json(best[0].tokens), networks, value=result.value,
+        metrics=dict(result.metrics), cost=dict(result.cost), budget=proposal.budget, trial=proposal.id,
+    )  # fmt: skip
+
+
+def save_candidate(
+    folder: str | os.PathLike, described: Any, candidate: Any, networks: Mapping[str, Any], **told: Any
+) -> Path:
+    """Writes a candidate, so that `load_best` reads it.
+
+    Args:
+        folder: gets best.json.
+        described: the space, see `catalogue.describe`.
+        candidate: what the space's `to_json` gives.
+        networks: the arguments of `Networks` that build it.
+        **told: "value", "metrics", "cost", "budget" and "trial".
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    record = {"format": _FORMAT, "version": 1, "space": described, "candidate": candidate, "networks": dict(networks)}
+    _records.write(Path(folder) / FILE, {**record, **told})
     return Path(folder) / FILE
 
 

@@ -10,7 +10,7 @@ import keras
 from kerascnn import _check, applications, cells
 from kerascnn._errors import InputError
 from kerascnn.cells import Genotype
-from kerascnn.search.spaces import Hierarchy, Layer, Row
+from kerascnn.search.spaces import BankLayer, Hierarchy, Layer, Row
 
 L = keras.layers
 STAGES = 3  # between them maxima of 2x2; each has twice the channels of the one before
@@ -29,6 +29,7 @@ class Networks:
     * A `Row` whose values are names of operations: they follow each other, divided into three stages. The numbers
       "layers", "filters" and "kernel" make that many convolutions instead. With `family`, a row changes the fields of
       that network's own row; "16,32,64" is a tuple.
+    * Blocks of `Banks`: `one_shot.bank_network`.
     * A `Hierarchy`: its cell once in each of three stages; what reaches a node is added up.
 
     Args:
@@ -79,6 +80,10 @@ class Networks:
                                  classifier_activation=None)  # fmt: skip
         if isinstance(candidate, Row) and self.family is not None:
             return _family(applications.model_info(self.family), candidate, shape, classes)
+        if isinstance(candidate, tuple) and candidate and all(map(_is_block, candidate)):
+            from kerascnn.search.one_shot.banks import bank_network  # imports TensorFlow
+
+            return bank_network(candidate, filters=self.filters, input_shape=shape, classes=classes)
         image = keras.Input(shape, name="image")
         if isinstance(candidate, Row):
             x = _row(image, candidate, self.filters)
@@ -87,9 +92,13 @@ class Networks:
         elif isinstance(candidate, tuple) and candidate and all(isinstance(each, Layer) for each in candidate):
             x = _chain(image, candidate, self.filters)
         else:
-            raise _check.refuse("candidate", "a genotype, layers, a row or a hierarchy", candidate)
+            raise _check.refuse("candidate", "a genotype, layers, blocks, a row or a hierarchy", candidate)
         x = L.Dense(classes, name="head")(L.GlobalAveragePooling2D(name="head_pool")(x))
         return keras.Model(image, x, name="searched")
+
+
+def _is_block(part: Any) -> bool:
+    return isinstance(part, tuple) and bool(part) and all(isinstance(layer, BankLayer) for layer in part)
 
 
 def _family(info, row: Row, shape, classes: int) -> keras.Model:

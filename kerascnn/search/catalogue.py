@@ -62,6 +62,7 @@ SPACES: dict[str, Callable[..., Space]] = {
     "enas_macro": spaces.enas_macro,
     "enas_micro": spaces.enas_micro,
     "darts": spaces.darts,
+    "banks": spaces.Banks,
 }
 STRATEGIES: dict[str, Callable[..., Searcher]] = {
     "random": strategies.RandomSearch,
@@ -73,10 +74,13 @@ STRATEGIES: dict[str, Callable[..., Searcher]] = {
     "lstm_reinforce": LSTMReinforce,
     "lstm_ppo": LSTMPPO,
     "pnas": strategies.PNAS,
+    "nao": strategies.NAO,
     "tpe": TPE,
     "halving": strategies.SuccessiveHalving,
     "hyperband": strategies.Hyperband,
 }
+
+ONE_SHOT = ("darts", "enas", "smash", "nao_ws")  # searches with shared weights, see kerascnn.search.one_shot
 
 
 def describe(text: str) -> Described:
@@ -174,7 +178,7 @@ def strategy(name: str, given: Mapping[str, str], largest: float | None = None) 
         elif key not in known:
             raise _check.refuse("option", f"one of {', '.join(known) or 'none'} of {name}", key)
         elif key != "strategy":
-            found[key] = _read(key, text, known[key].default)
+            found[key] = read_option(key, text, known[key].default)
     if "strategy" in known:
         inner = given.get("strategy", "random")
         if "strategy" in options(inner):
@@ -185,16 +189,28 @@ def strategy(name: str, given: Mapping[str, str], largest: float | None = None) 
     return STRATEGIES[name](**found)
 
 
-def _read(name: str, text: str, default: Any) -> Any:
-    """The value of a text, of the kind of a default."""
+def read_option(name: str, text: str, default: Any) -> Any:
+    """The value of an option given as text.
+
+    Args:
+        name: of the option.
+        text: its value.
+        default: a value of the same kind; None stands for a whole number.
+
+    Returns:
+        The value.
+
+    Raises:
+        InputError: the text is of another kind.
+    """
     try:
         value = ast.literal_eval(text.strip().capitalize() if isinstance(default, bool) else text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = None
+        value = text.strip() if isinstance(default, str) else None
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if type(value) is not type(default):
-        raise _check.refuse(name, f"a value such as {default}", text)
+    if type(value) is not (int if default is None else type(default)):
+        raise _check.refuse(name, f"a value such as {3 if default is None else default}", text)
     return value
 
 

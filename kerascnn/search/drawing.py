@@ -181,7 +181,7 @@ def plot_candidate(candidate: Any, path: str | os.PathLike, title: str = "") -> 
 
 
 def layers_of(candidate: Any) -> tuple[list[str], list[list[Any]]]:
-    """A candidate as a table: a row's fields, a chain's layers, a hierarchy's edges, a genotype's sums.
+    """A candidate as a table: a row's fields, a chain's or blocks' layers, a hierarchy's edges, a genotype's sums.
 
     Args:
         candidate: what a space decodes.
@@ -190,7 +190,7 @@ def layers_of(candidate: Any) -> tuple[list[str], list[list[Any]]]:
         Headings, and rows.
     """
     from kerascnn.cells import Genotype
-    from kerascnn.search.spaces import Hierarchy, Layer, Row
+    from kerascnn.search.spaces import BankLayer, Hierarchy, Layer, Row
 
     if isinstance(candidate, Genotype):
         cells = [("normal", candidate.normal), ("reduce", candidate.reduce)]
@@ -205,6 +205,12 @@ def layers_of(candidate: Any) -> tuple[list[str], list[list[Any]]]:
         rows = [[i, *(layer.values[name] for name in names), " ".join(map(str, layer.skips)) or "-"]
                 for i, layer in enumerate(candidate)]  # fmt: skip
         return ["layer", *names, "skips"], rows
+    if isinstance(candidate, tuple) and all(isinstance(block, tuple) and block for block in candidate) and candidate:
+        layers = [(number, layer) for number, block in enumerate(candidate, 1) for layer in block]
+        if all(isinstance(layer, BankLayer) for _, layer in layers):
+            rows = [[number, " ".join(map(str, layer.reads)), *layer.values.values(), " ".join(map(str, layer.writes))]
+                    for number, layer in layers]  # fmt: skip
+            return ["block", "reads", *layers[0][1].values, "writes"], rows
     return ["candidate"], [[line] for line in str(candidate).splitlines()]
 
 

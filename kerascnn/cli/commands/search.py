@@ -22,8 +22,9 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
 
     what, *rest = arguments
     others = {"compound": _compound, "show": _show, "resume": _resume, "train": _train}
-    if what not in others and what not in catalogue.STRATEGIES:
-        rule = f"What can be searched by is {', '.join(catalogue.STRATEGIES)}; what else can be done is "
+    known = (*catalogue.STRATEGIES, *catalogue.ONE_SHOT)
+    if what not in others and what not in known:
+        rule = f"What can be searched by is {', '.join(known)}; what else can be done is "
         raise InputError(f"{rule}{', '.join(others)}. Received: {what}")
     if what in ("show", "resume", "train"):
         if not rest:
@@ -33,7 +34,10 @@ def run(values: Values, arguments: list[str], console: Console) -> None:
         return
     if rest:
         raise InputError(f"kerascnn search {what} takes flags only. Received: {rest[0]}")
-    _compound(values, console) if what == "compound" else _search(what, values, console)
+    if what in catalogue.ONE_SHOT:
+        _one_shot(what, values, console)
+    else:
+        _compound(values, console) if what == "compound" else _search(what, values, console)
 
 
 def _needs(what: str, values: Values, *names: str) -> None:
@@ -75,8 +79,54 @@ def _run(record: dict[str, Any], out: str, console: Console) -> None:
                   highlight=False, markup=False, soft_wrap=True)  # fmt: skip
 
 
+def _one_shot(what: str, values: Values, console: Console) -> None:
+    """Begins a search with shared weights, or goes on with it."""
+    _needs(what, values, "data", "out")
+    from kerascnn.search import catalogue
+
+    given = planning.training_flags(values)
+    seed, samples, chosen = given.pop("seed", 0), given.pop("limit", 0), _options(values["option"])
+    for name in ("epochs", "batch_size", "filters"):
+        value = given.pop(name, None) if name != "filters" else values["filters"]
+        if value is not None and name in chosen:
+            raise InputError(f"An option must be given once. Received: --{name} and --option {name}")
+        chosen |= {} if value is None else {name: str(value)}
+    others = ("budget", "workers", "timeout", "cells", "model", "recipe", "image_size")
+    if unused := sorted({*given, *(name for name in others if values[name] is not None)}):
+        rule = f"kerascnn search {what} takes --space, --data, --out, --epochs, --batch_size, --filters, "
+        raise InputError(f"{rule}--limit, --seed and --option alone. Received: --{' --'.join(unused)}")
+    record = {
+        "strategy": what, "options": chosen, "space": values["space"] and catalogue.describe(values["space"]),
+        "data": _absolute(values["data"]), "data_dir": values["data_dir"] and os.path.abspath(values["data_dir"]),
+        "samples": samples or None, "seed": seed,
+    }  # fmt: skip
+    _run_one_shot(record, values["out"], console)
+
+
+def _run_one_shot(record: dict[str, Any], out: str, console: Console) -> None:
+    load_tensorflow()
+    from kerascnn.search.one_shot import command
+
+    command.config(record["strategy"], record["options"])  # refuses bad values before the data is read
+    result = command.begin(record, out, console)
+    seconds = sum(row["seconds"] for row in result.history)
+    console.print(f"{len(result.history)} epochs in {seconds:.0f} seconds; kerascnn search show {out} draws what was "
+                  f"found; kerascnn search train {out} --out runs/best trains it",
+                  highlight=False, markup=False, soft_wrap=True)  # fmt: skip
+
+
+def _is_one_shot(folder: str) -> bool:
+    return os.path.exists(os.path.join(folder, "one_shot.json"))
+
+
 def _resume(values: Values, folder: str, console: Console) -> None:
     """Goes on with a search, perhaps with another budget."""
+    if _is_one_shot(folder):
+        load_tensorflow()
+        from kerascnn.search.one_shot import command
+
+        _run_one_shot(command.settings(folder), folder, console)
+        return
     from kerascnn.search import session
 
     record = session.settings(folder)
@@ -88,6 +138,12 @@ def _resume(values: Values, folder: str, console: Console) -> None:
 
 def _show(values: Values, folder: str, console: Console) -> None:
     """Draws what was found."""
+    if _is_one_shot(folder):
+        load_tensorflow()
+        from kerascnn.search.one_shot import command
+
+        command.show(folder, console)
+        return
     from kerascnn.search import session
 
     session.show(folder, console)
@@ -98,9 +154,15 @@ def _train(values: Values, folder: str, console: Console) -> None:
     _needs("train", values, "out")
     from kerascnn.search import load_best, session
 
-    best, record = load_best(folder), session.settings(folder)
-    overrides = planning.training_flags(values)
-    load_tensorflow()
+    best, overrides = load_best(folder), planning.training_flags(values)
+    if _is_one_shot(folder):
+        load_tensorflow()
+        from kerascnn.search.one_shot import command
+
+        record = {**command.settings(folder), "recipe": None, "training": {}}
+    else:
+        record = session.settings(folder)
+        load_tensorflow()
     from kerascnn import data, training
     from kerascnn.search.evaluators.training import plan
 
@@ -169,13 +231,13 @@ def _absolute(data: str) -> str:
 COMMAND = Command(
     "search",
     "STRATEGY | show DIR | resume DIR | train DIR | compound",
-    "Looks for a network by random, local, evolution, tournament, reinforce, ppo, lstm_reinforce, lstm_ppo, pnas, tpe, "
-    "halving or hyperband; shows a search, goes on with it, or trains its best network. compound: the best way to make "
-    "a network deeper, wider and its images larger.",
+    "Looks for a network by random, local, evolution, tournament, reinforce, ppo, lstm_reinforce, lstm_ppo, pnas, nao, "
+    "tpe, halving or hyperband, or with shared weights by darts, enas, smash or nao_ws; shows a search, goes on with "
+    "it, or trains its best network. compound: the best way to make a network deeper, wider and its images larger.",
     _EXAMPLE,
     (
         Flag("space", "what is searched: macro, small_cells, nas, nasnet, pnas, pnas_growing, enas_macro, enas_micro, "
-             "darts or hierarchical, with another size as darts(3); or a .json file of fields and their values",
+             "darts, banks or hierarchical, with another size as darts(3); or a .json file of fields and their values",
              group="search", placeholder="SPACE"),
         Flag("budget", "how long, 90s, 20m, 8h, 2d, or how many candidates, 200", group="search", unless_given="20m",
              placeholder="TIME|COUNT"),
@@ -198,6 +260,7 @@ COMMAND = Command(
     ),
     run,
     note=f"With --model, the fields of the space are those of that network's row. A candidate is trained for --epochs, "
-    f"{_EPOCHS} by default, on --limit images. {options.TRAINING_NOTE}",
+    f"{_EPOCHS} by default, on --limit images. With shared weights --epochs is the length of the search, --space the "
+    f"paper's by default, and --option a setting such as --option finals=20. {options.TRAINING_NOTE}",
     positional=(1, 2),
 )  # fmt: skip

@@ -5,7 +5,6 @@ Sharing, 2018, arXiv:1802.03268.
 """
 
 import dataclasses
-import itertools
 import os
 import time
 from collections.abc import Callable
@@ -16,42 +15,15 @@ import tensorflow as tf
 from rich.console import Console
 
 from kerascnn import data
+from kerascnn.search.one_shot.child import Child
 from kerascnn.search.one_shot.config import EnasConfig
 from kerascnn.search.one_shot.controllers import controller_of
 from kerascnn.search.one_shot.images import Images, Prepare, halves
-from kerascnn.search.one_shot.macro import MacroSupernet
 from kerascnn.search.one_shot.reinforce import ControllerSteps
 from kerascnn.search.one_shot.result import Result
 from kerascnn.search.one_shot.session import Session
-from kerascnn.search.one_shot.shared import SharedWeights, Visit
-from kerascnn.search.one_shot.steps import Momentum
-from kerascnn.search.one_shot.supernet import Supernet
 from kerascnn.search.records import Tokens
 from kerascnn.search.spaces import Blocks, Chain
-
-
-def drawn_gradients(supernet: SharedWeights, choice: Any, images: Any, labels: Any):
-    """The gradient of the loss of one architecture.
-
-    Args:
-        supernet: the weights.
-        choice: the architecture.
-        images: float32 [batch, height, width, channels].
-        labels: int64 [batch].
-
-    Returns:
-        The loss, the variables of the places that were computed, and their gradients; no others are touched.
-
-    Raises:
-        InputError: the supernet has no such architecture.
-    """
-    visits: list[Visit] = []
-    with tf.GradientTape() as tape:
-        logits = supernet.logits(images, choice, visits=visits)
-        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-    variables = supernet.weights_of(list(dict.fromkeys(visit.place for visit in visits)))
-    gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return loss, variables, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 class _Search:
@@ -60,33 +32,14 @@ class _Search:
     def __init__(self, space, source, config: EnasConfig, seed: int):
         self.space, self.config, self.seed = space, config, seed
         self.controller = controller_of(space, config, seed)
-        options = {"filters": config.filters, "input_shape": source.image_shape, "seed": seed}
-        options["classes"] = len(source.class_names)
-        if isinstance(space, Chain):
-            self.net: SharedWeights = MacroSupernet(space, **options)
-        else:
-            self.net = Supernet.of(space, stages=config.stages, **options)
-        weights = self.net.weights_of()
-        self.steps = Momentum(weights, momentum=config.momentum, decay=config.decay, clip=config.clip, nesterov=True)
+        self.child = Child(space, source, config, seed)
         self.controller_steps = ControllerSteps(self.controller, config)
-        self.state = [*weights, *self.steps.buffers, *self.controller.variables, *self.controller_steps.state]
+        self.state = [*self.child.state, *self.controller.variables, *self.controller_steps.state]
 
     def learn(self, images: Images, prepare: Prepare, epoch: int) -> float:
         """An epoch of the weights: each batch goes through an architecture of its own; the mean loss."""
-        count = max(1, len(images.labels) // self.config.batch_size)
-        drawn, _ = self.controller.sample(count, (self.seed, 6, epoch))
-        losses = []
-        for number, (pixels, labels) in enumerate(images.batches(self.config.batch_size, (self.seed, 2, epoch))):
-            x = prepare(pixels, (self.seed, epoch * 100_000 + number))
-            loss, variables, gradients = drawn_gradients(self.net, self.space.decode(drawn[number]), x, labels)
-            self.steps.apply(gradients, variables, self.config.rate_at(epoch + number / count))
-            losses.append(loss)
-        return float(np.mean(losses))
-
-    def accuracy(self, tokens: Tokens, pixels: Any, labels: Any) -> float:
-        """Of an architecture on a batch, by whose statistics it is normalized."""
-        logits = self.net.logits(pixels, self.space.decode(tokens))
-        return float(tf.reduce_mean(tf.cast(tf.argmax(logits, -1) == labels, tf.float32)))
+        drawn, _ = self.controller.sample(self.child.batches_of(images), (self.seed, 6, epoch))
+        return self.child.learn(drawn, images, prepare, epoch)
 
     def teach(self, images: Images, prepare: Prepare, epoch: int) -> tuple[float, float]:
         """An epoch of the controller; the mean reward and the mean entropy."""
@@ -98,7 +51,7 @@ class _Search:
                 batch = next(batches)
             drawn, walk = self.controller.sample(self.config.controller_samples, (self.seed, 7, epoch, step))
             pixels = prepare(batch[0])
-            found = {tokens: self.accuracy(tokens, pixels, batch[1]) for tokens in dict.fromkeys(drawn)}
+            found = {tokens: self.child.accuracy(tokens, pixels, batch[1]) for tokens in dict.fromkeys(drawn)}
             self.controller_steps.apply(drawn, [found[tokens] for tokens in drawn])
             rewards += [found[tokens] for tokens in drawn]
             entropies.append(float(tf.reduce_mean(walk.entropy)))
@@ -107,13 +60,7 @@ class _Search:
     def finals(self, images: Images, prepare: Prepare) -> list[tuple[float, Tokens]]:
         """Accuracy and tokens of architectures drawn at the end, each on the same batches, the best first."""
         drawn, _ = self.controller.sample(self.config.finals, (self.seed, 8))
-        batches = images.batches(self.config.batch_size, (self.seed, 9))
-        chosen = [(prepare(pixels), labels) for pixels, labels in itertools.islice(batches, self.config.final_batches)]
-        measured = [
-            (float(np.mean([self.accuracy(tokens, *batch) for batch in chosen])), tokens)
-            for tokens in dict.fromkeys(drawn)
-        ]
-        return sorted(measured, key=lambda pair: (-pair[0], pair[1]))
+        return self.child.ranked(drawn, images, prepare)
 
 
 def enas(
@@ -195,6 +142,6 @@ def enas(
             told = f"epoch {epoch + 1} of {config.epochs}: loss {loss:.3f}, reward {reward:.1%}, entropy {entropy:.2f}"
             console.print(told, highlight=False)
     best = space.from_json(session.rows[-1]["finals"][0][1])
-    result = Result(space.decode(best), session.rows, search.net, session.folder)
+    result = Result(space.decode(best), session.rows, search.child.net, session.folder)
     result.save()
     return result

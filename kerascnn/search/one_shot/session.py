@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from rich.console import Console
 
 from kerascnn._errors import InputError
 from kerascnn._files import atomic_write, clear_temporaries, ensure_folder
@@ -65,6 +67,30 @@ class Session:
                 np.savez(file, row=np.array(json.dumps(row)), **arrays)
             self._journal.add(row)
         self.rows.append(dict(row))
+
+    def go_on(
+        self,
+        epochs: int,
+        one: Callable[[int], tuple[Row, str]],
+        after: Callable[[Row], Any] | None = None,
+        console: Console | None = None,
+    ) -> None:
+        """Runs what is left of a search.
+
+        Args:
+            epochs: of the whole search.
+            one: runs an epoch, counted from 0; gives what its row has beside "epoch" and "seconds", and words.
+            after: is called with each new row.
+            console: prints the words there; None: silent.
+        """
+        while self.epochs < epochs:
+            began, epoch = time.monotonic(), self.epochs
+            row, words = one(epoch)
+            self.end_epoch({"epoch": epoch + 1, **row, "seconds": round(time.monotonic() - began, 3)})
+            if after:
+                after(self.rows[-1])
+            if console:
+                console.print(f"epoch {epoch + 1} of {epochs}: {words}", highlight=False)
 
     def _restore(self) -> None:
         path = self.folder / STATE

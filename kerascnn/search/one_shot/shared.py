@@ -77,6 +77,10 @@ class SharedWeights(keras.Model):
                 tf.gather(weight, rows, axis=-2) if name == "kernel" else tf.convert_to_tensor(weight)
                 for weight, (_, name) in zip(used, operation.places, strict=True)
             ]
+        return self._with(x, place, operation, used, visits, path=path)
+
+    def _with(self, x, place, operation, used, visits, *, path=None):
+        """Computes an operation with given weights, and notes that."""
         if visits is not None:
             visits.append(Visit(place, path or place, operation, used))
         return operation(x, used)

@@ -1,5 +1,6 @@
 """What can be searched: rows, cells, chains with skips, motifs of motifs; none of them needs TensorFlow or Keras."""
 
+from kerascnn.search.spaces.banks import BankLayer, Banks
 from kerascnn.search.spaces.cell import Blocks, CellSpace, Edges
 from kerascnn.search.spaces.chain import Chain, Layer
 from kerascnn.search.spaces.choices import Choices, Row
@@ -19,6 +20,8 @@ from kerascnn.search.spaces.published import (
 from kerascnn.search.spaces.tokens import TokenSpace
 
 __all__ = [
+    "BankLayer",
+    "Banks",
     "Blocks",
     "CellSpace",
     "Chain",

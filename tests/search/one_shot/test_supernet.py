@@ -8,7 +8,7 @@ from kerascnn._errors import InputError
 from kerascnn.cells import DARTS, NASNET, Cell, Genotype
 from kerascnn.search import spaces
 from kerascnn.search.one_shot import Supernet, choice
-from kerascnn.search.one_shot.enas import drawn_gradients
+from kerascnn.search.one_shot.child import drawn_gradients
 
 EDGES = spaces.Edges(("sep_3x3", "max_3x3", "identity"), 2, concat_all=True)
 BLOCKS = spaces.Blocks(("sep_3x3", "avg_3x3", "identity"), 2)

@@ -9,6 +9,7 @@ from kerascnn._errors import InputError
 from kerascnn.search import Proposal, Result, Strategy
 from kerascnn.search.spaces import Choices, hierarchical
 from kerascnn.search.strategies import (
+    NAO,
     PPO,
     Evolution,
     Hyperband,
@@ -28,6 +29,7 @@ STRATEGIES = {
     "tournament": lambda: Tournament(initial=8, share=0.3),
     "reinforce": lambda: Reinforce(batch=4, leave_one_out=True, entropy=0.01),
     "ppo": lambda: PPO(batch=5),
+    "nao": lambda: NAO(first=12, batch=8, seeds=6, units=8, embedding=4, hidden=8, steps=20, longest=9.0),
     "halving": lambda: SuccessiveHalving(Evolution(population=5, sample=2), candidates=9, largest=9),
     "hyperband": lambda: Hyperband(RandomSearch(), largest=9),
 }
