@@ -26,7 +26,7 @@ $(VENV)/.ready: pyproject.toml setup.py
 	@echo "setup 1/3: $(VENV) with $(TENSORFLOW) and the build tools (some 700 MB: a minute or more)"
 	$(PYTHON) -m venv $(VENV)
 	$(filter-out --quiet,$(PIP)) "$(TENSORFLOW)" "setuptools>=77" wheel pybind11==3.1.0
-	@echo "setup 2/3: kerascnn with the extras $(EXTRA),dev, its ops compiled (about two minutes on two cores)"
+	@echo "setup 2/3: kerascnn with the extras $(EXTRA),dev (some 300 MB), its ops compiled (about two minutes on two cores)"
 	$(PIP) --no-build-isolation -e ".[$(EXTRA),dev]"
 	touch $@
 
@@ -91,9 +91,10 @@ cuda-check: setup
 parity: setup
 	KERASCNN_PEERS_PYTHON="$(PEERS_PYTHON)" $(BIN)/python -m pytest -m "slow or not slow" -o tmp_path_retention_policy=none tests/applications/test_parity.py tests/applications/test_save_torch_peers.py $(PYTEST_ARGS)
 
+comma := ,
 bench: setup
 	$(BIN)/python tools/bench_ops.py --out results/ops $(if $(PEERS_PYTHON),--peers-python "$(PEERS_PYTHON)")
-	$(BIN)/python tools/bench_models.py --peers-python "$(PEERS_PYTHON)"
+	$(BIN)/python -m kerascnn benchmark models resnext50_32x4d --batch 8 --step train,inference --runtime keras,keras_conv$(if $(PEERS_PYTHON),$(comma)torch --peers-python "$(PEERS_PYTHON)")
 
 clean:
 	rm -rf $(VENV) _build demo kerascnn/_bin kerascnn/*.so kerascnn/_build_info.json *.egg-info

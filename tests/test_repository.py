@@ -103,7 +103,24 @@ ALLOWED = {
         "tasks",
         "training",
     },
-    "benchmark": {"keras", "tensorflow", "numpy", "absl", "rich", "matplotlib", "layers", "ops"},
+    "benchmark": {
+        "keras",
+        "tensorflow",
+        "numpy",
+        "absl",
+        "rich",
+        "matplotlib",
+        "PIL",
+        "onnxruntime",
+        "ai_edge_litert",
+        "openvino",
+        "layers",
+        "ops",
+        "data",
+        "inference",
+        "serving",
+        "applications",
+    },
 }
 STANDARD_LIBRARY = __import__("sys").stdlib_module_names
 PYTHON_LINES, FAMILY_LINES, NATIVE_LINES, EXAMPLE_LINES = 400, 220, 500, 60

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder
-from kerascnn.benchmark import chart, columns, machine, processor, processes, report, timing
+from kerascnn.benchmark import chart, columns, machine, processes, processor, report, timing
 from kerascnn.benchmark.cases import Case
 from kerascnn.ops import build_info
 
