@@ -10,10 +10,11 @@ import tensorflow as tf
 from kerascnn import ops
 from kerascnn._errors import InputError
 from kerascnn.inference.lowering import lowered
+from kerascnn.inference.partial_lowering import as_parts
 from kerascnn.inference.predictor import Predictor
 
 
-def compile(network: Predictor | keras.Model) -> Callable[[Any], np.ndarray]:
+def compile(network: Predictor | keras.Model, *, partial: bool = False) -> Callable[[Any], np.ndarray]:
     """Lowers a network to a program that runs as one op, `kerascnn.ops.inference_program`.
 
     Without the compiled library, or with native ops switched off, the program runs in plain TensorFlow. The weights are
@@ -23,15 +24,17 @@ def compile(network: Predictor | keras.Model) -> Callable[[Any], np.ndarray]:
     Args:
         network: a predictor, whose probabilities are given; or a functional or built sequential `keras.Model` with one
             input, images, and one output.
+        partial: a network of which some layers cannot be lowered is cut into programs and, between them, those layers,
+            with what a connection spans that skips one of them; False: such a network is refused.
 
     Returns:
         A function: images, float32 [n, height, width, channels], to the network's outputs, float32, of NumPy. It may be
         called by several threads; images of another size than before are planned for at their first call.
 
     Raises:
-        InputError: the network has a layer that no instruction stands for (`lowered` says which can be
-            lowered), or there is no Keras model behind the predictor. The function returned raises it for images of
-            another shape.
+        InputError: the network has a layer that no instruction stands for (`lowered` says which can be lowered), or
+            with `partial` no part without one; or there is no Keras model behind the predictor. The function returned
+            raises it for images of another shape.
 
     Example:
 
@@ -45,7 +48,9 @@ def compile(network: Predictor | keras.Model) -> Callable[[Any], np.ndarray]:
         raise InputError(f"network must be a Predictor or a keras.Model. Received: network={network!r}")
     shape = tuple(model.inputs[0].shape[1:]) if getattr(model, "inputs", None) else ()
     traced = tf.function(
-        as_program(model), input_signature=[tf.TensorSpec([None, *shape], tf.float32)], autograph=False
+        (as_parts if partial else as_program)(model),
+        input_signature=[tf.TensorSpec([None, *shape], tf.float32)],
+        autograph=False,
     )
     built = ops.build_info()
     # Traced here and now; "auto" would take this for an export, which other programs are to read.

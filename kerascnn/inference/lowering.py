@@ -1,8 +1,8 @@
 """A Keras network as a program for `kerascnn.ops.inference_program`: its layers become instructions, then fewer.
 
 What can be lowered is said by `_LAYERS`: convolutions with any groups, dense layers on maps and vectors, batch norms,
-activations, sums and means, concatenations along the channels, gates of one number a channel, pools, global averages,
-padding by zeros, softmax, and what does nothing at inference; and by `lowering_tokens` what transformers have besides.
+activations, pools, averages, padding by zeros, softmax, and what does nothing at inference; by `lowering_merges` sums,
+means, concatenations and gates of one number a channel; by `lowering_tokens` what transformers have besides.
 What is joined then, `program_builder` says.
 """
 
@@ -15,12 +15,13 @@ import numpy as np
 
 from kerascnn import layers
 from kerascnn._errors import InputError
+from kerascnn.inference.lowering_merges import MERGES, OPERATIONS
 from kerascnn.inference.lowering_tokens import TOKEN_LAYERS
 from kerascnn.inference.program_builder import NO_PADDING, Builder, Node
 from kerascnn.layers.tanh_gelu import tanh_gelu
 from kerascnn.ops.inference_program import SAME, Program
 from kerascnn.surgery.folding import fold_batch_norm
-from kerascnn.surgery.graph import Call, walk
+from kerascnn.surgery.graph import Call, Graph, walk
 from kerascnn.surgery.replace import called
 
 L = keras.layers
@@ -59,15 +60,29 @@ def lowered(model: keras.Model) -> Program:
             "A network must take one list of images and give one result, vectors or maps, to be lowered. "
             f"Received: inputs {[x.shape for x in graph.inputs]}, outputs {[x.shape for x in graph.outputs]}"
         )
+    return program_of(graph)
+
+
+def program_of(graph: Graph) -> Program:
+    """The calls of a graph with one input, a map, and one output, vectors or maps.
+
+    Raises:
+        InputError: no instruction stands for one of them.
+    """
     lowering = Builder(graph)
     for call in graph.calls:
-        lower = _LAYERS.get(type(call.operation)) or _OPERATIONS.get(_operation_name(call.operation))
-        if lower is None or len(call.outputs) != 1 or lower(lowering, call) is False:
+        if not lower(lowering, call):
             raise InputError(
                 "Every layer must be one that an instruction of an inference program stands for. "
                 f"Received: {call.name}, {called(call.operation)}"
             )
     return lowering.program()
+
+
+def lower(lowering: Builder, call: Call) -> bool:
+    """Adds the instructions for a call; False where there are none, after which the builder makes no program."""
+    rule = _LAYERS.get(type(call.operation)) or OPERATIONS.get(_operation_name(call.operation))
+    return rule is not None and len(call.outputs) == 1 and rule(lowering, call)
 
 
 def _operation_name(operation: keras.Operation) -> str | None:
@@ -162,60 +177,6 @@ def _softmax(lowering: Builder, call: Call) -> bool:
     return True
 
 
-def _sum(lowering: Builder, call: Call) -> bool:
-    if len(call.inputs) < 2 or any(x.shape != call.x for x in call.inputs):
-        return False
-    terms = [lowering.source(call, i) for i in range(len(call.inputs))]
-    if len(terms) > 2:
-        lowering.add(call, _total(lowering, terms))
-        return True
-    later = sorted(terms, key=lambda node: lowering.nodes.index(node) if node in lowering.nodes else -1)
-    for node, other in (later[::-1], later):
-        if node.addable and lowering.alone(node) and node is not other:
-            lowering.instead(call, node, residual=other)
-            return True
-    lowering.add(call, _total(lowering, terms))
-    return True
-
-
-def _total(lowering: Builder, terms: list[Node]) -> Node:
-    """The last of the passes that add up the terms."""
-    first, second, *others = terms
-    total = Node("pass", first, residual=second)
-    for term in others:
-        total = Node("pass", lowering.between(total), residual=term)
-    return total
-
-
-def _mean(lowering: Builder, call: Call) -> bool:
-    count = len(call.inputs)
-    if count < 2 or any(x.shape != call.x for x in call.inputs):
-        return False
-    total = lowering.between(_total(lowering, [lowering.source(call, i) for i in range(count)]))
-    lowering.add(call, Node("pass", total, scale=np.full(call.x[-1], 1 / count)))
-    return True
-
-
-def _product(lowering: Builder, call: Call) -> bool:
-    if len(call.inputs) != 2 or any(len(x.shape) != 4 for x in call.inputs):
-        return False
-    gates = [i for i, x in enumerate(call.inputs) if x.shape[1:3] == (1, 1)]
-    if not gates or call.inputs[0].shape[3] != call.inputs[1].shape[3]:
-        return False
-    gate = gates[-1]
-    lowering.add(call, Node("pass", lowering.source(call, 1 - gate), gate=lowering.source(call, gate)))
-    return True
-
-
-def _concatenate(lowering: Builder, call: Call) -> bool:
-    rank, axis = len(call.x), call.operation.axis % len(call.x)
-    if rank not in (2, 3, 4) or axis not in (1, rank - 1):
-        return False
-    kind = "concat" if axis == rank - 1 else "stack"
-    lowering.add(call, Node(kind, parts=tuple(lowering.source(call, i) for i in range(len(call.inputs)))))
-    return True
-
-
 def _pool(mean: bool) -> Callable:
     def lower(lowering: Builder, call: Call) -> bool:
         layer = call.operation
@@ -232,6 +193,43 @@ def _global_mean(lowering: Builder, call: Call) -> bool:
     if not _last(call.operation, len(call.x)):
         return False
     lowering.add(call, Node("mean", lowering.source(call)))
+    return True
+
+
+def _global_maximum(lowering: Builder, call: Call) -> bool:
+    if not _last(call.operation, len(call.x)) or None in call.x[1:3]:
+        return False
+    lowering.add(call, Node("pool", lowering.source(call), window=call.x[1:3]))
+    return True
+
+
+def _adaptive_mean(lowering: Builder, call: Call) -> bool:
+    sizes, wanted = call.x[1:3], call.y[1:3]
+    if (
+        not _last(call.operation, len(call.x))
+        or None in sizes
+        or any(a % b for a, b in zip(sizes, wanted, strict=True))
+    ):
+        return False
+    window = tuple(a // b for a, b in zip(sizes, wanted, strict=True))
+    if window == (1, 1):
+        lowering.skip(call)
+    else:
+        lowering.add(call, Node("pool", lowering.source(call), window=window, strides=window, mean=True))
+    return True
+
+
+def _zero_pad_shortcut(lowering: Builder, call: Call) -> bool:
+    """Every so many pixels, with channels of zeros behind: a convolution with ones."""
+    kernel = np.eye(call.x[-1], call.y[-1])[None, None]
+    lowering.window(call, Node("conv", lowering.source(call), kernel, strides=(call.operation.strides,) * 2))
+    return True
+
+
+def _rescale(lowering: Builder, call: Call) -> bool:
+    layer = call.operation
+    scale, shift = (np.broadcast_to(np.asarray(v, np.float32), call.x[-1:]) for v in (layer.scale, layer.offset))
+    lowering.add(call, Node("pass", lowering.source(call), scale=scale, shift=shift))
     return True
 
 
@@ -267,16 +265,16 @@ _LAYERS: dict[type, Callable[[Builder, Call], bool]] = {
     L.Activation: _activation,
     L.ReLU: _relu,
     L.Softmax: _softmax,
-    L.Add: _sum,
-    L.Average: _mean,
-    L.Multiply: _product,
-    L.Concatenate: _concatenate,
+    L.Rescaling: _rescale,
     **dict.fromkeys((L.MaxPooling2D, layers.MaxPooling2D), _pool(mean=False)),
     **dict.fromkeys((L.AveragePooling2D, layers.AveragePooling2D), _pool(mean=True)),
     L.GlobalAveragePooling2D: _global_mean,
+    L.GlobalMaxPooling2D: _global_maximum,
+    L.AdaptiveAveragePooling2D: _adaptive_mean,
+    layers.ZeroPadShortcut: _zero_pad_shortcut,
     L.ZeroPadding2D: _pad,
     L.Flatten: _flatten,
     **dict.fromkeys((L.Identity, L.Dropout, L.SpatialDropout2D, layers.StageOutput, layers.DropPath), _nothing),
+    **MERGES,
     **TOKEN_LAYERS,
 }
-_OPERATIONS: dict[str | None, Callable[[Builder, Call], bool]] = {"Add": _sum, "Multiply": _product}

@@ -3,35 +3,15 @@
 import keras
 import numpy as np
 import pytest
+from compiled_checks import check, kinds, shaken
 
 import kerascnn
-from kerascnn import inference, ops, serving, surgery
+from kerascnn import inference, ops, serving
 from kerascnn._errors import InputError
 
 L = keras.layers
 NATIVE = ops.build_info()["available"]
 needs_native = pytest.mark.skipif(not NATIVE, reason="native library: " + ops.build_info()["reason"])
-
-
-def shaken(model, seed=0):
-    """Statistics and offsets that matter; new ones are zeros and ones."""
-    rng = np.random.default_rng(seed)
-    for weight in model.weights:
-        if weight.name in ("moving_mean", "beta", "bias"):
-            weight.assign(rng.normal(0, 0.1, weight.shape))
-        if weight.name in ("moving_variance", "gamma"):
-            weight.assign(rng.uniform(0.8, 1.2, weight.shape))
-    return model
-
-
-def check(model, shape, batch=2):
-    """Logits equal those of the model to 1e-4 of the largest."""
-    model = shaken(surgery.logits_of(model))
-    images = np.random.default_rng(1).normal(size=(batch, *shape)).astype("float32")
-    expected = model(images, training=False).numpy()
-    got = inference.compile(model)(images)
-    assert got.shape == expected.shape
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 SMALL = ["lenet5", "mobilenetv2_035", "efficientnet_b0", "squeezenet1_1", "resnet18"]
@@ -56,10 +36,6 @@ def test_networks(name):
 def test_larger_networks(name, batch):
     shape = {"vgg11": (224, 224, 3), "inception_v3": (107, 91, 3)}.get(name, (97, 75, 3))
     check(kerascnn.create_model(name, input_shape=shape), shape, batch)
-
-
-def kinds(model):
-    return [step.kind for step in inference.lowered(model).instructions]
 
 
 def block(x, filters, activation="relu"):
