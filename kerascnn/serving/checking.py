@@ -16,6 +16,7 @@ from kerascnn.data.preprocessing import read_image
 from kerascnn.inference import saved_model as saved_models
 from kerascnn.serving import formats, warmup
 from kerascnn.serving._tensor_file import read_tensors, write_tensors
+from kerascnn.serving.formats import _steps
 from kerascnn.serving.formats._report import CheckReport as CheckReport
 
 REPORT = Path("assets.extra") / "check.json"
@@ -77,7 +78,7 @@ def check(path: str | os.PathLike, images: Sequence[str | os.PathLike] | None = 
         absent, c_api = _run_c_api(folder, library, calls), None
         if not absent:
             c_api = _compare(requests, targets, folder, "TensorFlow's C API", precision)
-    report = CheckReport(str(folder), len(requests), reference, fresh, c_api, absent)
+    report = CheckReport(str(folder), len(requests), reference, fresh, c_api, absent, graph=_steps.read(folder))
     if precision == "float32":
         return report
     sizes = [path.stat().st_size for path in (folder / "variables").iterdir()]

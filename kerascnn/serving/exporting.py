@@ -25,7 +25,7 @@ _LACKS = {  # what a format has no such option for
     "native": "holds no compiled ops",
     "explain": "has no signatures",
     "precision": "is float32 alone",
-    "quantize": "has no int8; litert and onnx have",
+    "quantize": "has no int8; litert, onnx and openvino have",
 }
 
 

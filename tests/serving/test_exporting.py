@@ -44,6 +44,7 @@ def test_the_folder_is_what_a_server_expects(exported):
         "assets/preprocessing.json",
         "assets.extra/tf_serving_warmup_requests",
         "assets.extra/check.json",
+        "assets.extra/graph.json",
     }
     assert (folder / "assets/class_names.txt").read_text().splitlines() == list(NAMES)
     assert Preprocessing.from_dict(json.loads((folder / "assets/preprocessing.json").read_text())) == CIFAR

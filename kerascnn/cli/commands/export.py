@@ -83,8 +83,8 @@ COMMAND = Command(
             choices=_PRECISIONS,
         ),
         Flag(
-            "quantize", "int8: weights and activations of 8 bits, of onnx and litert", default="none", choices=_KINDS,
-            group="int8",
+            "quantize", "int8: weights and activations of 8 bits, of litert, onnx and openvino", default="none",
+            choices=_KINDS, group="int8",
         ),
         Flag(
             "calibration", "data whose training images tell how large activations are",

@@ -12,9 +12,9 @@ from kerascnn import _check, ops
 from kerascnn._errors import InputError
 from kerascnn.inference import saved_model as saved_models
 from kerascnn.inference.predictor import Predictor
+from kerascnn.serving.formats import _steps
 from kerascnn.serving.formats._runtimes import INPUT, OUTPUT
-from kerascnn.surgery import folding
-from kerascnn.surgery.replace import copied, over, rebuild
+from kerascnn.surgery.replace import copied, rebuild
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 _WIDE = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -30,8 +30,8 @@ def check_precision(precision: str) -> str:
     return _check.one_of("precision", precision, PRECISIONS)
 
 
-def folded(predictor: Predictor, precision: str = "float32") -> keras.Model:
-    """A copy for inference: batch norm folded, auxiliary heads gone, weights and arithmetic in one precision.
+def folded(predictor: Predictor, precision: str = "float32") -> tuple[keras.Model, list[dict[str, Any]]]:
+    """A copy for inference: what does nothing then is gone, batch norm folded, all in one precision.
 
     Args:
         predictor: with a Keras model.
@@ -39,14 +39,14 @@ def folded(predictor: Predictor, precision: str = "float32") -> keras.Model:
             float32, and so do the weights of normalizations; inputs and outputs are float32.
 
     Returns:
-        The copy, uncompiled.
+        The copy, uncompiled; and the steps that led to it, see `_steps.simplified`.
 
     Raises:
-        InputError: there is no such precision, or a layer cannot be copied.
+        InputError: there is no such precision, a layer cannot be copied, or a step gives other answers.
     """
     check_precision(precision)
-    network, _ = folding.fold_batch_norm(over(predictor.model, predictor.model.outputs[0]))
-    return network if precision == "float32" else _narrowed(network, precision)
+    network, steps = _steps.simplified(predictor.model, predictor.input_shape)
+    return network if precision == "float32" else _narrowed(network, precision), steps
 
 
 def _narrowed(network: keras.Model, precision: str) -> keras.Model:
@@ -94,16 +94,20 @@ def parameters(network: keras.Model) -> int:
 def frozen(network: keras.Model, predictor: Predictor, batch: int | None = None) -> Any:
     """A network as a `tf.function` whose weights are constants: images -> probabilities, in stock ops.
 
+    It is not traced yet: that is for the converter. kerascnn's ops leave out what guards TensorFlow's own kernels where
+    an exporter traces them, and behind such guards converters do not see how many channels a tensor has.
+
     Args:
         network: of `folded`.
         predictor: whose it is.
         batch: images at a time; None: any number.
 
     Returns:
-        The traced `tf.function`; input `images`, output `probabilities`, both float32.
+        The `tf.function`; input `images`, output `probabilities`, both float32. Tracing it is an `InputError` where a
+        layer needs XLA or ops of kerascnn.
 
     Raises:
-        InputError: a layer needs XLA or ops of kerascnn, or the weights do not fit into one file.
+        InputError: the weights do not fit into one file.
     """
     size = 4 * parameters(network)
     if size > _LARGEST:
@@ -113,17 +117,16 @@ def frozen(network: keras.Model, predictor: Predictor, batch: int | None = None)
     ]
 
     def probabilities(images):
-        # Converters leave some variables variables, behind custom gradients; constants they cannot miss.
-        weights = [[tf.constant(value) for value in group] for group in values]
-        outputs, _ = network.stateless_call(*weights, images, training=False)
-        return {OUTPUT: tf.cast(outputs, tf.float32)}
+        with ops.native("off"):
+            # Converters leave some variables variables, behind custom gradients; constants they cannot miss.
+            weights = [[tf.constant(value) for value in group] for group in values]
+            outputs, _ = network.stateless_call(*weights, images, training=False)
+        answer = tf.cast(outputs, tf.float32)
+        refuse_unservable([answer.graph.as_graph_def()], predictor.model, native=False)
+        return {OUTPUT: answer}
 
     spec = tf.TensorSpec([batch, *predictor.input_shape], tf.float32, name=INPUT)
-    with ops.native("off"):
-        function = tf.function(probabilities, input_signature=[spec], autograph=False)
-        graph = function.get_concrete_function().graph.as_graph_def()
-    refuse_unservable([graph], predictor.model, native=False)
-    return function
+    return tf.function(probabilities, input_signature=[spec], autograph=False)
 
 
 def refuse_unservable(graphs: Iterable[Any], model: keras.Model, native: bool) -> None:

@@ -25,7 +25,7 @@ from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.predictor import Predictor, as_function
 from kerascnn.serving import checking
-from kerascnn.serving.formats import _installed, _runtimes
+from kerascnn.serving.formats import _installed, _runtimes, _steps
 from kerascnn.serving.formats.quantize import Calibration, agreement
 from kerascnn.surgery import folding
 from kerascnn.tasks import TASKS
@@ -42,6 +42,7 @@ def finish(
     *,
     precision: str = "float32",
     calibration: Calibration | None = None,
+    steps: list[dict[str, Any]],
     versions: Mapping[str, str],
 ) -> None:
     """Writes what belongs beside a file, and asks the file for its answers.
@@ -53,10 +54,11 @@ def finish(
         file: its name in the folder.
         precision: of weights and arithmetic.
         calibration: with which it was quantized; None: it was not.
+        steps: what was done to the graph, see `_steps.simplified`.
         versions: of what wrote it.
 
     Raises:
-        InputError: the runtime cannot open the file.
+        InputError: the runtime cannot open the file, or not compute it.
     """
     with tf.device("CPU:0"):
         before = as_function(folding.float32_copy(predictor.model), predictor.input_shape)
@@ -76,11 +78,15 @@ def finish(
         "versions": {"kerascnn": __version__, "keras": keras.__version__, **versions},
     }
     run = _open(folder, record)
+    try:
+        written = run(images)
+    except Exception as error:  # some runtimes find out only now
+        raise _unusable("compute", folder, record, error) from error
     if calibration is not None:
         record["quantization"] = {**calibration.origin, **_compared(before, run, calibration.compared)}
     _records.write(folder / _runtimes.RECORD, record)
-    (folder / _runtimes.ANSWERS).parent.mkdir(exist_ok=True)
-    np.savez(folder / _runtimes.ANSWERS, images=images, probabilities=expected, written=run(images))
+    _steps.write(folder, steps)
+    np.savez(folder / _runtimes.ANSWERS, images=images, probabilities=expected, written=written)
 
 
 def pictures(predictor: Predictor) -> np.ndarray:
@@ -106,9 +112,13 @@ def _open(folder: Path, record: Mapping[str, Any]) -> _runtimes.Run:
     except Exception as error:  # each runtime has its own errors
         if isinstance(error, ImportError):
             _installed.need(record["format"], [_runtimes.RUNTIMES[record["format"]][1].replace("-", "_")])
-        reason = " ".join(str(error).split())[:300]
-        rule = f"The runtime of {record['format']} must be able to open the file ({reason})"
-        raise InputError(f"{rule}. Received: {folder / record['file']}") from error
+        raise _unusable("open", folder, record, error) from error
+
+
+def _unusable(verb: str, folder: Path, record: Mapping[str, Any], error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:300]
+    rule = f"The runtime of {record['format']} must be able to {verb} the file ({reason})"
+    return InputError(f"{rule}. Received: {folder / record['file']}")
 
 
 def load(folder: Path, name: str) -> Predictor:
@@ -214,6 +224,7 @@ def check(folder: Path, name: str) -> checking.CheckReport:
         quantization=quantized,
         bytes=sum(path.stat().st_size for path in folder.glob(f"{Path(record['file']).stem}.*")),
         float32_bytes=4 * record["parameters"],
+        graph=_steps.read(folder),
     )
 
 

@@ -20,6 +20,7 @@ class CheckReport:
     quantization: dict[str, Any] | None = None  # of int8: the images, and what it costs on others
     bytes: int | None = None  # of the file, or of graph and variables
     float32_bytes: int | None = None  # of the weights of the original, 4 each
+    graph: list[dict[str, Any]] | None = None  # what was done to the graph before; None: it was not recorded
 
     def __str__(self) -> str:
         def numbers(differences):
@@ -30,13 +31,21 @@ class CheckReport:
                 f"{self.requests} images, largest difference from {self.reference}: {self.runtime} alone "
                 f"({numbers(self.fresh_process)})"
             )
-            return f"{text}; {self._cost()}" if self.precision != "float32" else text
-        c_api = f"not run: {self.c_api_absent}" if self.c_api is None else numbers(self.c_api)
-        return (
-            f"{self.requests} requests, largest difference from {self.reference}: "
-            f"Python without keras ({numbers(self.fresh_process)}); C API without Python and oneDNN ({c_api})"
-            + (f"; {self._cost()}" if self.precision != "float32" else "")
-        )
+        else:
+            c_api = f"not run: {self.c_api_absent}" if self.c_api is None else numbers(self.c_api)
+            text = (
+                f"{self.requests} requests, largest difference from {self.reference}: "
+                f"Python without keras ({numbers(self.fresh_process)}); C API without Python and oneDNN ({c_api})"
+            )
+        parts = [text, self._cost() if self.precision != "float32" else "", self._steps()]
+        return "; ".join(part for part in parts if part)
+
+    def _steps(self) -> str:
+        """What was done to the graph."""
+        if not self.graph:
+            return ""
+        told = ", ".join(f"{step['layers']} {step['step']}" for step in self.graph)
+        return f"graph: {told} (largest difference {max(step['largest_difference'] for step in self.graph):.1e})"
 
     def _cost(self) -> str:
         """What another precision than float32 does."""

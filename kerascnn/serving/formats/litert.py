@@ -50,7 +50,7 @@ def write(
     quantizing.check_request(_NAME, quantize, calibration, precision)
     if precision == "bfloat16":
         raise InputError("LiteRT keeps weights in float32, float16 or int8. Received: precision=bfloat16")
-    network = _graph.folded(predictor)
+    network, steps = _graph.folded(predictor)
     function = _graph.frozen(network, predictor, batch=1)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], tf.Module())
     if precision == "float16":
@@ -63,7 +63,7 @@ def write(
     with replace_with(folder / FILE) as temporary:
         temporary.write_bytes(contents)
     _package.finish(
-        predictor, folder, _NAME, FILE, precision=precision, calibration=calibration,
+        predictor, folder, _NAME, FILE, precision=precision, calibration=calibration, steps=steps,
         versions={"tensorflow": tf.__version__, **_installed.versions_of("ai-edge-litert")},
     )  # fmt: skip
 

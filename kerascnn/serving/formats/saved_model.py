@@ -1,6 +1,6 @@
 """TensorFlow's SavedModel, as an unmodified TensorFlow Serving loads it: files in, names and probabilities out.
 
-The network is copied in one precision, its batch norms folded into the convolutions before them, and traced with these
+The network is copied in one precision, simplified (`_steps`) and traced with these
 signatures, k being 5 (or fewer), the most probable class first:
   serving_default  image_bytes: string [n], encoded JPEG, PNG, GIF, BMP or WebP
                    -> classes: string [n, k], probabilities: float32 [n, k], indices: int32 [n, k], errors: string [n],
@@ -36,7 +36,7 @@ from kerascnn.inference.predictor import Predictor
 from kerascnn.inference.saved_model import load as load
 from kerascnn.serving import warmup
 from kerascnn.serving.checking import check as check
-from kerascnn.serving.formats import _graph, _signatures
+from kerascnn.serving.formats import _graph, _signatures, _steps
 from kerascnn.surgery import folding
 from kerascnn.surgery.replace import over
 
@@ -75,11 +75,13 @@ def write(
         requests = _signatures.requests(reference, predictor, features, copy if explain else None)
     program = _program(model, features) if native and precision == "float32" else None
     with ops.native("require" if native else "off"):
-        folded = _graph.folded(predictor, precision) if program is None or explain else None
+        folded, steps = _graph.folded(predictor, precision) if program is None or explain else (None, None)
         network = program or _signatures.network_of(folded, features)
         module = _Served(network, predictor, features, folded if explain else None)
     _graph.refuse_unservable(module.graphs, model, native)
     module.save(folder, native)
+    if program is None and steps is not None:
+        _steps.write(folder, steps)
     warmup.write_requests(folder, requests, model.name)
 
 

@@ -1,7 +1,7 @@
 """TensorFlow Serving's PredictionService and ModelService on grpc.aio.
 
-Departure: what cannot be read as a message is INVALID_ARGUMENT, and MultiInference and HandleReloadConfigRequest are
-UNIMPLEMENTED.
+Departures: what cannot be read as a message is INVALID_ARGUMENT, and HandleReloadConfigRequest is UNIMPLEMENTED.
+MultiInference computes the signatures of its tasks one after the other, not the graph once for all.
 
 Source: tensorflow/serving, apis/{prediction_service,model_service}.proto, model_servers/prediction_service_impl.cc.
 """
@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+import numpy as np
 from google.protobuf import message
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from kerascnn.serving.server import examples, messages, protos
+from kerascnn.serving.server import examples, messages, multi_inference, protos
 from kerascnn.serving.server.engine import Engine
 from kerascnn.serving.server.model import Version
 from kerascnn.serving.server.observing import LOG, Metrics, Request
-from kerascnn.serving.server.signatures import DEFAULT, for_verb
+from kerascnn.serving.server.signatures import CLASSIFY, DEFAULT, for_verb
 from kerascnn.serving.server.status import CODES, Refusal, invalid
 
 _PREDICTION, _MODEL = "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
@@ -53,6 +54,7 @@ class Grpc:
                 "Predict": ("PredictRequest", self._predict),
                 "Classify": ("ClassificationRequest", self._classify),
                 "Regress": ("RegressionRequest", self._regress),
+                "MultiInference": ("MultiInferenceRequest", self._multi_inference),
                 "GetModelMetadata": ("GetModelMetadataRequest", self._metadata),
             },
             _MODEL: {"GetModelStatus": ("GetModelStatusRequest", self._status)},
@@ -95,11 +97,9 @@ class Grpc:
             raise invalid(f"The request must be a {kind}. Received: {len(body)} bytes of something else") from error
         remaining = context.time_remaining()
         seconds = min(self._engine.limits.timeout, remaining if remaining is not None else 1e9)
-        spec = asked.model_spec
-        request.model, request.signature = spec.name, spec.signature_name
         try:
-            if not asked.HasField("model_spec"):
-                raise invalid("Missing ModelSpec")
+            spec = _spec(asked)
+            request.model, request.signature = spec.name, spec.signature_name
             return await asyncio.wait_for(self._admitted(answer, asked, request), seconds)
         except asyncio.TimeoutError as error:
             raise Refusal("DEADLINE_EXCEEDED", f"The request took longer than {seconds:.3g} s") from error
@@ -109,6 +109,8 @@ class Grpc:
             return await answer(asked, request)
 
     def _lease(self, spec):
+        if not spec.name:
+            raise invalid("ModelSpec has no name specified.")
         return self._engine.models.lease(spec.name, *_version(spec))
 
     async def _predict(self, asked, request: Request) -> message.Message:
@@ -126,30 +128,40 @@ class Grpc:
 
     async def _classify(self, asked, request: Request) -> message.Message:
         response = messages.get("ClassificationResponse")()
-        for row in await self._examples(asked, request, response, "classify", examples.classifications):
-            classes = response.result.classifications.add().classes
-            for label, score in row:
-                classes.add(label=label, score=score)
+        outputs, count = await self._examples(asked, request, response, "classify")
+        _classified(response.result, outputs, count)
         return response
 
     async def _regress(self, asked, request: Request) -> message.Message:
         response = messages.get("RegressionResponse")()
-        for value in await self._examples(asked, request, response, "regress", examples.regressions):
-            response.result.regressions.add(value=value)
+        outputs, count = await self._examples(asked, request, response, "regress")
+        _regressed(response.result, outputs, count)
         return response
 
-    async def _examples(self, asked, request: Request, response, verb: str, read: Callable) -> list:
-        listed = asked.input.example_list.examples or asked.input.example_list_with_context.examples
-        if not listed:
-            raise invalid("Input is empty.")
-        context = asked.input.example_list_with_context.context.SerializeToString()
-        values = examples.as_input([example.SerializeToString() for example in listed], context)
+    async def _examples(self, asked, request: Request, response, verb: str) -> tuple[dict[str, np.ndarray], int]:
+        values = _values(asked.input)
         with self._lease(asked.model_spec) as version:
             request.version = version.number
             signature = for_verb(version.servable.signatures, asked.model_spec.signature_name, verb)
             outputs = await self._engine.run(version, signature, {"inputs": values})
             _describe(response.model_spec, version, signature.name)
-        return read(outputs, len(values))
+        return outputs, len(values)
+
+    async def _multi_inference(self, asked, request: Request) -> message.Message:
+        response = messages.get("MultiInferenceResponse")()
+        with self._lease(_spec(asked)) as version:
+            request.version = version.number
+            signatures = multi_inference.signatures(version, asked.tasks)
+            values = _values(asked.input)
+            for signature in signatures:
+                outputs = await self._engine.run(version, signature, {"inputs": values})
+                result = response.results.add()
+                _describe(result.model_spec, version, signature.name)
+                if signature.method == CLASSIFY:
+                    _classified(result.classification_result, outputs, len(values))
+                else:
+                    _regressed(result.regression_result, outputs, len(values))
+        return response
 
     async def _metadata(self, asked, request: Request) -> message.Message:
         if not asked.metadata_field:
@@ -176,6 +188,38 @@ class Grpc:
             row = response.model_version_status.add(version=version.number, state=int(version.state))
             row.status.error_code, row.status.error_message = CODES[version.code][0], version.message
         return response
+
+
+def _spec(asked) -> message.Message:
+    """Which model a request is for; one with several tasks says it in the first."""
+    if asked.DESCRIPTOR.name == "MultiInferenceRequest":
+        return asked.tasks[0].model_spec if asked.tasks else messages.get("ModelSpec")()
+    if not asked.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    return asked.model_spec
+
+
+def _values(given) -> np.ndarray:
+    """The examples of an `Input`, each with the context that it has."""
+    listed = given.example_list.examples or given.example_list_with_context.examples
+    if not listed:
+        raise invalid("Input is empty.")
+    context = given.example_list_with_context.context.SerializeToString()
+    return examples.as_input([example.SerializeToString() for example in listed], context)
+
+
+def _classified(result, outputs: dict[str, np.ndarray], count: int) -> None:
+    """Fills in a ClassificationResult."""
+    for row in examples.classifications(outputs, count):
+        classes = result.classifications.add().classes
+        for label, score in row:
+            classes.add(label=label, score=score)
+
+
+def _regressed(result, outputs: dict[str, np.ndarray], count: int) -> None:
+    """Fills in a RegressionResult."""
+    for value in examples.regressions(outputs, count):
+        result.regressions.add(value=value)
 
 
 def _version(spec) -> tuple[int | None, str | None]:

@@ -3,7 +3,8 @@
 They have names of their own (`kerascnn.serving.*`), which are not on the wire, so that tensorflow-serving-api can be
 imported beside them. Fields that are not listed are kept as unknown ones and not looked at.
 
-Source: tensorflow/serving, apis/{model,predict,input,classification,regression,get_model_{metadata,status}}.proto.
+Source: tensorflow/serving, apis/{model,predict,input,classification,regression,inference,
+get_model_{metadata,status}}.proto.
 """
 
 import functools
@@ -44,6 +45,14 @@ MESSAGES = {
     "RegressionResult": {"regressions": (1, "Regression*")},
     "RegressionRequest": {"model_spec": (1, "ModelSpec"), "input": (2, "Input")},
     "RegressionResponse": {"result": (1, "RegressionResult"), "model_spec": (2, "ModelSpec")},
+    "InferenceTask": {"model_spec": (1, "ModelSpec"), "method_name": (2, "string")},
+    "InferenceResult": {
+        "model_spec": (1, "ModelSpec"),
+        "classification_result": (2, "|ClassificationResult"),
+        "regression_result": (3, "|RegressionResult"),
+    },
+    "MultiInferenceRequest": {"tasks": (1, "InferenceTask*"), "input": (2, "Input")},
+    "MultiInferenceResponse": {"results": (1, "InferenceResult*")},
     "SignatureDefMap": {"signature_def": (1, "map tensorflow.SignatureDef")},
     "GetModelMetadataRequest": {"model_spec": (1, "ModelSpec"), "metadata_field": (2, "string*")},
     "GetModelMetadataResponse": {"model_spec": (1, "ModelSpec"), "metadata": (2, "map google.protobuf.Any")},

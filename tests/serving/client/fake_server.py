@@ -47,13 +47,17 @@ class _Server(http.server.ThreadingHTTPServer):
         self.connections += 1
         super().process_request(request, client_address)
 
+    def close_request(self, request):
+        super().close_request(request)
+        self.closed += 1
+
 
 @contextlib.contextmanager
 def fake_rest(*script, default=(500, {}, {"error": "the script is over"})):
-    """A server with `url`, `asked`: (when, method, path, JSON), and the number of its `connections`."""
+    """A server with `url`, `asked`: (when, method, path, JSON), and how many `connections` it had and has `closed`."""
     server = _Server(("127.0.0.1", 0), Fake)
     server.script, server.default = list(script), default
-    server.asked, server.lock, server.connections = [], threading.Lock(), 0
+    server.asked, server.lock, server.connections, server.closed = [], threading.Lock(), 0, 0
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 import grpc
@@ -74,25 +75,24 @@ def test_what_the_server_asks_to_wait():
 
 
 def test_a_deadline_holds_for_all_attempts_together():
-    def slow(context):
-        time.sleep(0.6)
+    released = threading.Event()
+
+    def late(context):
+        released.wait(60)
         return GOOD
 
-    with fake_grpc((CODE.UNAVAILABLE, "busy", ()), slow) as server, client(server, timeout=0.4) as asking:
-        began = time.monotonic()
-        with pytest.raises(ServerError, match=r"must answer within 0.4 s. Received: .*asked 2 times"):
+    with fake_grpc((CODE.UNAVAILABLE, "busy", ()), late) as server, client(server, timeout=2) as asking:
+        with pytest.raises(ServerError, match=r"must answer within 2 s. Received: .*asked 2 times"):
             asking.classify([b"x"])
-        assert 0.3 < time.monotonic() - began < 3
+        released.set()
 
 
 def test_a_server_that_is_not_there():
-    began = time.monotonic()
     with GrpcClient("127.0.0.1:1", "m", retries=QUICK) as asking:
         with pytest.raises(ServerError, match=r"refused \(UNAVAILABLE: .*asked 3 times"):
             asking.status()
         with pytest.raises(ServerError, match="available within 0.2 s"):
             asking.wait_until_ready(0.2)
-    assert time.monotonic() - began < 10
 
 
 def test_many_images_share_one_connection(monkeypatch):

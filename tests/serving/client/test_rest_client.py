@@ -1,10 +1,10 @@
 """Requests and answers of the REST client, against a server that answers by a script."""
 
 import base64
+import functools
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -14,10 +14,13 @@ from kerascnn._errors import InputError
 from kerascnn.serving.client import Client, Retries, ServerError, Signature, TensorInfo, VersionStatus
 
 
-def echo(handler):
-    """One row for each instance, which names what was sent; the first request is answered last."""
+def echo(handler, third=None):
+    """One row for each instance, which names what was sent; the first request is answered once the third has come."""
     names = [base64.b64decode(row["image_bytes"]["b64"]).decode() for row in handler.asked["instances"]]
-    time.sleep(0.2 if names[0] == "0" else 0.0)
+    if third is not None and "6" in names:
+        third.set()
+    if third is not None and "0" in names:
+        assert third.wait(60)
     return 200, {}, {"predictions": [{"classes": [name], "probabilities": [1.0]} for name in names]}
 
 
@@ -27,7 +30,9 @@ def sizes(server):
 
 @pytest.mark.parametrize("in_flight", [1, 3])
 def test_many_images_go_in_batches_and_come_back_in_order(in_flight):
-    with fake_rest(default=echo) as server, Client(server.url, "m", max_batch=3, in_flight=in_flight) as client:
+    third = threading.Event() if in_flight > 1 else None
+    answer = functools.partial(echo, third=third)
+    with fake_rest(default=answer) as server, Client(server.url, "m", max_batch=3, in_flight=in_flight) as client:
         found = client.classify(str(number).encode() for number in range(10))
         assert [row[0][0] for row in found] == [str(number) for number in range(10)]
         assert sorted(sizes(server)) == [1, 3, 3, 3]

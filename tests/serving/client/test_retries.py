@@ -1,6 +1,5 @@
 """When a client tries again, how long it waits, and when it gives up; against a server that answers by a script."""
 
-import itertools
 import socket
 import threading
 import time
@@ -9,7 +8,7 @@ import pytest
 from client.fake_server import fake_rest
 
 from kerascnn._errors import InputError
-from kerascnn.serving.client import Client, Retries, ServerError
+from kerascnn.serving.client import Client, Retries, ServerError, retrying
 from kerascnn.serving.client.retrying import Deadline, persist
 
 GOOD = (200, {}, {"predictions": [{"classes": ["cat", "dog"], "probabilities": [0.75, 0.25], "errors": ""}]})
@@ -23,6 +22,13 @@ def busy(status=503, headers=None):
 
 def client(server, **options):
     return Client(server.url, "m", **{"retries": QUICK, **options})
+
+
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def hang_up(handler):
@@ -68,7 +74,7 @@ def test_retry_after_is_kept_and_not_waited_for_beyond_the_deadline():
         began = time.monotonic()
         with pytest.raises(ServerError, match="429"):
             asking.classify([b"x"])
-        assert time.monotonic() - began < 5 and len(server.asked) == 1
+        assert time.monotonic() - began < asking.timeout and len(server.asked) == 1
     for strange in ("Fri, 31 Dec 2100 23:59:59 GMT", "-3", "nan", "inf", ""):
         with fake_rest(busy(503, {"Retry-After": strange}), GOOD) as server, client(server) as asking:
             assert asking.classify([b"x"]) == FOUND
@@ -86,32 +92,34 @@ def test_pauses_double_are_spread_and_limited():
             Retries(**bad)
 
 
-def test_no_pause_ends_after_the_deadline():
-    calls = itertools.count()
+def test_no_pause_ends_after_the_deadline(monkeypatch):
+    now, pauses = [100.0], []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        now[0] += seconds
 
     def attempt():
-        next(calls)
         raise ServerError("busy", 503)
 
-    began = time.monotonic()
-    with pytest.raises(ServerError, match="busy, asked"):
+    monkeypatch.setattr(retrying.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(retrying.time, "sleep", sleep)
+    with pytest.raises(ServerError, match=r"busy, asked \d+ times") as caught:
         persist(attempt, Retries(1000, 0.02, 0.02), Deadline(0.3))
-    assert time.monotonic() - began < 0.35 or next(calls) < 40
-    assert next(calls) >= 3
+    assert caught.value.attempts == len(pauses) + 1
+    assert 0.28 <= sum(pauses) < 0.3 and 0.01 <= min(pauses) <= max(pauses) <= 0.02
 
 
 def test_a_deadline_holds_for_all_attempts_together():
     released = threading.Event()
 
     def wait(handler):
-        released.wait(10)
+        released.wait(60)
         handler.close_connection = True
 
-    with fake_rest(busy(), default=wait) as server, client(server, timeout=0.4) as asking:
-        began = time.monotonic()
-        with pytest.raises(ServerError, match=r"must answer within 0.4 s. Received: .*asked 2 times") as caught:
+    with fake_rest(busy(), default=wait) as server, client(server, timeout=2) as asking:
+        with pytest.raises(ServerError, match=r"must answer within 2 s. Received: .*asked 2 times") as caught:
             asking.classify([b"x"])
-        assert 0.3 < time.monotonic() - began < 3
         assert caught.value.status is None and caught.value.reason == "deadline exceeded"
         released.set()
 
@@ -128,10 +136,8 @@ def test_a_deadline_holds_for_an_answer_that_drips():
         handler.close_connection = True
 
     with fake_rest(drip) as server, client(server, timeout=0.4) as asking:
-        began = time.monotonic()
         with pytest.raises(ServerError, match="must answer within 0.4 s"):
             asking.classify([b"x"])
-        assert time.monotonic() - began < 3
 
 
 def test_a_connection_that_the_server_has_closed_is_no_failure():
@@ -140,9 +146,10 @@ def test_a_connection_that_the_server_has_closed_is_no_failure():
         handler.close_connection = True  # without telling the client
 
     with fake_rest(last, last, GOOD, GOOD) as server, client(server, retries=Retries(attempts=1)) as asking:
-        for _ in range(3):
+        for number in (1, 2):
             assert asking.classify([b"x"]) == FOUND
-            time.sleep(0.05)
+            until(lambda number=number: server.closed == number)
+        assert asking.classify([b"x"]) == FOUND
         assert server.connections == 3
         assert asking.classify([b"x"]) == FOUND
         assert server.connections == 3  # the last one was kept
@@ -158,8 +165,8 @@ def test_a_server_that_starts_late_is_waited_for():
         asking.wait_until_ready(30)
         assert len(server.asked) == 4 and {path for _, _, path, _ in server.asked} == {"/v1/models/m"}
     with fake_rest(default=(200, {}, loading)) as server, client(server) as asking:
-        with pytest.raises(ServerError, match=r"available within 0.3 s \(last: no version is available\)"):
-            asking.wait_until_ready(0.3)
+        with pytest.raises(ServerError, match=r"available within 2 s \(last: no version is available\)"):
+            asking.wait_until_ready(2)
     with fake_rest(busy(403)) as server, client(server) as asking:
         with pytest.raises(ServerError, match="403"):
             asking.wait_until_ready(30)

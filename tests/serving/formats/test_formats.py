@@ -84,10 +84,9 @@ def test_what_lies_beside_the_file(name, written):
     assert record["class_names"] == list(NAMES) and record["model"] == "small" and record["precision"] == "float32"
     assert record["versions"]["kerascnn"] == kerascnn.__version__ and len(record["versions"]) >= 3
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert {formats.get(name).FILE, "predictor.json", "assets.extra/answers.npz", "assets.extra/check.json"} <= found
-    assert found <= {"model.onnx", "model.tflite", "model.xml", "model.bin", "predictor.json"} | {
-        "assets.extra/answers.npz", "assets.extra/check.json"
-    }  # fmt: skip
+    kept = {"predictor.json", "assets.extra/answers.npz", "assets.extra/check.json", "assets.extra/graph.json"}
+    assert {formats.get(name).FILE, *kept} <= found
+    assert found <= {"model.onnx", "model.tflite", "model.xml", "model.bin", *kept}
 
 
 @needs("onnx")
@@ -167,13 +166,19 @@ def wide_net():
     return model
 
 
-@pytest.mark.parametrize("name", each("onnx", "litert"))
+INT8 = [
+    *each("onnx", "litert"),
+    pytest.param("openvino", marks=[needs("openvino"), needs("onnx")]),
+]  # its int8 is ONNX's
+
+
+@pytest.mark.parametrize("name", INT8)
 def test_int8_keeps_nearly_all_classes(name, tmp_path):
     model, source = wide_net(), data.load("synthetic")
     options = {"format": name, "quantize": "int8", "calibration": source, "calibration_images": 40}
     folder = serving.export(model, tmp_path / "int8", **options, **export_options(check=True))
     whole = serving.export(model, tmp_path / "whole", format=name, **export_options())
-    report, file = serving.read_report(folder), formats.get(name).FILE
+    report, file = serving.read_report(folder), formats.get(name).FILE.replace(".xml", ".bin")
     assert (folder / file).stat().st_size < 0.45 * (whole / file).stat().st_size
     assert report.precision == "int8" and report.quantization["images"] == report.quantization["compared"] == 40
     assert report.quantization["part"] == "train" and report.quantization["data"] == "synthetic"
@@ -181,6 +186,13 @@ def test_int8_keeps_nearly_all_classes(name, tmp_path):
     assert "int8: the same class for" in str(report)
     loaded = formats.load(folder)
     np.testing.assert_allclose(loaded.predict(images(8)).sum(axis=-1), 1, atol=1e-5)  # softmax stays in float32
+    if name == "openvino":
+        import openvino
+
+        nodes = openvino.Core().read_model(str(folder / "model.xml")).get_ops()
+        constants = [node for node in nodes if node.get_type_name() == "Constant" and len(node.get_output_shape(0)) > 1]
+        kept = [node.get_element_type().get_type_name() for node in constants]
+        assert kept.count("i8") == 3  # two convolutions and the dense layer
     compared = quantize.calibration(source, inference.Predictor.from_model(model, NAMES, preprocessing=CIFAR), 40)
     agreement = quantize.agreement(np.asarray(model(compared.compared)), loaded.predict(compared.compared))
     np.testing.assert_allclose(agreement["agreement"], report.agreement)
@@ -311,7 +323,7 @@ def test_the_process_of_the_check_refuses_what_it_must_not_need(tmp_path, monkey
 
 def test_narrowed_layers_keep_normalizations_and_the_end_in_float32():
     predictor = inference.Predictor.from_model(small_net(), NAMES, preprocessing=CIFAR)
-    network = _graph.folded(predictor, "bfloat16")
+    network, _ = _graph.folded(predictor, "bfloat16")
     policies = {layer.name: layer.dtype_policy.name for layer in network.layers if layer.weights}
     assert policies["preactivation"] == "mixed_bfloat16" and policies["head"] == "float32"
     assert {"bfloat16"} == {policies[name] for name in policies if "conv2d" in name or name == "grouped"}

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 
+from kerascnn.serving.server import messages
 from kerascnn.serving.server.loading import Servable
 from kerascnn.serving.server.model import Model
 from kerascnn.serving.server.models import Models
@@ -51,3 +52,10 @@ def ask(server, method, path, body=None, headers=None, timeout=60):
         return answer.status, answer.headers, json.loads(contents) if contents else None
     finally:
         connection.close()
+
+
+def call(channel, method, request, answer=None, timeout=30):
+    """What a gRPC method answers: bytes, or a message of the kind `answer`."""
+    body = request if isinstance(request, bytes) else request.SerializeToString()
+    got = channel.unary_unary(method)(body, timeout=timeout)
+    return got if answer is None else messages.get(answer).FromString(got)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import wrappers_pb2
-from server.running_server import model, running
+from server.running_server import call, model, running
 
 from kerascnn.serving.server import messages, protos
 from kerascnn.serving.server.limits import Limits
@@ -25,12 +25,6 @@ def server(tiny_versions):
 def channel(server):
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         yield channel
-
-
-def call(channel, method, request, answer=None, timeout=30):
-    body = request if isinstance(request, bytes) else request.SerializeToString()
-    got = channel.unary_unary(method)(body, timeout=timeout)
-    return got if answer is None else messages.get(answer).FromString(got)
 
 
 def predict(channel, inputs, signature="", name="m", version=None, label="", outputs=(), **options):
@@ -78,6 +72,7 @@ def test_every_type(channel):
 
 REFUSED = [
     ({"x": [1.0]}, {"name": "half"}, "NOT_FOUND", "Servable not found for request: Latest(half)"),
+    ({"x": [1.0]}, {"name": ""}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
     ({"x": [1.0]}, {"version": 9}, "NOT_FOUND", "Servable not found for request: Specific(m, 9)"),
     ({"x": [1.0]}, {"label": "no"}, "INVALID_ARGUMENT", "Unrecognized servable version label: no"),
     ({"x": [1.0]}, {"signature": "no"}, "FAILED_PRECONDITION", 'Serving signature key "no" not found.'),
@@ -146,7 +141,8 @@ def test_bytes_that_are_no_message_large_ones_and_other_methods(channel):
         (PREDICTION + "Predict", b"\xff\xff", "INVALID_ARGUMENT"),
         (PREDICTION + "Predict", b"", "INVALID_ARGUMENT"),
         (PREDICTION + "Predict", bytes(2**20 + 1), "RESOURCE_EXHAUSTED"),
-        (PREDICTION + "MultiInference", b"", "UNIMPLEMENTED"),
+        (PREDICTION + "MultiInference", b"", "INVALID_ARGUMENT"),
+        (MODEL + "HandleReloadConfigRequest", b"", "UNIMPLEMENTED"),
         ("/other.Service/Method", b"", "UNIMPLEMENTED"),
     ):
         with pytest.raises(grpc.RpcError) as caught:
@@ -205,6 +201,7 @@ def test_our_messages_are_those_of_tensorflow_serving_api():
         classification_pb2,
         get_model_metadata_pb2,
         get_model_status_pb2,
+        inference_pb2,
         predict_pb2,
         regression_pb2,
     )  # fmt: skip

@@ -23,15 +23,20 @@ def asking(server, results, stop):
     connection.close()
 
 
-def serving(server, number):
-    deadline = time.monotonic() + 60
-    while True:
-        states = ask(server, "GET", "/v1/models/m")[2]["model_version_status"]
-        found = {int(row["version"]): row for row in states}
-        if number in found and found[number]["state"] in ("AVAILABLE", "END"):
-            return found
-        assert time.monotonic() < deadline, states
+def until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def versions(server):
+    """What the server tells of each version, by its number."""
+    return {int(row["version"]): row for row in ask(server, "GET", "/v1/models/m")[2]["model_version_status"]}
+
+
+def states(server):
+    return {number: row["state"] for number, row in versions(server).items()}
 
 
 @pytest.mark.parametrize("batching", [None, BatchingParameters(4, 1000, 2, 100)])
@@ -42,20 +47,21 @@ def test_a_new_version_under_load_fails_no_request(tiny_folder, batching):
         threads = [threading.Thread(target=asking, args=(server, results, stop)) for _ in range(4)]
         for thread in threads:
             thread.start()
+        until(lambda: results)
         (folder / "2").mkdir()
         (folder / "2" / "saved_model.pb").write_bytes(b"no model")
-        assert serving(server, 2)[2]["status"]["error_code"] == "DATA_LOSS"
+        until(lambda: states(server).get(2) == "END")
+        assert versions(server)[2]["status"]["error_code"] == "DATA_LOSS"
         add(3)
-        assert serving(server, 3)[3]["state"] == "AVAILABLE"
-        time.sleep(0.2)
+        until(lambda: states(server) == {3: "AVAILABLE", 2: "END", 1: "END"})
+        asked = len(results)
+        until(lambda: len(results) > asked + len(threads))  # each of them has begun after the change
         stop.set()
         for thread in threads:
             thread.join()
         assert {status for status, _ in results} == {200}
         answers = {json.loads(body)["predictions"][0] for _, body in results}
         assert answers == {2.5, 3.5}  # the old one's, then the new one's
-        states = {row["version"]: row["state"] for row in ask(server, "GET", "/v1/models/m")[2]["model_version_status"]}
-        assert states == {"3": "AVAILABLE", "2": "END", "1": "END"}
 
 
 def test_one_bad_image_of_a_batch_fails_alone(tiny_folder):
