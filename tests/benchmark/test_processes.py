@@ -31,6 +31,7 @@ def prepare(subject):
 
 answering._REST = 0
 answering.answer(prepare)
+sys.stdout.flush()
 sys.stderr.write(str(len(calls)))
 """
 
