@@ -54,6 +54,14 @@ def pytest_configure(config):
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * LOGICAL_CPUS)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def seeded_module():
+    """What a module's own fixtures draw does not depend on the tests that ran before, which differ from run to run."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def fresh_keras():
     """Fixed seeds before, and Keras' global state (names, policy) as new after each test."""

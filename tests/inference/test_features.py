@@ -32,12 +32,12 @@ def test_what_the_head_is_given(model, source):
     found = kerascnn.features(model, source, batch_size=7)
     x = images(source, model)
     pooled = keras.Model(model.input, model.get_layer("head").input)(x)
-    np.testing.assert_allclose(found.values, pooled, atol=1e-5)
+    np.testing.assert_allclose(found.values, pooled, rtol=1e-5, atol=1e-5)
     assert found.values.dtype == np.float32 and found.values.shape == (20, 64) and len(found) == 20
     np.testing.assert_array_equal(found.labels, source.split("train").numbers)
     assert found.class_names == tuple(source.class_names) and found.layer == "head"
     with_head = model.get_layer("head")
-    np.testing.assert_allclose(with_head(found.values), model(x), atol=1e-5)
+    np.testing.assert_allclose(with_head(found.values), model(x), rtol=1e-5, atol=1e-5)
 
 
 def test_a_map_is_averaged(model, source):
