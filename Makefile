@@ -40,8 +40,9 @@ $(VENV)/.built: $(VENV)/.ready $(NATIVE)
 demo: setup
 	$(BIN)/python tools/demo.py
 
+# As many tests as cores, so that each has one thread of TensorFlow's; test-ops leaves the ops all of them.
 test: setup
-	$(PYTEST) --slowest-files 10 $(PYTEST_ARGS)
+	TF_NUM_INTRAOP_THREADS=1 $(PYTEST) --slowest-files 10 $(PYTEST_ARGS)
 
 # Dear tests that the default run leaves to CI.
 test-after: setup

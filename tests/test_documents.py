@@ -18,7 +18,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if "```python" in path.read_text())
 FENCE = re.compile(r"^( *)```python(?: needs=([\w,]+))?\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
-SLOW = {"scaling.md", "transformers.md"}  # train, or build large networks
+# Pages that train, or build or export large networks.
+SLOW = {"scaling.md", "seeing.md", "serving_custom_ops.md", "transformers.md", "weights.md"}
 
 
 class _Server(http.server.BaseHTTPRequestHandler):

@@ -53,6 +53,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.after
 @pytest.mark.parametrize(("kind", "augment"), PAIRS)
 def test_a_restart_sees_what_an_uninterrupted_run_sees(tmp_path, monkeypatch, kind, augment):
     if kind == "arrays":

@@ -283,6 +283,7 @@ WITHOUT_ONEDNN = """
 """
 
 
+@pytest.mark.after
 @pytest.mark.parametrize("mode_name", ("require", "off"))
 def test_gradients_without_onednn(mode_name):
     if mode_name == "require" and not _native.register():

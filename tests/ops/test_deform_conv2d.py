@@ -193,6 +193,7 @@ def test_empty_batch(mode, dtype):
     assert [gradient.shape for gradient in gradients] == [value.shape for value in inputs]
 
 
+@pytest.mark.after
 def test_compiled_by_xla_gives_the_same():
     options = (2, 1, 1, 2, 1)
     inputs = make((2, 5, 5, 4), (3, 3, 2, 4), options, dtype="float32")

@@ -150,6 +150,7 @@ def test_every_op_is_fuzzed():
     assert registered == {f"kerascnn_{name}" for name in OPS}
 
 
+@pytest.mark.after
 @pytest.mark.parametrize("name", OPS)
 def test_invalid_calls_are_refused_in_words(name):
     rng = np.random.default_rng(list(name.encode()))

@@ -68,6 +68,7 @@ def test_finished_candidates_are_not_trained_again(whole, source, monkeypatch):
     assert start(source, out) == rows
 
 
+@pytest.mark.after
 def test_an_interrupted_search_goes_on(whole, source, tmp_path, monkeypatch):
     """Interrupted in the second candidate: the first is not trained again, and the rows are those of `whole`."""
     trained = []

@@ -180,6 +180,7 @@ def test_a_tensor_file_round_trip_and_damage(tmp_path):
             read_tensors(path)
 
 
+@pytest.mark.after
 def test_turned_photos_and_palettes_mean_the_same_everywhere(exported, loaded, tmp_path):
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8))
     exif = Image.Exif()

@@ -312,6 +312,7 @@ def test_stock_ops_are_traced_whatever_the_mode_outside(tmp_path):
     assert not saved_models.custom_ops(saved_models.meta_graph(folder).graph_def)
 
 
+@pytest.mark.after
 def test_models_from_files_with_adapters_and_quantized(tmp_path):
     model = small_net()
     model.save(tmp_path / "small.keras")

@@ -16,6 +16,7 @@ IMAGES, LABELS = (np.stack(part) for part in zip(*DIGITS.dataset("train").as_num
 SMALL = {"cardinalities": (1, 2), "width": 2, "steps": 4, "batch_size": 16, "draws": 2}
 
 
+@pytest.mark.after
 def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "STAGES", 1)  # the others have the same and take long to trace
     found = studies.cardinality(IMAGES, LABELS, **SMALL, folder=tmp_path / "rows")

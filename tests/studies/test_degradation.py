@@ -14,6 +14,7 @@ IMAGES, LABELS = (np.stack(part) for part in zip(*DIGITS.dataset("train").as_num
 SMALL = {"depths": (8, 14), "width": 4, "steps": 12, "batch_size": 16, "draws": 2}
 
 
+@pytest.mark.after
 def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
     found = studies.degradation(IMAGES, LABELS, **SMALL, folder=tmp_path / "rows")
     for name in ("loss", "accuracy", "held_loss", "held_accuracy"):

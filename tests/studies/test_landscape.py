@@ -90,6 +90,7 @@ def test_a_filter_before_batch_norm_may_be_scaled():
     np.testing.assert_allclose(studies.landscape(model, IMAGES, LABELS, points=3).arrays["loss"], first, rtol=1e-4)
 
 
+@pytest.mark.after
 def test_the_curvature_and_the_claims():
     """A network without a hidden layer has a convex loss; where it is least there, it rises everywhere."""
     inputs = keras.Input((6, 6, 3))

@@ -18,6 +18,7 @@ SMALL = {
 }  # fmt: skip
 
 
+@pytest.mark.after
 def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
     found = studies.paths(IMAGES, LABELS, **SMALL, folder=tmp_path / "rows")
     arrays = found.arrays
@@ -53,6 +54,7 @@ def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
         studies.paths(IMAGES, LABELS, **{**SMALL, "pivots": 4}, folder=tmp_path / "rows")
 
 
+@pytest.mark.after
 def test_residual_networks_with_statistics_of_the_batch():
     options = {"kind": "residual", "norm": "batch", "widths": (2,), "rates": (0.01,), "minima": 3, "rounds": 0}
     found = studies.paths(IMAGES, LABELS, **{**SMALL, **options})

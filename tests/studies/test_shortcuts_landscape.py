@@ -79,6 +79,7 @@ def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
         studies.shortcuts_landscape(IMAGES, LABELS, **{**SMALL, "samples": 41}, folder=tmp_path / "rows")
 
 
+@pytest.mark.after
 def test_a_training_that_diverges(tmp_path):
     options = {**SMALL, "depths": (8,), "widths": (2,), "learning_rate": 1e30}
     found = studies.shortcuts_landscape(IMAGES, LABELS, **options)

@@ -144,6 +144,7 @@ def test_a_run_resumes_with_it_and_a_damaged_one_is_a_damaged_checkpoint(whole, 
     same_history(out / "history.csv", whole / "history.csv")
 
 
+@pytest.mark.after
 def test_a_run_stops_early_and_is_then_finished(tmp_path, train):
     fields = {"early_stopping": 1, "epochs": 9, "learning_rate": 1e-9, "schedule": "constant", "augment": "none"}
     result = train(tmp_path / "run", **fields)

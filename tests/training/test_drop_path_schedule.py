@@ -44,6 +44,7 @@ def test_the_progress_follows_the_steps(train, tmp_path, fields):
     assert saved(checkpoints / "epoch_0002.keras") == 7 / 8
 
 
+@pytest.mark.after
 def test_a_run_goes_on_where_it_was(train, tmp_path, same_history):
     train(tmp_path / "whole", build, epochs=2)
     again = tmp_path / "again"

@@ -171,6 +171,7 @@ def test_nan_stops_and_keeps_the_last_good_epoch(whole, tmp_path, train, monkeyp
     assert checkpoint.load(out).model.name == "tiny"
 
 
+@pytest.mark.after
 def test_every_other_setting_at_once(tmp_path, train, network):
     """bfloat16, RMSProp, plateau with warm-up, smoothing, decay, softmax at the end, a set smaller than a batch."""
     result = train(
@@ -187,6 +188,7 @@ def test_every_other_setting_at_once(tmp_path, train, network):
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.after
 def test_a_step_compiled_by_xla_gives_the_same_history(tmp_path, train, network, monkeypatch):
     """But for dropout, whose masks TensorFlow draws by another generator under XLA."""
     compiled = []
@@ -220,6 +222,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.after
 def test_deterministic_operations_and_xla_exclude_each_other(tmp_path, train):
     """The former stay on in the process, in which Keras would train without XLA; hence a process of their own."""
     with pytest.raises(InputError, match="jit cannot be used beside deterministic. Received: jit=True"):
@@ -343,6 +346,7 @@ def test_a_run_that_diverged_is_not_resumed(whole, tmp_path, train):
         train(out, epochs=5)
 
 
+@pytest.mark.after
 def test_a_frozen_part_stays_and_a_run_resumes_with_it(tmp_path, train):
     def build():
         return kerascnn.create_model("lenet5", input_shape=LENET, classes=10, classifier_activation=None)

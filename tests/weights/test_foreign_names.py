@@ -168,6 +168,7 @@ def test_biases_before_a_batch_norm_go_into_its_mean(tmp_path):
     np.testing.assert_allclose(ours.get_layer("stem_bn").moving_mean, -0.5)
 
 
+@pytest.mark.after
 def test_automatic_names_may_start_at_any_number(tmp_path):
     """In a process that has built other layers before, Keras names the first convolution conv2d_7 or so."""
     keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization()

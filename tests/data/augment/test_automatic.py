@@ -156,6 +156,7 @@ def test_what_is_refused():
         augment.check("randaugment", "segmentation")
 
 
+@pytest.mark.after
 def test_images_in_memory_are_changed_one_by_one():
     """A small set: each image of a batch has changes of its own, and a run that resumes sees the same."""
     pixels = np.stack([IMAGE[:, :32]] * 8)

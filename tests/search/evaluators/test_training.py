@@ -55,6 +55,7 @@ def test_a_loss_that_is_no_number_is_a_failed_candidate():
     assert result.status == "not_finite" and not result.ok
 
 
+@pytest.mark.after
 def test_it_travels_to_a_process_without_the_data():
     evaluator = Training("digits", build=Networks(filters=2), epochs=1, samples=32)
     assert evaluator.source.sizes["train"] == 32

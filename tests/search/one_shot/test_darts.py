@@ -55,6 +55,7 @@ def test_a_search_and_its_files_and_the_same_after_a_stop(source, tmp_path):
         one_shot.darts(SPACE, source, CONFIG, tmp_path / "whole", seed=2)
 
 
+@pytest.mark.after
 def test_the_second_order_moves_the_architecture_elsewhere(source):
 
     alphas = {}

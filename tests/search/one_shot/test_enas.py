@@ -39,6 +39,7 @@ def check_files(space, result):
     assert result.supernet.cut(result.genotype).count_params() > result.supernet.parameters(result.genotype) > 0
 
 
+@pytest.mark.after
 def test_a_search_of_cells_and_the_same_after_a_stop(source, tmp_path):
     whole = one_shot.enas(BLOCKS, source, CONFIG, tmp_path / "whole", seed=1)
     with pytest.raises(Stop):

@@ -55,6 +55,7 @@ def test_a_run_is_exported_predicted_and_evaluated(name, run, tmp_path, capsys):
     np.testing.assert_allclose(reports[0]["loss"], reports[1]["loss"], rtol=1e-4)
 
 
+@pytest.mark.after
 @pytest.mark.parametrize("name", each("onnx", "litert", "openvino"))
 def test_int8_takes_the_images_of_the_run(name, run, tmp_path, capsys):
     if name == "openvino":

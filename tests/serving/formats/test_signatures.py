@@ -156,6 +156,7 @@ def test_half_of_the_bits(precision, tmp_path):
     assert len(halves) >= 4 and set(halves) <= set(kinds)
 
 
+@pytest.mark.after
 def test_explain_is_grad_cam_of_the_exported_network(tmp_path):
     """The export checks the map against the model in memory, in a fresh process; here against `explain` itself."""
     model = small_net()
