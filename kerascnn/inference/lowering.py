@@ -227,10 +227,20 @@ def _zero_pad_shortcut(lowering: Builder, call: Call) -> bool:
 
 
 def _rescale(lowering: Builder, call: Call) -> bool:
-    layer = call.operation
-    scale, shift = (np.broadcast_to(np.asarray(v, np.float32), call.x[-1:]) for v in (layer.scale, layer.offset))
+    return _scaled(lowering, call, call.operation.scale, call.operation.offset)
+
+
+def _scaled(lowering: Builder, call: Call, scale: Any, shift: Any) -> bool:
+    scale, shift = (np.broadcast_to(np.asarray(v, np.float32), call.x[-1:]) for v in (scale, shift))
     lowering.add(call, Node("pass", lowering.source(call), scale=scale, shift=shift))
     return True
+
+
+def _drop_path(lowering: Builder, call: Call) -> bool:
+    layer = call.operation
+    if not layer.rate or layer.scale_at == "training":
+        return _nothing(lowering, call)
+    return not call.arguments.get("training") and _scaled(lowering, call, 1 - layer.rate, 0.0)
 
 
 def _pad(lowering: Builder, call: Call) -> bool:
@@ -274,7 +284,8 @@ _LAYERS: dict[type, Callable[[Builder, Call], bool]] = {
     layers.ZeroPadShortcut: _zero_pad_shortcut,
     L.ZeroPadding2D: _pad,
     L.Flatten: _flatten,
-    **dict.fromkeys((L.Identity, L.Dropout, L.SpatialDropout2D, layers.StageOutput, layers.DropPath), _nothing),
+    **dict.fromkeys((L.Identity, L.Dropout, L.SpatialDropout2D, layers.StageOutput), _nothing),
+    layers.DropPath: _drop_path,
     **MERGES,
     **TOKEN_LAYERS,
 }

@@ -80,6 +80,14 @@ def test_padding_before_pools_counts_as_zeros():
     check(keras.Model(images, L.Concatenate()([z, w])), (9, 9, 4))
 
 
+@pytest.mark.parametrize("scale_at", ["training", "inference"])
+def test_drop_path_as_at_inference(scale_at):
+    image = keras.Input((6, 6, 4))
+    x = keras.layers.Conv2D(4, 1)(image)
+    x = x + kerascnn.layers.DropPath(0.4, scale_at=scale_at)(keras.layers.Conv2D(4, 3, padding="same")(x))
+    check(keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))), (6, 6, 4))
+
+
 def test_images_of_any_size():
     images = L.Input((None, None, 3))
     model = keras.Model(images, L.Dense(5)(L.GlobalAveragePooling2D()(block(images, 7, "silu"))))
