@@ -21,7 +21,7 @@ from kerascnn.search.one_shot.controllers import controller_of
 from kerascnn.search.one_shot.images import Images, Prepare, halves
 from kerascnn.search.one_shot.reinforce import ControllerSteps
 from kerascnn.search.one_shot.result import Result
-from kerascnn.search.one_shot.session import Session
+from kerascnn.search.one_shot.session import Row, Session
 from kerascnn.search.records import Tokens
 from kerascnn.search.spaces import Blocks, Chain
 
@@ -124,23 +124,20 @@ def enas(
         "data": {"name": source.name, "train": source.fingerprint["train"]},
     }  # fmt: skip
     session = Session(out, settings, search.state)
-    while session.epochs < config.epochs:
-        began, epoch = time.monotonic(), session.epochs
+
+    def one(epoch: int) -> tuple[Row, str]:
+        began = time.monotonic()
         loss = search.learn(learn, prepare, epoch)
         learning = time.monotonic() - began
         reward, entropy = search.teach(judge, prepare, epoch)
-        row = {"epoch": epoch + 1, "loss": loss, "reward": reward, "entropy": entropy}
+        row = {"loss": loss, "reward": reward, "entropy": entropy, "learning_seconds": round(learning, 3)}
         row["baseline"] = float(search.controller_steps.baseline.numpy())
         if epoch + 1 == config.epochs:
             found = search.finals(judge, prepare)
             row["finals"] = [[accuracy, space.to_json(tokens)] for accuracy, tokens in found]
-        spent = {"learning_seconds": round(learning, 3), "seconds": round(time.monotonic() - began, 3)}
-        session.end_epoch({**row, **spent})
-        if after:
-            after(session.rows[-1])
-        if console:
-            told = f"epoch {epoch + 1} of {config.epochs}: loss {loss:.3f}, reward {reward:.1%}, entropy {entropy:.2f}"
-            console.print(told, highlight=False)
+        return row, f"loss {loss:.3f}, reward {reward:.1%}, entropy {entropy:.2f}"
+
+    session.go_on(config.epochs, one, after, console)
     best = space.from_json(session.rows[-1]["finals"][0][1])
     result = Result(space.decode(best), session.rows, search.child.net, session.folder)
     result.save()
