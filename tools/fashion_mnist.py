@@ -29,11 +29,11 @@ RUNS, OUT = Path("runs/fashion_mnist"), ROOT / "results" / "fashion_mnist"
 ROWS = {
     "lenet5_1998": "train --model lenet5_1998 --epochs 20",
     "lenet5": "train --model lenet5 --epochs 20",
-    "highway_a": "train --model highway_a --epochs 6 --mixed-precision bfloat16",
+    "highway_a": "train --model highway_a --epochs 20 --mixed-precision bfloat16",
     "plain20": "train --model plain20 --epochs 4 --mixed-precision bfloat16",
     "simplenet_310k": "train --model simplenet_310k --epochs 4 --mixed-precision bfloat16",
     "squeezenet1_1": "train --model squeezenet1_1 --image-size 64 --epochs 6",
-    "nin_cifar10": "train --model nin_cifar10 --epochs 3 --mixed-precision bfloat16",
+    "nin_cifar10": "train --model nin_cifar10 --epochs 8 --mixed-precision bfloat16",
     "vit_thin_patch4_32": "train --model vit_thin_patch4_32 --epochs 8",
     "tf_mobilenetv1_025_128": "train --model tf_mobilenetv1_025_128 --image-size 64 --epochs 8",
     "tf_mobilenetv2_035_96": "train --model tf_mobilenetv2_035_96 --image-size 64 --epochs 6",

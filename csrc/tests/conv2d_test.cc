@@ -41,10 +41,18 @@ std::vector<Conv2D> Cases() {
       Make(0, 5, 5, 4, 4, 2, 3),                 // an empty batch
       Make(1, 2, 2, 4, 4, 1, 3, 1, 1, false),    // no outputs
       Make(1, 7, 6, 6, 9, 3, 3, 2, 2),           // groups of unequal depth and filters
+      Make(3, 7, 7, 16, 48, 1, 3),               // one group of many channels, as tiles of bfloat16 take it
+      Make(2, 9, 8, 33, 17, 1, 3, 2),            // the same, not in whole tiles, stride
+      Make(2, 30, 29, 40, 24, 1, 5),             // many pixels
+      Make(1, 8, 7, 32, 32, 1, 1, 2),            // pointwise, pixels that nobody reads
+      Make(2, 9, 9, 24, 16, 1, 3, 1, 2),         // dilated
+      Make(1, 40, 900, 16, 8, 1, 3),             // more than a cache holds: strips
   };
   Conv2D uneven = Make(1, 7, 9, 6, 4, 2, 3, 1, 1, false);  // everything different in the two directions
   uneven.kernel_height = 2, uneven.stride_x = 2, uneven.dilation_y = 3;
   uneven.pad_y = {3, 0}, uneven.pad_x = {0, 4};
+  cases.push_back(uneven);
+  uneven.channels = 36, uneven.group_channels = 36, uneven.filters = 20, uneven.batch = 3;
   cases.push_back(uneven);
   return cases;
 }

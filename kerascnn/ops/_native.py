@@ -177,12 +177,14 @@ def build_info() -> dict[str, Any]:
 
     Returns:
         A dict: `available` (bool), `reason` (why not, else ""), `mode`, `library` (path), `tensorflow` (built for),
-        `compiler`, `cpu_levels` and `cuda` (`architectures`, `reason`), `absent` (what was not built, and why).
+        `compiler`, `cpu_levels` and `cuda` (`architectures`, `reason`), `absent` (what was not built, and why), `tiles`
+        (what multiplies tiles of bfloat16 here: "amx", "emulated" or "none").
     """
     available = register()
     reason = "" if available else _State.loaded[1]
     record = {"tensorflow": None, "compiler": None, "cpu_levels": [], "cuda": {}, "absent": {}, **_record()}
-    return {"available": available, "reason": reason, "mode": mode(), "library": str(_LIBRARY), **record}
+    here = {"available": available, "reason": reason, "mode": mode(), "library": str(_LIBRARY), "tiles": tile_unit()}
+    return {**here, **record}
 
 
 @functools.cache
@@ -201,6 +203,21 @@ def cuda_problem() -> str:
     if not register():
         return _State.loaded[1]
     question = ctypes.CDLL(str(_LIBRARY)).kerascnn_cuda_problem
+    question.restype = ctypes.c_char_p
+    return question().decode()
+
+
+@functools.cache
+def tile_unit() -> str:
+    """What multiplies tiles of bfloat16 in this process: "amx", "emulated" (for tests) or "none".
+
+    Returns:
+        The word; "none" as well where there is no library. The environment variable KERASCNN_TILES=off|emulated,
+        read when the library is first asked, says otherwise than the processor.
+    """
+    if not register():
+        return "none"
+    question = ctypes.CDLL(str(_LIBRARY)).kerascnn_tile_unit
     question.restype = ctypes.c_char_p
     return question().decode()
 

@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kerascnn import _records, _units
-from kerascnn._errors import InputError
+from kerascnn import _units
 from kerascnn._files import ensure_folder
-from kerascnn.search import best, catalogue, drawing
+from kerascnn.search import best, catalogue, drawing, folder_settings
 from kerascnn.search.budget import parse_budget
 from kerascnn.search.evaluators import Training
 from kerascnn.search.front import pareto_front
@@ -61,12 +60,7 @@ def begin(record: Mapping[str, Any], out: str | os.PathLike, console: Console) -
     workers = Workers(record["workers"], timeout=record["timeout"], renew=_RENEW if record["workers"] else None)
     evaluator.check()
     folder = Path(ensure_folder(out))
-    if (folder / FILE).exists():
-        kept = settings(folder)
-        if changed := [name for name in SETTINGS if kept[name] != record[name]]:
-            words = "; ".join(f"{name} was {kept[name]}, now {record[name]}" for name in changed)
-            raise InputError(f"The folder holds another search: {words}. Received: {folder}")
-    _records.write(folder / FILE, {"format": _FORMAT, "version": 1, **record})
+    folder_settings.begin(folder / FILE, _FORMAT, (*SETTINGS, *LIMITS), record, SETTINGS)
     with Progress(console, record["budget"]) as progress:
         history = run(space, strategy, evaluator, budget=record["budget"], out=folder, seed=record["seed"],
                       workers=workers, after=progress)  # fmt: skip
@@ -86,11 +80,7 @@ def settings(folder: str | os.PathLike) -> dict[str, Any]:
     Raises:
         InputError: the folder holds no search of the command line.
     """
-    found = catalogue.read_file(Path(folder) / FILE, "The settings of a search", _FORMAT)
-    if set(found) != {"format", "version", *SETTINGS, *LIMITS}:
-        rule = f"The settings of a search must be {', '.join((*SETTINGS, *LIMITS))}"
-        raise InputError(f"{rule}. Received: {Path(folder) / FILE}")
-    return {name: found[name] for name in (*SETTINGS, *LIMITS)}
+    return folder_settings.read(Path(folder) / FILE, _FORMAT, (*SETTINGS, *LIMITS))
 
 
 def show(folder: str | os.PathLike, console: Console) -> None:

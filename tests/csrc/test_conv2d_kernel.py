@@ -37,6 +37,15 @@ CASES = {  # x shape, filters shape, strides, padding (top, bottom, left, right)
     "two channels": ((1, 6, 7, 10), (2, 3, 2, 10), (1, 1), (0, 0, 0, 0), (1, 1)),
     "no groups": ((2, 7, 8, 5), (3, 3, 5, 7), (1, 1), (1, 1, 1, 1), (1, 1)),
     "many channels": ((1, 4, 5, 70), (1, 1, 70, 40), (1, 1), (0, 0, 0, 0), (1, 1)),
+    "tiles": ((3, 7, 9, 32), (3, 3, 32, 48), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "tiles, stride 2": ((2, 10, 9, 24), (3, 3, 24, 40), (2, 2), (0, 1, 1, 1), (1, 1)),
+    "tiles, pointwise": ((2, 8, 7, 64), (1, 1, 64, 16), (1, 1), (0, 0, 0, 0), (1, 1)),
+    "tiles, pointwise, stride 2": ((1, 8, 7, 17), (1, 1, 17, 33), (2, 2), (0, 0, 0, 0), (1, 1)),
+    "tiles, stride beyond the kernel": ((2, 9, 11, 16), (1, 2, 16, 16), (3, 4), (0, 0, 1, 0), (1, 1)),
+    "tiles, dilated": ((1, 12, 13, 16), (3, 3, 16, 20), (1, 2), (2, 2, 3, 3), (2, 3)),
+    "tiles in slices": ((1, 5, 6, 160), (3, 3, 160, 144), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "tiles in strips": ((1, 60, 500, 16), (3, 3, 16, 16), (1, 1), (1, 1, 1, 1), (1, 1)),
+    "tiles, uneven": ((2, 6, 8, 16), (2, 5, 16, 16), (1, 2), (3, 0, 0, 4), (3, 1)),
     "dilated": ((1, 13, 12, 8), (3, 3, 4, 8), (1, 1), (2, 2, 3, 3), (2, 3)),
     "stride with dilation": ((1, 13, 17, 8), (3, 3, 4, 8), (2, 3), (2, 1, 0, 3), (3, 2)),
     "stride beyond the kernel": ((2, 9, 11, 8), (1, 2, 4, 8), (3, 4), (0, 0, 1, 0), (1, 1)),
@@ -127,6 +136,30 @@ def test_every_cpu_level(level):
     program = textwrap.dedent(LEVEL).format(folder=os.path.dirname(os.path.abspath(__file__)))
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "passed" in done.stdout, done.stderr[-3000:]
+
+
+TILES = """
+    import sys
+    sys.path.insert(0, {folder!r})
+    import numpy as np
+    import test_conv2d_kernel as test
+    for case in test.CASES:
+        test.test_kernels_equal_plain_loops(case, "bfloat16")
+        test.test_bits_do_not_depend_on_threads(case, "bfloat16")
+    test.test_bias_and_relu_are_those_of_separate_steps("more out than in", "bfloat16")
+    x, w = (test.stored(np.ones(size), "bfloat16")[0] for size in ((1, 5, 5, 32), (3, 3, 32, 32)))
+    w[0, 0, 0, 0] = test.stored(np.array([np.inf]), "bfloat16")[0][0]
+    y = test.kernels.conv2d_forward_bfloat16(x, w, (2, 2), (1, 1, 1, 1), (1, 1))
+    print("tiles" if np.isnan(test.widened(y, "bfloat16")[0, 0, 0, 0]) else "loops")
+"""
+
+
+def test_tiles_of_bfloat16_are_emulated_where_no_processor_has_them():
+    program = textwrap.dedent(TILES).format(folder=os.path.dirname(os.path.abspath(__file__)))
+    for tiles, kernel in (("emulated", "tiles"), ("off", "loops")):  # tiles multiply the zeros around an image, too
+        environment = {**os.environ, "KERASCNN_TILES": tiles, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout.split() == [kernel], done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("scale", (1e-30, 1.0, 1e30))

@@ -30,6 +30,7 @@ def pixels(source, part):
     return {name: element for name, element in zip(source.split(part).names, elements, strict=True)}
 
 
+@pytest.mark.after
 def test_files_come_back_as_they_were(tmp_path):
     source = data.load(folder_of_images(tmp_path / "set"))
     told = []

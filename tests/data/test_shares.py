@@ -65,6 +65,7 @@ def put_together(parts, steps, count):
         yield [np.concatenate(values) for values in zip(*pieces, strict=True)]
 
 
+@pytest.mark.after
 @pytest.mark.parametrize("case", CASES)
 def test_parts_are_the_batch(tmp_path, monkeypatch, case):
     """Of two processes, in some cases with two devices each."""
@@ -88,6 +89,7 @@ def test_parts_are_the_batch(tmp_path, monkeypatch, case):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.after
 @pytest.mark.parametrize("case, size, batch", [("files", 9, 6), ("stream", 9, 6), ("masks", 8, 4), ("mixed", 4, 4)])
 def test_parts_of_an_evaluation(tmp_path, case, size, batch):
     """9 examples in batches of 6 are 6 + 3: each of two pieces has some of the last one."""

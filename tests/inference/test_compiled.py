@@ -135,6 +135,7 @@ def test_images_of_another_shape():
     assert compiled(np.zeros((0, 32, 32, 1))).shape == (0, 10)
 
 
+@pytest.mark.after
 @needs_native
 def test_a_native_export_is_one_op(tmp_path):
     model = shaken(kerascnn.create_model("lenet5"))

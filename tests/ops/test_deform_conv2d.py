@@ -57,6 +57,7 @@ def wide(tensors):
     return [tf.cast(tensor, tf.float64).numpy() for tensor in tensors]
 
 
+@pytest.mark.after
 @pytest.mark.parametrize(
     ("x_shape", "w_shape", "options"),
     [

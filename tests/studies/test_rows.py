@@ -23,6 +23,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.after
 def test_processes_share_the_rows_and_each_is_computed_once(tmp_path):
     words = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path)]
     processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]

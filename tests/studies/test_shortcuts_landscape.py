@@ -58,6 +58,7 @@ def test_flatness_is_a_share_of_the_grid():
     np.testing.assert_allclose(module.flatness(surface, 0.3), [((X**2 + Y**2) < 0.3).mean(), 0])
 
 
+@pytest.mark.after
 def test_it_measures_and_is_resumed(tmp_path, monkeypatch):
     found = studies.shortcuts_landscape(IMAGES, LABELS, **SMALL, folder=tmp_path / "rows")
     arrays = found.arrays

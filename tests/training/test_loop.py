@@ -75,6 +75,7 @@ def test_tensorboard_has_the_history(whole):
         assert found == {row["epoch"]: np.float32(row[column]) for row in rows}
 
 
+@pytest.mark.after
 def test_a_full_disk_loses_only_the_epoch(whole, tmp_path, train, monkeypatch, same_history):
     """The disk is full while the third checkpoint is written; the same command then resumes to the same history."""
     out = tmp_path / "run"
@@ -116,6 +117,7 @@ tiny_runs.trainer(tiny_runs.digits())(sys.argv[1], epochs=4)
 """
 
 
+@pytest.mark.after
 def test_a_killed_process_loses_only_the_epoch(whole, tmp_path, train, same_history):
     """Killed outright while the third checkpoint is written: nothing is cleaned up, and the history ends the same."""
     out = tmp_path / "run"

@@ -195,6 +195,7 @@ def test_what_one_unit_is():
     assert steps.unit_axes(network()) == axes
 
 
+@pytest.mark.after
 def test_a_run_is_resumed_between_steps(tmp_path, train, same_history):
     """Four batches an epoch, three to a step: the sum of the fourth is in the checkpoint."""
     fields = {"accumulate": 3, "clip_norm": 1.0, "l2": 0.01, "optimizer": "adamw", "learning_rate": 0.01, "epochs": 2}

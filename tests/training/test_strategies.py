@@ -15,6 +15,7 @@ from kerascnn.training import TrainConfig, callbacks, strategies
 from kerascnn.training.callbacks import record
 
 
+@pytest.mark.after
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_two_devices_give_the_loss_of_one(tmp_path, train, network, source, batch_norm):
     """Dropout aside, whose draws are per device; all else is one sum in two parts, in synchronized batch norms too."""

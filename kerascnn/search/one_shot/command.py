@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from kerascnn import _check, _records, data
-from kerascnn._errors import InputError
 from kerascnn._files import ensure_folder
-from kerascnn.search import best, catalogue, drawing
+from kerascnn.search import best, catalogue, drawing, folder_settings
 from kerascnn.search.one_shot.config import DartsConfig, EnasConfig, NaoConfig, SmashConfig
 from kerascnn.search.one_shot.darts import darts
 from kerascnn.search.one_shot.enas import enas
@@ -86,12 +85,7 @@ def begin(record: Mapping[str, Any], out: str | os.PathLike, console: Console) -
     space = catalogue.space(record["space"])
     source = data.load(record["data"], record["data_dir"], limit=record["samples"])
     folder = Path(ensure_folder(out))
-    if (folder / FILE).exists():
-        kept = settings(folder)
-        if changed := [name for name in SETTINGS if kept[name] != record[name]]:
-            words = "; ".join(f"{name} was {kept[name]}, now {record[name]}" for name in changed)
-            raise InputError(f"The folder holds another search: {words}. Received: {folder}")
-    _records.write(folder / FILE, {"format": _FORMAT, "version": 1, **record})
+    folder_settings.begin(folder / FILE, _FORMAT, SETTINGS, record, SETTINGS)
     result = kind.run(space, source, options, folder, record["seed"], console=console)
     row = result.history[-1]
     told = row["finals"][0][0] if "finals" in row else row["other_accuracy"]
@@ -113,11 +107,7 @@ def settings(folder: str | os.PathLike) -> dict[str, Any]:
     Raises:
         InputError: the folder holds no one-shot search of the command line.
     """
-    found = catalogue.read_file(Path(folder) / FILE, "The settings of a search", _FORMAT)
-    if set(found) != {"format", "version", *SETTINGS}:
-        rule = f"The settings of a search must be {', '.join(SETTINGS)}"
-        raise InputError(f"{rule}. Received: {Path(folder) / FILE}")
-    return {name: found[name] for name in SETTINGS}
+    return folder_settings.read(Path(folder) / FILE, _FORMAT, SETTINGS)
 
 
 def table(folder: str | os.PathLike) -> Table:

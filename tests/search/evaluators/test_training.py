@@ -37,6 +37,7 @@ def test_the_value_is_the_accuracy_on_the_validation_part():
     assert result.cost["parameters"] == 650 and result.cost["macs"] == 640 and result.cost["train_seconds"] > 0
 
 
+@pytest.mark.after
 def test_it_learns_and_follows_from_its_seed():
     evaluator = Training("digits", build=Networks(), epochs=2, learning_rate=0.1, batch_size=16, augment="none")
     one, again, other = (evaluator(ROW, budget, seed) for budget, seed in ((None, 1), (2.2, 1), (1, 2)))

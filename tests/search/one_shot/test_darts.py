@@ -33,6 +33,7 @@ def told(result):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
 
 
+@pytest.mark.after
 def test_a_search_and_its_files_and_the_same_after_a_stop(source, tmp_path):
     whole = one_shot.darts(SPACE, source, CONFIG, tmp_path / "whole", seed=1)
     with pytest.raises(Stop):

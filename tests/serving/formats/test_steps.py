@@ -124,6 +124,7 @@ def test_a_step_that_changes_the_answers_is_refused(monkeypatch):
         _steps.simplified(pooled_net(), SHAPE)
 
 
+@pytest.mark.after
 def test_an_export_reports_its_steps_and_holds_max_pools(tmp_path):
     model = pooled_net()
     folder = serving.export(model, tmp_path, **export_options(check=True))
