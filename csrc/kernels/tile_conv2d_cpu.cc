@@ -27,7 +27,8 @@ struct TileScratch {
 namespace kerascnn {
 namespace emulated {
 namespace {
-// clang-format off: the first says what the second is made of.
+// The first says what the second is made of.
+// clang-format off
 #include "kernels/tile_emulated.inc"
 #include "kernels/tile_conv2d.inc"
 // clang-format on
@@ -48,7 +49,8 @@ namespace {
 namespace kerascnn {
 namespace amx {
 namespace {
-// clang-format off: the first says what the second is made of.
+// The first says what the second is made of.
+// clang-format off
 #include "kernels/tile_amx.inc"
 #include "kernels/tile_conv2d.inc"
 // clang-format on
