@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "kernels/conv2d_plan.h"
 #include "kernels/map_passes.h"
 #include "kernels/packed_attention.h"
 #include "kernels/packed_conv2d.h"
@@ -41,16 +42,31 @@ int64_t PackedElements(const Program& program, const ProgramInstruction& op, con
   return (elements + 15) / 16 * 16;
 }
 
+int64_t RoundedUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
 Padding Resolved(Padding padding, int64_t size, int64_t window, int64_t stride, int64_t dilation) {
   return padding.before < 0 ? SamePadding(size, window, stride, dilation) : padding;
 }
 
-// One run; values by their numbers.
+// Which images a run is about, and its memory.
+struct Part {
+  int64_t first, count;
+  float* own_arena;
+  void* scratch;
+};
+
+// Instructions on some of the images; values by their numbers.
 class Run {
  public:
   Run(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images, float* result,
-      const ParallelFor& parallel)
-      : program_(program), plan_(plan), memory_(memory), images_(images), result_(result), parallel_(parallel) {}
+      const Part& part, const ParallelFor& parallel)
+      : program_(program),
+        plan_(plan),
+        memory_(memory),
+        images_(images),
+        result_(result),
+        part_(part),
+        parallel_(parallel) {}
 
   void Execute(int64_t number, const float* packed) {
     const ProgramInstruction& op = program_.instructions[number];
@@ -62,13 +78,13 @@ class Run {
         return Pool(op, y);
       case ProgramKind::kMean:
         return RunMapMean(
-            {plan_.batch, Shape(op.x).pixels(), Shape(op.x).channels, Step(op.x), Step(y), At(op.x), To(y)}, parallel_);
+            {part_.count, Shape(op.x).pixels(), Shape(op.x).channels, Step(op.x), Step(y), At(op.x), To(y)}, parallel_);
       case ProgramKind::kPass:
         return Pass(op, y);
       case ProgramKind::kConcat:
         return Concatenate(op, y);
       case ProgramKind::kSoftmax:
-        return RunMapSoftmax({plan_.batch * Shape(y).pixels(), Shape(y).channels, Step(op.x), Step(y), At(op.x), To(y)},
+        return RunMapSoftmax({part_.count * Shape(y).pixels(), Shape(y).channels, Step(op.x), Step(y), At(op.x), To(y)},
                              parallel_);
       case ProgramKind::kFlatten:
       case ProgramKind::kReshape:
@@ -90,10 +106,11 @@ class Run {
 
   const float* At(int64_t v) const {
     const ProgramPlace& place = plan_.places[v];
+    if (place.where == ProgramPlace::kOwnArena) return part_.own_arena + place.offset;
     return (place.where == ProgramPlace::kImages   ? images_
             : place.where == ProgramPlace::kResult ? result_
                                                    : memory_.arena) +
-           place.offset;
+           place.offset + part_.first * place.image;
   }
 
  private:
@@ -111,7 +128,7 @@ class Run {
     if (filters == Filters::kNone) return ConvolveGroups(op, y);
     if (filters == Filters::kDepthwise) {
       PackedDepthwise2D conv;
-      conv.batch = plan_.batch, conv.height = in.height, conv.width = in.width, conv.channels = in.channels;
+      conv.batch = part_.count, conv.height = in.height, conv.width = in.width, conv.channels = in.channels;
       conv.kernel_height = w.height, conv.kernel_width = w.width;
       conv.stride_y = w.stride_y, conv.stride_x = w.stride_x;
       conv.dilation_y = w.dilation_y, conv.dilation_x = w.dilation_x;
@@ -125,7 +142,7 @@ class Run {
       return;
     }
     PackedConv2D conv;
-    conv.batch = plan_.batch, conv.height = in.height, conv.width = in.width, conv.channels = in.channels;
+    conv.batch = part_.count, conv.height = in.height, conv.width = in.width, conv.channels = in.channels;
     conv.kernel_height = w.height, conv.kernel_width = w.width, conv.stride_y = w.stride_y, conv.stride_x = w.stride_x;
     conv.dilation_y = w.dilation_y, conv.dilation_x = w.dilation_x, conv.top = top, conv.left = left;
     conv.output_height = out.height, conv.output_width = out.width, conv.filters = out.channels;
@@ -136,15 +153,15 @@ class Run {
     if (op.residual >= 0) conv.residual = At(op.residual), conv.residual_step = Step(op.residual);
     if (filters == Filters::kDense) return RunPackedConv2D(conv, parallel_);
     if (!IsClamp(op.activation)) conv.activation = Activation::kLinear;
-    RunPackedWinograd2D(conv, memory_.scratch, parallel_);
+    RunPackedWinograd2D(conv, part_.scratch, parallel_);
     if (!IsClamp(op.activation)) ActivateInPlace(op, y);
   }
 
   void ConvolveGroups(const ProgramInstruction& op, int64_t y) {
-    const Conv2D conv = GroupedConv2D(program_, op, plan_.batch, Shape(op.x));
+    const Conv2D conv = GroupedConv2D(program_, op, part_.count, Shape(op.x));
     const bool relu = op.activation == Activation::kRelu && op.residual < 0;
     const Conv2DEpilogue<float> epilogue{Constant(op.bias), relu};
-    Conv2DForward<float>(conv, At(op.x), Constant(op.filter), To(y), memory_.scratch, parallel_, epilogue);
+    Conv2DForward<float>(conv, At(op.x), Constant(op.filter), To(y), part_.scratch, parallel_, epilogue);
     if (!relu) AddAndActivate(op, y);
   }
 
@@ -164,7 +181,7 @@ class Run {
 
   MapPass PassTo(int64_t y) const {
     MapPass pass;
-    pass.rows = plan_.batch * Shape(y).pixels(), pass.channels = Shape(y).channels, pass.pixels = Shape(y).pixels();
+    pass.rows = part_.count * Shape(y).pixels(), pass.channels = Shape(y).channels, pass.pixels = Shape(y).pixels();
     pass.y = To(y), pass.y_step = Step(y);
     return pass;
   }
@@ -182,7 +199,7 @@ class Run {
     const MapShape &in = Shape(op.x), &out = Shape(y);
     const ProgramWindow& w = op.window;
     MapPool pool;
-    pool.batch = plan_.batch, pool.height = in.height, pool.width = in.width, pool.channels = in.channels;
+    pool.batch = part_.count, pool.height = in.height, pool.width = in.width, pool.channels = in.channels;
     pool.kernel_height = w.height, pool.kernel_width = w.width, pool.stride_y = w.stride_y, pool.stride_x = w.stride_x;
     pool.top = Resolved(w.pad_y, in.height, w.height, w.stride_y, 1).before;
     pool.left = Resolved(w.pad_x, in.width, w.width, w.stride_x, 1).before;
@@ -200,7 +217,7 @@ class Run {
       float* to = To(y) + channel;
       if (from == to) continue;  // it was written there
       MapPass pass;
-      pass.rows = plan_.batch * Shape(y).pixels(), pass.channels = Shape(part).channels;
+      pass.rows = part_.count * Shape(y).pixels(), pass.channels = Shape(part).channels;
       pass.a = from, pass.a_step = Step(part), pass.y = to, pass.y_step = Step(y);
       RunMapPass(pass, parallel_);
     }
@@ -208,7 +225,7 @@ class Run {
 
   void Normalize(const ProgramInstruction& op, int64_t y) {
     TokenNorm norm;
-    norm.rows = plan_.batch * Shape(y).pixels(), norm.channels = Shape(y).channels;
+    norm.rows = part_.count * Shape(y).pixels(), norm.channels = Shape(y).channels;
     norm.x_step = Step(op.x), norm.y_step = Step(y), norm.epsilon = op.number;
     norm.x = At(op.x), norm.scale = Constant(op.scale), norm.shift = Constant(op.shift), norm.y = To(y);
     RunTokenNorm(norm, parallel_);
@@ -216,12 +233,12 @@ class Run {
 
   void Attend(const ProgramInstruction& op, int64_t y) {
     PackedAttention attention;
-    attention.batch = plan_.batch, attention.height = Shape(y).height, attention.width = Shape(y).width;
+    attention.batch = part_.count, attention.height = Shape(y).height, attention.width = Shape(y).width;
     attention.heads = op.heads, attention.size = Shape(y).channels / op.heads;
     attention.side = op.side, attention.roll = op.roll, attention.scale = op.number;
     attention.x_step = Step(op.x), attention.y_step = Step(y);
     attention.x = At(op.x), attention.bias = Constant(op.bias), attention.y = To(y);
-    RunPackedAttention(attention, memory_.scratch, parallel_);
+    RunPackedAttention(attention, part_.scratch, parallel_);
   }
 
   // What steps from one image, row and pixel of a value to the next.
@@ -232,7 +249,7 @@ class Run {
 
   void Crop(const ProgramInstruction& op, int64_t y) {
     TokenCopy copy;
-    copy.batch = plan_.batch, copy.height = Shape(y).height, copy.width = Shape(y).width;
+    copy.batch = part_.count, copy.height = Shape(y).height, copy.width = Shape(y).width;
     copy.channels = Shape(y).channels, copy.from = StepsOf(op.x), copy.to = StepsOf(y);
     copy.x = At(op.x) + op.cut[0] * copy.from.row + op.cut[2] * copy.from.pixel + op.cut[4], copy.y = To(y);
     RunTokenCopy(copy, parallel_);
@@ -241,7 +258,7 @@ class Run {
   void Stack(const ProgramInstruction& op, int64_t y) {
     const int64_t row = Shape(y).width * Shape(y).channels;
     TokenCopy copy;
-    copy.batch = plan_.batch, copy.width = Shape(y).width, copy.channels = Shape(y).channels;
+    copy.batch = part_.count, copy.width = Shape(y).width, copy.channels = Shape(y).channels;
     copy.to = StepsOf(y), copy.added = Constant(op.position), copy.y = To(y);
     const auto add = [&](int64_t height) {
       copy.height = height;
@@ -261,7 +278,7 @@ class Run {
 
   void Transpose(const ProgramInstruction& op, int64_t y) {
     TokenTranspose transpose;
-    transpose.batch = plan_.batch, transpose.pixels = Shape(op.x).pixels(), transpose.channels = Shape(op.x).channels;
+    transpose.batch = part_.count, transpose.pixels = Shape(op.x).pixels(), transpose.channels = Shape(op.x).channels;
     transpose.x_step = Step(op.x), transpose.y_step = Step(y), transpose.x = At(op.x), transpose.y = To(y);
     if (op.residual >= 0) {
       transpose.residual = At(op.residual), transpose.residual_step = Step(op.residual);
@@ -273,7 +290,7 @@ class Run {
     const MapShape &in = Shape(op.x), &out = Shape(y);
     const ProgramWindow& w = op.window;
     TokenPatches patches;
-    patches.batch = plan_.batch, patches.height = in.height, patches.width = in.width, patches.channels = in.channels;
+    patches.batch = part_.count, patches.height = in.height, patches.width = in.width, patches.channels = in.channels;
     patches.kernel_height = w.height, patches.kernel_width = w.width;
     patches.stride_y = w.stride_y, patches.stride_x = w.stride_x;
     patches.top = Resolved(w.pad_y, in.height, w.height, w.stride_y, 1).before;
@@ -293,6 +310,7 @@ class Run {
   const ProgramMemory& memory_;
   const float* images_;
   float* result_;
+  const Part part_;
   const ParallelFor& parallel_;
 };
 
@@ -320,17 +338,37 @@ void ProgramPack(const Program& program, const std::vector<MapShape>& shapes, co
 }
 
 void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images,
-                float* result, const ParallelFor& parallel, void (*done)(void*, int64_t), void* observer) {
+                float* result, const ParallelFor& parallel) {
   if (plan.batch == 0) return;
-  Run run(program, plan, memory, images, result, parallel);
-  const float* packed = memory.packed;
   const int64_t count = static_cast<int64_t>(program.instructions.size());
+  std::vector<const float*> packed(count);
+  const float* next = memory.packed;
   for (int64_t i = 0; i < count; ++i) {
-    run.Execute(i, packed);
     const ProgramInstruction& op = program.instructions[i];
-    if (op.kind == ProgramKind::kConv) packed += PackedElements(program, op, plan.shapes[op.x]);
-    if (done != nullptr) done(observer, i);
+    packed[i] = next;
+    if (op.kind == ProgramKind::kConv) next += PackedElements(program, op, plan.shapes[op.x]);
   }
+  char* scratch = static_cast<char*>(memory.scratch);
+  if (plan.alone > 0) {
+    const ScratchSlots free(scratch, plan.threads);
+    scratch += ScratchSlots::HeaderBytes(plan.threads);
+    char* const own_scratch = scratch + RoundedUp(plan.scratch_bytes, 64);
+    float* const own_arena = memory.arena + RoundedUp(plan.arena_elements, 16);
+    const SerialFor serial;
+    constexpr int64_t kCycles = 1 << 24;  // an image is worth a thread
+    parallel.Run(plan.batch, kCycles, [&](int64_t begin, int64_t end) {
+      const int slot = free.Acquire();
+      float* const arena = own_arena + slot * RoundedUp(plan.own_arena_elements, 16);
+      char* const working = own_scratch + slot * RoundedUp(plan.own_scratch_bytes, 64);
+      for (int64_t image = begin; image < end; ++image) {
+        Run run(program, plan, memory, images, result, {image, 1, arena, working}, serial);
+        for (int64_t i = 0; i < plan.alone; ++i) run.Execute(i, packed[i]);
+      }
+      free.Release(slot);
+    });
+  }
+  Run run(program, plan, memory, images, result, {0, plan.batch, nullptr, scratch}, parallel);
+  for (int64_t i = plan.alone; i < count; ++i) run.Execute(i, packed[i]);
   const float* last = run.At(count);
   if (last != result) std::memcpy(result, last, plan.batch * plan.shapes[count].elements() * sizeof(float));
 }

@@ -21,15 +21,13 @@ void ProgramPack(const Program& program, const std::vector<MapShape>& shapes, co
 struct ProgramMemory {
   const float* constants;
   const float* packed;  // by ProgramPack()
-  float* arena;         // [plan.arena_elements], 64-byte aligned; contents need no initializing
-  void* scratch;        // plan.scratch_bytes, 64-byte aligned
+  float* arena;         // [plan.memory_elements()], 64-byte aligned; contents need no initializing
+  void* scratch;        // plan.memory_scratch_bytes(), 64-byte aligned
 };
 
-// images [batch, height, width, channels] -> result, of the last value's shape. `done` is called after each
-// instruction with its number, for measurements; or nullptr.
+// images [batch, height, width, channels] -> result, of the last value's shape.
 void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images,
-                float* result, const ParallelFor& parallel, void (*done)(void*, int64_t) = nullptr,
-                void* observer = nullptr);
+                float* result, const ParallelFor& parallel);
 
 }  // namespace kerascnn
 

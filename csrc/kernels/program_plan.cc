@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "common/check.h"
+#include "kernels/conv2d_plan.h"
 #include "kernels/packed_attention.h"
 #include "kernels/packed_winograd2d.h"
 
@@ -13,10 +14,13 @@ namespace {
 
 constexpr int64_t kLine = 16;  // elements; storages begin on a cache line
 
+int64_t WholeLines(int64_t elements) { return (elements + kLine - 1) / kLine * kLine; }
+
 // A run of memory for a value, or for all values of a concatenation, from the first written to the last read.
 struct Storage {
   int64_t elements = 0, first = INT64_MAX, last = -1, offset = 0;
-  bool external = false;
+  bool external = false;  // the images or the result
+  bool own = false;       // in the arenas of threads
 };
 
 // Whether a value is its instruction's input under another shape.
@@ -61,7 +65,56 @@ int64_t PlaceStorages(std::vector<Storage*> storages) {
   return arena;
 }
 
+// How many of the first instructions are done image by image. Each saves what it would read and write of maps that no
+// cache holds, and costs a walk through its filter for each image.
+int64_t Alone(const Program& program, const std::vector<MapShape>& shapes, int64_t batch, int threads) {
+  const int64_t rounds = CeilDiv(batch, threads);
+  if (batch < 2 || 4 * batch < 3 * rounds * threads) return 0;  // threads would wait for each other
+  double saved = 0, most = 0;
+  int64_t alone = 0;
+  for (size_t i = 0; i + 1 < program.instructions.size(); ++i) {
+    const ProgramInstruction& op = program.instructions[i];
+    saved += double(shapes[i + 1].elements());
+    ForReads(op, [&](int64_t read) { saved += double(shapes[read].elements()); });
+    if (op.filter >= 0) saved -= double(program.constants[op.filter].elements);
+    if (saved > most) most = saved, alone = static_cast<int64_t>(i) + 1;
+  }
+  return alone;
+}
+
+// The working memory of one instruction on so many threads, or what is wrong.
+std::string ScratchOf(const Program& program, const ProgramInstruction& op, const std::vector<MapShape>& shapes,
+                      int64_t batch, int threads, int64_t* bytes) {
+  *bytes = 0;
+  if (op.kind == ProgramKind::kConv && IsGrouped(program, op, shapes[op.x])) {
+    const Conv2D conv = GroupedConv2D(program, op, batch, shapes[op.x]);
+    const std::string problem = Conv2DCheck(conv);
+    if (!problem.empty()) return problem;
+    *bytes = Conv2DScratchBytes(conv, Conv2DKind::kForward, sizeof(float), threads);
+    if (*bytes < 0) return "A grouped convolution must not need as much working memory as that.";
+  } else if (op.kind == ProgramKind::kConv) {
+    *bytes = PackedWinogradScratchBytes(threads);  // whatever convolution it is: pages that nobody writes cost nothing
+  } else if (op.kind == ProgramKind::kAttention) {
+    const MapShape& x = shapes[op.x];
+    const int64_t tokens = op.side > 0 ? op.side * op.side : x.pixels(), size = x.channels / 3 / op.heads;
+    if (!Fits({tokens + 16, size + 16, 64, threads + 1})) {
+      return "Attention must not need as much working memory as that.";
+    }
+    *bytes = PackedAttentionScratchBytes(tokens, size, threads);
+  }
+  return "";
+}
+
 }  // namespace
+
+int64_t ProgramPlan::memory_elements() const {
+  return WholeLines(arena_elements) + ScratchSlots::Count(threads) * WholeLines(own_arena_elements);
+}
+
+int64_t ProgramPlan::memory_scratch_bytes() const {
+  const int64_t own = own_scratch_bytes == 0 ? 0 : ScratchSlots::Count(threads) * ((own_scratch_bytes + 63) / 64 * 64);
+  return (scratch_bytes + 63) / 64 * 64 + own + (alone > 0 ? ScratchSlots::HeaderBytes(threads) : 0);
+}
 
 bool IsGrouped(const Program& program, const ProgramInstruction& instruction, const MapShape& x) {
   const std::vector<int64_t>& filter = program.constants[instruction.filter].extents;
@@ -105,26 +158,17 @@ std::string ProgramPlan::Make(const Program& program, int64_t batch, MapShape im
       }
       channel += shapes[part].channels;
     }
-    if (op.kind == ProgramKind::kConv && IsGrouped(program, op, shapes[op.x])) {
-      const Conv2D conv = GroupedConv2D(program, op, batch, shapes[op.x]);
-      const std::string problem = Conv2DCheck(conv);
-      if (!problem.empty()) return problem;
-      const int64_t bytes = Conv2DScratchBytes(conv, Conv2DKind::kForward, sizeof(float), threads);
-      if (bytes < 0) return "A grouped convolution must not need as much working memory as that.";
-      plan->scratch_bytes = std::max(plan->scratch_bytes, bytes);
-    }
   }
-  for (const ProgramInstruction& op : program.instructions) {
-    if (op.kind != ProgramKind::kAttention) continue;
-    const MapShape& x = shapes[op.x];
-    const int64_t tokens = op.side > 0 ? op.side * op.side : x.pixels(), size = x.channels / 3 / op.heads;
-    if (!Fits({tokens + 16, size + 16, 64, threads + 1})) {
-      return "Attention must not need as much working memory as that.";
-    }
-    plan->scratch_bytes = std::max(plan->scratch_bytes, PackedAttentionScratchBytes(tokens, size, threads));
+  plan->alone = Alone(program, shapes, batch, threads);
+  for (int64_t i = 0; i < values - 1; ++i) {
+    const bool own = i < plan->alone;
+    int64_t bytes;
+    const std::string problem =
+        ScratchOf(program, program.instructions[i], shapes, own ? 1 : batch, own ? 1 : threads, &bytes);
+    if (!problem.empty()) return problem;
+    int64_t& most = own ? plan->own_scratch_bytes : plan->scratch_bytes;
+    most = std::max(most, bytes);
   }
-  // Whichever convolutions there are: pages that nobody writes cost nothing.
-  plan->scratch_bytes = std::max(plan->scratch_bytes, PackedWinogradScratchBytes(threads));
   const auto root = [&](int64_t v, int64_t* offset) {
     for (*offset = 0; parent[v] != v; v = parent[v]) *offset += shift[v];
     return v;
@@ -143,19 +187,24 @@ std::string ProgramPlan::Make(const Program& program, int64_t batch, MapShape im
     }
   }
   const int64_t result = root(values - 1, &unused);
-  std::vector<Storage*> inner;
+  std::vector<Storage*> inner, own;
   for (auto& [v, storage] : storages) {
     storage.external = v == 0 || v == result;
-    storage.elements = (batch * shapes[v].elements() + kLine - 1) / kLine * kLine;
-    if (!storage.external) inner.push_back(&storage);
+    storage.own = !storage.external && storage.last <= plan->alone;
+    storage.elements = WholeLines((storage.own ? 1 : batch) * shapes[v].elements());
+    if (!storage.external) (storage.own ? own : inner).push_back(&storage);
   }
-  plan->arena_elements = PlaceStorages(inner);
+  plan->arena_elements = PlaceStorages(inner), plan->own_arena_elements = PlaceStorages(own);
   for (int64_t v = 0; v < values; ++v) {
     ProgramPlace& place = plan->places[v];
     int64_t offset;
     const int64_t owner = root(v, &offset);
-    place.where = owner == 0 ? ProgramPlace::kImages : owner == result ? ProgramPlace::kResult : ProgramPlace::kArena;
-    place.offset = offset + storages[owner].offset;
+    const Storage& storage = storages[owner];
+    place.where = owner == 0        ? ProgramPlace::kImages
+                  : owner == result ? ProgramPlace::kResult
+                  : storage.own     ? ProgramPlace::kOwnArena
+                                    : ProgramPlace::kArena;
+    place.offset = offset + storage.offset, place.image = shapes[owner].elements();
     // A map under another shape lies as the map does; all others step as their storage's owner.
     place.step = IsView(program, v) ? shapes[v].channels : shapes[owner].channels;
   }

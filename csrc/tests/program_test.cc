@@ -168,8 +168,8 @@ std::vector<float> RunNumbers(const std::vector<int64_t>& numbers, int64_t batch
   if (!wrong.empty() || !unfit.empty()) return {};
   if (used != nullptr) *used = plan;
   const auto constants = Values<float>(program.constant_elements, 7);
-  Scratch packed(ProgramPackedElements(program, plan.shapes) * 4), arena(plan.arena_elements * 4);
-  Scratch scratch(plan.scratch_bytes);
+  Scratch packed(ProgramPackedElements(program, plan.shapes) * 4), arena(plan.memory_elements() * 4);
+  Scratch scratch(plan.memory_scratch_bytes());
   ProgramPack(program, plan.shapes, constants.data(), static_cast<float*>(packed.get()));
   auto result = Unwritten<float>(batch * plan.shapes.back().elements());
   ProgramRun(
@@ -185,7 +185,10 @@ KERASCNN_TEST(ProgramBits) {
   for (const std::vector<int64_t>& numbers : {Numbers(), TokenNumbers()}) {
     ProgramPlan plan;
     const std::vector<float> three = RunNumbers(numbers, 3, 1, images, &plan);
-    ExpectSameBits(three, RunNumbers(numbers, 3, 4, images), "one thread and four");
+    Expect(plan.alone > 0, "maps that are larger than filters");
+    ExpectSameBits(three, RunNumbers(numbers, 3, 3, images), "one thread and three");
+    ExpectSameBits(three, RunNumbers(numbers, 3, 8, images, &plan), "image by image and all at once");
+    Expect(plan.alone == 0, "more threads than images");
     const std::vector<float> first(three.begin(), three.begin() + static_cast<int64_t>(three.size()) / 3);
     ExpectSameBits(first, RunNumbers(numbers, 1, 2, one_image), "a batch and its first image");
     for (float value : three) Expect(std::isfinite(value), "a number");

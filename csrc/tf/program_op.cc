@@ -135,8 +135,8 @@ class InferenceProgramKernel final : public tf::OpKernel {
     OP_REQUIRES_OK(context, context->allocate_output(0, shape, &result));
     if (result->NumElements() == 0) return;
     const std::shared_ptr<const Packed> packed = PackedFor(constants, *plan);
-    const int64_t arena_bytes = (plan->arena_elements + 15) / 16 * 64;
-    std::unique_ptr<Buffer> memory = TakeMemory(arena_bytes + plan->scratch_bytes);
+    const int64_t arena_bytes = (plan->memory_elements() + 15) / 16 * 64;
+    std::unique_ptr<Buffer> memory = TakeMemory(arena_bytes + plan->memory_scratch_bytes());
     OP_REQUIRES(context, packed != nullptr && memory->get() != nullptr,
                 absl::ResourceExhaustedError("There is not enough memory for the maps of an inference program."));
     char* const arena = static_cast<char*>(memory->get());
