@@ -212,9 +212,15 @@ def tile_unit() -> str:
     """What multiplies tiles of bfloat16 in this process: "amx", "emulated" (for tests) or "none".
 
     Returns:
-        The word; "none" as well where there is no library. The environment variable KERASCNN_TILES=off|emulated,
-        read when the library is first asked, says otherwise than the processor.
+        The word; "none" as well where there is no library. The environment variable KERASCNN_TILES=auto|off|emulated,
+        read when the library is first asked, may say otherwise than the processor.
+
+    Raises:
+        InputError: KERASCNN_TILES is none of these words.
     """
+    said = os.environ.get("KERASCNN_TILES") or "auto"
+    if said not in ("auto", "off", "emulated"):
+        raise InputError(f"KERASCNN_TILES must be one of auto, off, emulated. Received: {said}")
     if not register():
         return "none"
     question = ctypes.CDLL(str(_LIBRARY)).kerascnn_tile_unit

@@ -80,8 +80,19 @@ def test_filter_gradients_of_bfloat16_by_tiles():
     assert done.returncode == 0 and "passed" in done.stdout, done.stderr[-3000:]
 
 
-def test_tiles_can_be_switched_off():
-    program = "from kerascnn.ops import _native; print(_native.tile_unit())"
-    environment = {**os.environ, "KERASCNN_TILES": "off", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == ["none"], done.stderr[-3000:]
+@pytest.mark.parametrize(
+    ("word", "said"), [("off", "none"), ("Off", "KERASCNN_TILES must be one of auto, off, emulated. Received: Off")]
+)
+def test_tiles_can_be_switched_off(word, said):
+    program = """
+        from kerascnn._errors import InputError
+        from kerascnn.ops import _native
+        try:
+            print(_native.tile_unit())
+        except InputError as error:
+            print(error)
+    """
+    environment = {**os.environ, "KERASCNN_TILES": word, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == said, done.stderr[-3000:]
