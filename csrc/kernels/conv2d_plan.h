@@ -15,6 +15,7 @@
 namespace kerascnn {
 
 inline int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t RoundUp(int64_t n, int64_t unit) { return CeilDiv(n, unit) * unit; }
 inline int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 
 // One spatial axis. The targets of phase p are p, p + phases, ...; the q-th of them reads sources

@@ -39,10 +39,8 @@ int64_t PackedElements(const Program& program, const ProgramInstruction& op, con
   const int64_t elements = filters == Filters::kDense      ? PackedFilterElements(w[0] * w[1] * w[2], w[3])
                            : filters == Filters::kWinograd ? PackedWinogradElements(w[2], w[3])
                                                            : PackedDepthwiseElements(w[0] * w[1], w[3]);
-  return (elements + 15) / 16 * 16;
+  return RoundUp(elements, 16);
 }
-
-int64_t RoundedUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 Padding Resolved(Padding padding, int64_t size, int64_t window, int64_t stride, int64_t dilation) {
   return padding.before < 0 ? SamePadding(size, window, stride, dilation) : padding;
@@ -352,14 +350,14 @@ void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMe
   if (plan.alone > 0) {
     const ScratchSlots free(scratch, plan.threads);
     scratch += ScratchSlots::HeaderBytes(plan.threads);
-    char* const own_scratch = scratch + RoundedUp(plan.scratch_bytes, 64);
-    float* const own_arena = memory.arena + RoundedUp(plan.arena_elements, 16);
+    char* const own_scratch = scratch + RoundUp(plan.scratch_bytes, 64);
+    float* const own_arena = memory.arena + RoundUp(plan.arena_elements, 16);
     const SerialFor serial;
     constexpr int64_t kCycles = 1 << 24;  // an image is worth a thread
     parallel.Run(plan.batch, kCycles, [&](int64_t begin, int64_t end) {
       const int slot = free.Acquire();
-      float* const arena = own_arena + slot * RoundedUp(plan.own_arena_elements, 16);
-      char* const working = own_scratch + slot * RoundedUp(plan.own_scratch_bytes, 64);
+      float* const arena = own_arena + slot * RoundUp(plan.own_arena_elements, 16);
+      char* const working = own_scratch + slot * RoundUp(plan.own_scratch_bytes, 64);
       for (int64_t image = begin; image < end; ++image) {
         Run run(program, plan, memory, images, result, {image, 1, arena, working}, serial);
         for (int64_t i = 0; i < plan.alone; ++i) run.Execute(i, packed[i]);

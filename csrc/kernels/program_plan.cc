@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kLine = 16;  // elements; storages begin on a cache line
 
-int64_t WholeLines(int64_t elements) { return (elements + kLine - 1) / kLine * kLine; }
+int64_t WholeLines(int64_t elements) { return RoundUp(elements, kLine); }
 
 // A run of memory for a value, or for all values of a concatenation, from the first written to the last read.
 struct Storage {
@@ -112,8 +112,8 @@ int64_t ProgramPlan::memory_elements() const {
 }
 
 int64_t ProgramPlan::memory_scratch_bytes() const {
-  const int64_t own = own_scratch_bytes == 0 ? 0 : ScratchSlots::Count(threads) * ((own_scratch_bytes + 63) / 64 * 64);
-  return (scratch_bytes + 63) / 64 * 64 + own + (alone > 0 ? ScratchSlots::HeaderBytes(threads) : 0);
+  const int64_t own = own_scratch_bytes == 0 ? 0 : ScratchSlots::Count(threads) * RoundUp(own_scratch_bytes, 64);
+  return RoundUp(scratch_bytes, 64) + own + (alone > 0 ? ScratchSlots::HeaderBytes(threads) : 0);
 }
 
 bool IsGrouped(const Program& program, const ProgramInstruction& instruction, const MapShape& x) {

@@ -60,8 +60,6 @@ struct TileJob {
   void Cut(bool filter);
 };
 
-inline int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 }  // namespace kerascnn
 
 #endif  // KERASCNN_KERNELS_TILE_CONV2D_PLAN_H_
