@@ -53,6 +53,17 @@ inline CpuLevel BestCpuLevel() {
   return level;
 }
 
+// Whether there are instructions for products of bytes (AVX-512 VNNI). KERASCNN_CPU_LEVEL=avx512 does without.
+inline bool HasVnni() {
+#ifdef KERASCNN_SIMD_X86
+  static const bool has = BestCpuLevel() == CpuLevel::kAvx512 && __builtin_cpu_supports("avx512vnni") &&
+                          std::getenv("KERASCNN_CPU_LEVEL") == nullptr;
+  return has;
+#else
+  return false;
+#endif
+}
+
 }  // namespace kerascnn
 
 #ifdef KERASCNN_SIMD_X86

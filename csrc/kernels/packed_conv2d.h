@@ -22,8 +22,9 @@ struct PackedConv2D {
   int64_t top = 0, left = 0, output_height = 0, output_width = 0, filters = 0;
   int64_t x_step = 0, y_step = 0, residual_step = 0;  // elements between neighboring pixels
   Activation activation = Activation::kLinear;
+  bool int8 = false;  // products in 8 bits
   const float* x = nullptr;
-  const float* filter = nullptr;    // by PackFilter()
+  const float* filter = nullptr;    // by PackFilter(), or where int8 by PackFilterInt8() of kernels/packed_int8.h
   const float* bias = nullptr;      // [filters], or absent
   const float* residual = nullptr;  // like y, or absent
   const float* gate = nullptr;      // [batch, channels], or absent

@@ -105,10 +105,12 @@ class Parser {
     instruction.kind = static_cast<ProgramKind>(reader_.Take(1, kProgramKinds));
     const int64_t fields = reader_.Take(1, kMost);
     if (!reader_.Wrong().empty()) return reader_.Wrong();
+    if (instruction.kind == ProgramKind::kConvInt8) instruction.kind = ProgramKind::kConv, instruction.int8 = true;
     const int64_t before = reader_.left();
     ProgramWindow& window = instruction.window;
     switch (instruction.kind) {
       case ProgramKind::kConv:
+      case ProgramKind::kConvInt8:  // has become a kConv
         instruction.x = value(0), instruction.filter = constant(0), instruction.bias = constant(-1);
         instruction.residual = value(-1), instruction.gate = value(-1);
         instruction.scale = constant(-1), instruction.shift = constant(-1);

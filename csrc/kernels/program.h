@@ -40,9 +40,10 @@ enum class ProgramKind : int64_t {
   kStack = 12,      // token, position, values: rows of a constant, then those of the values; position is added
   kTranspose = 13,  // x, residual: pixels become channels, channels tokens
   kPatches = 14,    // x, order, height, width, strides, padding: see TokenPatches
+  kConvInt8 = 15,   // a kConv of one group, whose products are of 8 bits (kernels/packed_int8.h); read as such a kConv
 };
 
-constexpr int64_t kProgramKinds = 14;
+constexpr int64_t kProgramKinds = 15;
 
 // In which order the numbers of a window become channels.
 enum class PatchOrder : int64_t {
@@ -71,7 +72,7 @@ struct ProgramInstruction {
   int64_t filter = -1, bias = -1, scale = -1, shift = -1;  // constants
   Activation activation = Activation::kLinear;
   ProgramWindow window;
-  bool mean = false, zeros = false;
+  bool mean = false, zeros = false, int8 = false;
   std::vector<int64_t> parts;             // values
   int64_t token = -1, position = -1;      // constants
   int64_t heads = 1, side = 0, roll = 0;  // of attention

@@ -8,6 +8,7 @@
 #include "kernels/packed_attention.h"
 #include "kernels/packed_conv2d.h"
 #include "kernels/packed_depthwise2d.h"
+#include "kernels/packed_int8.h"
 #include "kernels/packed_winograd2d.h"
 #include "kernels/token_passes.h"
 
@@ -17,6 +18,7 @@ namespace {
 enum class Filters {
   kNone,
   kDense,
+  kInt8,
   kWinograd,
   kDepthwise
 };  // how they are packed; those of groups are used as they are
@@ -25,6 +27,7 @@ Filters FiltersOf(const Program& program, const ProgramInstruction& op, const Ma
   if (op.kind != ProgramKind::kConv || IsGrouped(program, op, x)) return Filters::kNone;
   const std::vector<int64_t>& w = program.constants[op.filter].extents;
   if (w[2] != x.channels) return Filters::kDepthwise;
+  if (op.int8) return Filters::kInt8;
   const ProgramWindow& window = op.window;
   return IsPackedWinograd2D(w[0], w[1], window.stride_y, window.stride_x, window.dilation_y, window.dilation_x, w[2],
                             w[3])
@@ -37,6 +40,7 @@ int64_t PackedElements(const Program& program, const ProgramInstruction& op, con
   if (filters == Filters::kNone) return 0;
   const std::vector<int64_t>& w = program.constants[op.filter].extents;
   const int64_t elements = filters == Filters::kDense      ? PackedFilterElements(w[0] * w[1] * w[2], w[3])
+                           : filters == Filters::kInt8     ? Int8Layout{w[0] * w[1] * w[2]}.elements(w[3])
                            : filters == Filters::kWinograd ? PackedWinogradElements(w[2], w[3])
                                                            : PackedDepthwiseElements(w[0] * w[1], w[3]);
   return RoundUp(elements, 16);
@@ -57,20 +61,38 @@ struct Part {
 class Run {
  public:
   Run(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images, float* result,
-      const Part& part, const ParallelFor& parallel)
+      const Part& part, const ParallelFor& parallel, const ProgramWatch* watch)
       : program_(program),
         plan_(plan),
         memory_(memory),
         images_(images),
         result_(result),
         part_(part),
-        parallel_(parallel) {}
+        parallel_(parallel),
+        watch_(watch) {}
 
   void Execute(int64_t number, const float* packed) {
+    const int64_t begun = watch_ == nullptr ? 0 : watch_->Begin(number);
+    Dispatch(number, packed);
+    if (watch_ != nullptr) watch_->End(begun);
+  }
+
+  const float* At(int64_t v) const {
+    const ProgramPlace& place = plan_.places[v];
+    if (place.where == ProgramPlace::kOwnArena) return part_.own_arena + place.offset;
+    return (place.where == ProgramPlace::kImages   ? images_
+            : place.where == ProgramPlace::kResult ? result_
+                                                   : memory_.arena) +
+           place.offset + part_.first * place.image;
+  }
+
+ private:
+  void Dispatch(int64_t number, const float* packed) {
     const ProgramInstruction& op = program_.instructions[number];
     const int64_t y = number + 1;
     switch (op.kind) {
       case ProgramKind::kConv:
+      case ProgramKind::kConvInt8:
         return Convolve(op, y, packed);
       case ProgramKind::kPool:
         return Pool(op, y);
@@ -102,16 +124,6 @@ class Run {
     }
   }
 
-  const float* At(int64_t v) const {
-    const ProgramPlace& place = plan_.places[v];
-    if (place.where == ProgramPlace::kOwnArena) return part_.own_arena + place.offset;
-    return (place.where == ProgramPlace::kImages   ? images_
-            : place.where == ProgramPlace::kResult ? result_
-                                                   : memory_.arena) +
-           place.offset + part_.first * place.image;
-  }
-
- private:
   const MapShape& Shape(int64_t v) const { return plan_.shapes[v]; }
   int64_t Step(int64_t v) const { return plan_.places[v].step; }
   float* To(int64_t v) const { return const_cast<float*>(At(v)); }  // never the images: no instruction makes them
@@ -149,7 +161,8 @@ class Run {
     conv.scale = Constant(op.scale), conv.shift = Constant(op.shift);
     if (op.gate >= 0) conv.gate = At(op.gate);
     if (op.residual >= 0) conv.residual = At(op.residual), conv.residual_step = Step(op.residual);
-    if (filters == Filters::kDense) return RunPackedConv2D(conv, parallel_);
+    conv.int8 = filters == Filters::kInt8;
+    if (filters != Filters::kWinograd) return RunPackedConv2D(conv, parallel_);
     if (!IsClamp(op.activation)) conv.activation = Activation::kLinear;
     RunPackedWinograd2D(conv, part_.scratch, parallel_);
     if (!IsClamp(op.activation)) ActivateInPlace(op, y);
@@ -310,6 +323,7 @@ class Run {
   float* result_;
   const Part part_;
   const ParallelFor& parallel_;
+  const ProgramWatch* const watch_;
 };
 
 }  // namespace
@@ -329,6 +343,7 @@ void ProgramPack(const Program& program, const std::vector<MapShape>& shapes, co
     const ProgramConstant& filter = program.constants[op.filter];
     const std::vector<int64_t>& w = filter.extents;
     if (filters == Filters::kDense) PackFilter(w[0] * w[1] * w[2], w[3], constants + filter.offset, packed);
+    if (filters == Filters::kInt8) PackFilterInt8(w[0] * w[1] * w[2], w[3], constants + filter.offset, packed);
     if (filters == Filters::kWinograd) PackWinogradFilter(w[2], w[3], constants + filter.offset, packed);
     if (filters == Filters::kDepthwise) PackDepthwiseFilter(w[0] * w[1], w[3], constants + filter.offset, packed);
     packed += PackedElements(program, op, shapes[op.x]);
@@ -336,7 +351,7 @@ void ProgramPack(const Program& program, const std::vector<MapShape>& shapes, co
 }
 
 void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images,
-                float* result, const ParallelFor& parallel) {
+                float* result, const ParallelFor& parallel, const ProgramWatch* watch) {
   if (plan.batch == 0) return;
   const int64_t count = static_cast<int64_t>(program.instructions.size());
   std::vector<const float*> packed(count);
@@ -359,13 +374,13 @@ void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMe
       float* const arena = own_arena + slot * RoundUp(plan.own_arena_elements, 16);
       char* const working = own_scratch + slot * RoundUp(plan.own_scratch_bytes, 64);
       for (int64_t image = begin; image < end; ++image) {
-        Run run(program, plan, memory, images, result, {image, 1, arena, working}, serial);
+        Run run(program, plan, memory, images, result, {image, 1, arena, working}, serial, watch);
         for (int64_t i = 0; i < plan.alone; ++i) run.Execute(i, packed[i]);
       }
       free.Release(slot);
     });
   }
-  Run run(program, plan, memory, images, result, {0, plan.batch, nullptr, scratch}, parallel);
+  Run run(program, plan, memory, images, result, {0, plan.batch, nullptr, scratch}, parallel, watch);
   for (int64_t i = plan.alone; i < count; ++i) run.Execute(i, packed[i]);
   const float* last = run.At(count);
   if (last != result) std::memcpy(result, last, plan.batch * plan.shapes[count].elements() * sizeof(float));

@@ -25,9 +25,18 @@ struct ProgramMemory {
   void* scratch;        // plan.memory_scratch_bytes(), 64-byte aligned
 };
 
+// Told when an instruction begins and ends, by the thread that calls for it: at the same time by several, where each
+// does instructions for images of its own.
+class ProgramWatch {
+ public:
+  virtual ~ProgramWatch() = default;
+  virtual int64_t Begin(int64_t instruction) const = 0;  // what End() is told
+  virtual void End(int64_t begun) const = 0;
+};
+
 // images [batch, height, width, channels] -> result, of the last value's shape.
 void ProgramRun(const Program& program, const ProgramPlan& plan, const ProgramMemory& memory, const float* images,
-                float* result, const ParallelFor& parallel);
+                float* result, const ParallelFor& parallel, const ProgramWatch* watch = nullptr);
 
 }  // namespace kerascnn
 

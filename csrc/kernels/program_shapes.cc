@@ -109,6 +109,9 @@ std::string ProgramShapes(const Program& program, int64_t batch, MapShape images
       if (x.channels % filter[2] != 0 || y.channels % (x.channels / filter[2]) != 0) {
         return wrong("Filters must fit the channels. Instruction and its input:", number, x);
       }
+      if (op.int8 && filter[2] != x.channels) {
+        return wrong("A convolution in 8 bits must have one group. Instruction and its input:", number, x);
+      }
       if ((op.gate >= 0 || op.scale >= 0) && filter[2] != x.channels) {
         return wrong("Gate and scale may not come before groups. Instruction and its input:", number, x);
       }

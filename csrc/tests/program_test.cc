@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "kernels/packed_depthwise2d.h"
 #include "kernels/packed_winograd2d.h"
 #include "kernels/program_cpu.h"
+#include "kernels/program_text.h"
 #include "tests/testing.h"
 
 namespace kerascnn {
@@ -157,8 +160,18 @@ std::vector<int64_t> TokenNumbers() {
   };
 }
 
+// The same, with the first convolution of tokens in 8 bits.
+std::vector<int64_t> Int8Numbers() {
+  std::vector<int64_t> numbers = TokenNumbers();
+  const int64_t second[] = {1, 16, 1};  // kind, fields, value
+  const auto found = std::search(numbers.begin(), numbers.end(), std::begin(second), std::end(second));
+  *found = 15;
+  return numbers;
+}
+
 std::vector<float> RunNumbers(const std::vector<int64_t>& numbers, int64_t batch, int threads,
-                              const std::vector<float>& images, ProgramPlan* used = nullptr) {
+                              const std::vector<float>& images, ProgramPlan* used = nullptr,
+                              const ProgramWatch* watch = nullptr) {
   Program program;
   const std::string wrong = ProgramParse(numbers.data(), static_cast<int64_t>(numbers.size()), &program);
   Expect(wrong.empty(), "a right program: " + wrong);
@@ -175,14 +188,69 @@ std::vector<float> RunNumbers(const std::vector<int64_t>& numbers, int64_t batch
   ProgramRun(
       program, plan,
       {constants.data(), static_cast<const float*>(packed.get()), static_cast<float*>(arena.get()), scratch.get()},
-      images.data(), result.data(), ThreadsFor(threads));
+      images.data(), result.data(), ThreadsFor(threads), watch);
   return result;
+}
+
+// How often each instruction began and ended.
+class Counting final : public ProgramWatch {
+ public:
+  int64_t Begin(int64_t instruction) const override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++begun_[instruction];
+    return instruction;
+  }
+  void End(int64_t begun) const override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++ended_[begun];
+  }
+  void Check(const ProgramPlan& plan, int64_t instructions) const {
+    for (int64_t i = 0; i < instructions; ++i) {
+      const int64_t wanted = i < plan.alone ? plan.batch : 1;
+      Expect(begun_[i] == wanted && ended_[i] == wanted, "instruction " + std::to_string(i) + " is seen once a call");
+    }
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::map<int64_t, int64_t> begun_, ended_;
+};
+
+KERASCNN_TEST(ProgramText) {
+  const std::vector<std::string> maps = {"conv 3x3 9x8x3 > 9x8x20 relu",
+                                         "depthwise 3x3 9x8x20 > 9x8x20 silu",
+                                         "grouped 3x3 9x8x20 > 9x8x20 residual",
+                                         "concat 9x8x20 > 9x8x60",
+                                         "mean 9x8x60 > 1x1x60",
+                                         "pass 9x8x60 > 9x8x60 gate sigmoid",
+                                         "pool 2x2/2 9x8x60 > 4x4x60"};
+  const std::vector<std::string> tokens = {"conv 2x2/2 9x8x3 > 4x4x24 gelu", "conv 1x1 4x4x24 > 4x4x72"};
+  for (const std::vector<int64_t>& numbers : {Numbers(), TokenNumbers()}) {
+    const bool of_maps = numbers == Numbers();
+    Program program;
+    ProgramParse(numbers.data(), static_cast<int64_t>(numbers.size()), &program);
+    const Counting counting;
+    ProgramPlan plan;
+    RunNumbers(numbers, 3, 2, Values<float>(3 * 9 * 8 * 3, 5), &plan, &counting);
+    counting.Check(plan, static_cast<int64_t>(program.instructions.size()));
+    const std::vector<std::string>& wanted = of_maps ? maps : tokens;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const std::string text = ProgramText(program, plan.shapes, static_cast<int64_t>(i));
+      Expect(text == wanted[i], text + " is " + wanted[i]);
+    }
+    const auto products = [&](int64_t i) { return ProgramMultiplyAdds(program, plan.shapes, i); };
+    if (of_maps) {
+      Expect(products(0) == 9 * 8 * 20 * 27 && products(1) == 9 * 8 * 20 * 9 && products(2) == 9 * 8 * 20 * 45,
+             "multiply-adds of convolutions");
+      Expect(products(3) == 0 && products(5) == 0, "multiply-adds of what has no products");
+    }
+  }
 }
 
 KERASCNN_TEST(ProgramBits) {
   const auto images = Values<float>(3 * 9 * 8 * 3, 5);
   const std::vector<float> one_image(images.begin(), images.begin() + 9 * 8 * 3);
-  for (const std::vector<int64_t>& numbers : {Numbers(), TokenNumbers()}) {
+  for (const std::vector<int64_t>& numbers : {Numbers(), TokenNumbers(), Int8Numbers()}) {
     ProgramPlan plan;
     const std::vector<float> three = RunNumbers(numbers, 3, 1, images, &plan);
     Expect(plan.alone > 0, "maps that are larger than filters");
@@ -199,7 +267,7 @@ KERASCNN_TEST(ProgramBits) {
 }
 
 KERASCNN_TEST(ProgramRefusals) {
-  for (const std::vector<int64_t>& right : {Numbers(), TokenNumbers()}) {
+  for (const std::vector<int64_t>& right : {Numbers(), TokenNumbers(), Int8Numbers()}) {
     Program program;
     for (size_t count = 0; count < right.size(); ++count) {
       const std::string wrong = ProgramParse(right.data(), static_cast<int64_t>(count), &program);

@@ -16,9 +16,12 @@
 #endif
 
 #include "kernels/program_cpu.h"
+#include "kernels/program_text.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 #include "tf/common.h"
+#include "tsl/profiler/lib/traceme.h"
+#include "tsl/profiler/lib/traceme_encode.h"
 
 namespace kerascnn {
 namespace {
@@ -110,6 +113,24 @@ struct Packed {
       : constants(constants), channels(channels), filters(bytes) {}
 };
 
+// Each instruction as an event of its own in TensorFlow's profiler, while that records.
+class Traced final : public ProgramWatch {
+ public:
+  Traced(const Program& program, const std::vector<MapShape>& shapes) : program_(program), shapes_(shapes) {}
+  int64_t Begin(int64_t instruction) const override {
+    return tsl::profiler::TraceMe::ActivityStart([&] {
+      return tsl::profiler::TraceMeEncode(
+          ProgramText(program_, shapes_, instruction),
+          {{"instruction", instruction}, {"multiply_adds", ProgramMultiplyAdds(program_, shapes_, instruction)}});
+    });
+  }
+  void End(int64_t begun) const override { tsl::profiler::TraceMe::ActivityEnd(begun); }
+
+ private:
+  const Program& program_;
+  const std::vector<MapShape>& shapes_;
+};
+
 class InferenceProgramKernel final : public tf::OpKernel {
  public:
   explicit InferenceProgramKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
@@ -140,10 +161,12 @@ class InferenceProgramKernel final : public tf::OpKernel {
     OP_REQUIRES(context, packed != nullptr && memory->get() != nullptr,
                 absl::ResourceExhaustedError("There is not enough memory for the maps of an inference program."));
     char* const arena = static_cast<char*>(memory->get());
+    const Traced traced(program_, plan->shapes);
     ProgramRun(program_, *plan,
                {Data<float>(constants), static_cast<const float*>(packed->filters.get()),
                 reinterpret_cast<float*>(arena), arena + arena_bytes},
-               Data<float>(images), MutableData<float>(result), parallel);
+               Data<float>(images), MutableData<float>(result), parallel,
+               tsl::profiler::TraceMe::Active() ? &traced : nullptr);
     const std::lock_guard<std::mutex> lock(mutex_);
     memories_.push_back(std::move(memory));
   }

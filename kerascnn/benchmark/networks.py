@@ -118,11 +118,7 @@ def time_networks(
 
 def run(plan: Plan, how: Settings, advance: Callable[[str], None] = lambda text: None) -> list[dict[str, Any]]:
     """`time_networks` with its arguments checked; the same."""
-    runtimes.check(plan.runtimes, how.peers_python)
-    if "int8" in plan.precisions and how.calibration is None:
-        raise InputError(
-            "int8 needs calibration, a data set whose images tell how large activations are. Received: none"
-        )
+    check(plan.runtimes, plan.precisions, how)
     rows = []
     for network in plan.networks:
         with tempfile.TemporaryDirectory() as scratch:
@@ -143,10 +139,11 @@ def check(names: tuple[str, ...], precisions: tuple[str, ...], how: Settings) ->
         how: whether there are peers, and a calibration set.
 
     Raises:
-        InputError: a runtime is not installed, or int8 has no calibration set.
+        InputError: a runtime is not installed, or int8 has no calibration set, which all but the native export need.
     """
     runtimes.check(names, how.peers_python)
-    if "int8" in precisions and how.calibration is None:
+    needed = [name for name in names if "int8" in RUNTIMES[name].precisions] != ["native"]
+    if "int8" in precisions and needed and how.calibration is None:
         raise InputError(
             "The precision int8 needs calibration, a data set that tells how large activations are. Received: none"
         )

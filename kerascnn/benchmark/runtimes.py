@@ -46,7 +46,10 @@ RUNTIMES = {
     "xla": Runtime("keras, compiled by XLA", "memory", STEPS, options={"jit": True}),
     "plain": Runtime("the SavedModel that Keras' own export writes", "export", precisions=("float32",)),
     "stock": Runtime("a SavedModel of kerascnn, in TensorFlow's ops", "export"),
-    "native": Runtime("a SavedModel with kerascnn's ops", "export", options={"native": True}),
+    "native": Runtime(
+        "a SavedModel with kerascnn's ops", "export", precisions=("float32", "bfloat16", "float16", "int8"),
+        options={"native": True},
+    ),
     "onnx": Runtime(
         "ONNX Runtime", "export", precisions=("float32", "float16", "int8"), options={"format": "onnx"}, extra="onnx",
         modules=("tf2onnx", "onnx", "onnxruntime"),
@@ -56,7 +59,8 @@ RUNTIMES = {
         options={"format": "litert"}, extra="litert", modules=("ai_edge_litert",),
     ),
     "openvino": Runtime(
-        "OpenVINO", "export", options={"format": "openvino"}, extra="openvino", modules=("openvino",)
+        "OpenVINO", "export", precisions=PRECISIONS, options={"format": "openvino"}, extra="openvino",
+        modules=("openvino",),
     ),
     "torch": Runtime("timm's network of the same name, eager, channels_last", "torch", STEPS),
     "frozen": Runtime("the same through torch.jit.optimize_for_inference", "torch"),

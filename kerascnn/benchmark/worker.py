@@ -132,7 +132,7 @@ def _write(subject: dict[str, Any]) -> Prepared:
     refused = {}
     for name, export in subject["exports"].items():
         folder, options = export["folder"], export["options"]
-        if options.get("quantize"):
+        if options.get("quantize") and not options.get("native"):
             options = {**options, "calibration": calibration}
         try:
             if export["plain"]:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascnn import layers
+from kerascnn import _check, layers
 from kerascnn._errors import InputError
 from kerascnn.inference.lowering_merges import MERGES, OPERATIONS
 from kerascnn.inference.lowering_tokens import TOKEN_LAYERS
@@ -24,6 +24,7 @@ from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.graph import Call, Graph, walk
 from kerascnn.surgery.replace import called
 
+QUANTIZED = ("int8",)
 L = keras.layers
 A = keras.activations
 _ACTIVATIONS = {
@@ -33,19 +34,22 @@ _ACTIVATIONS = {
 }  # fmt: skip
 
 
-def lowered(model: keras.Model) -> Program:
+def lowered(model: keras.Model, quantize: str | None = None) -> Program:
     """A network as one program, its batch norms folded first.
 
     Args:
         model: functional or built sequential, with one input, images [batch, height, width, channels], and one output;
             sizes of images may be open. It does not change.
+        quantize: "int8": products of 8 bits, but for the first and the last of the network, and depthwise and grouped
+            convolutions; what they are multiplied by follows from the numbers as they come (`kerascnn.ops._int8`).
+            None: float32.
 
     Returns:
         The program, with constants of its own.
 
     Raises:
         InputError: the model has no graph, another number of inputs or outputs, or a layer that no instruction stands
-            for.
+            for, or there is no such kind of quantization.
 
     Example:
 
@@ -60,15 +64,17 @@ def lowered(model: keras.Model) -> Program:
             "A network must take one list of images and give one result, vectors or maps, to be lowered. "
             f"Received: inputs {[x.shape for x in graph.inputs]}, outputs {[x.shape for x in graph.outputs]}"
         )
-    return program_of(graph)
+    return program_of(graph, quantize)
 
 
-def program_of(graph: Graph) -> Program:
-    """The calls of a graph with one input, a map, and one output, vectors or maps.
+def program_of(graph: Graph, quantize: str | None = None) -> Program:
+    """The calls of a graph with one input, a map, and one output, vectors or maps; quantize as `lowered` takes it.
 
     Raises:
         InputError: no instruction stands for one of them.
     """
+    if quantize is not None:
+        _check.one_of("quantize", quantize, QUANTIZED)
     lowering = Builder(graph)
     for call in graph.calls:
         if not lower(lowering, call):
@@ -76,7 +82,7 @@ def program_of(graph: Graph) -> Program:
                 "Every layer must be one that an instruction of an inference program stands for. "
                 f"Received: {call.name}, {called(call.operation)}"
             )
-    return lowering.program()
+    return lowering.program(quantize)
 
 
 def lower(lowering: Builder, call: Call) -> bool:
@@ -112,7 +118,8 @@ def _convolve(lowering: Builder, call: Call, kernel: np.ndarray) -> bool:
         return False
     bias = np.asarray(layer.bias) if layer.use_bias else None
     strides, dilations = tuple(layer.strides), tuple(layer.dilation_rate)
-    node = Node("conv", lowering.source(call), kernel, bias, strides=strides, dilations=dilations)
+    whole = kernel.shape[2] == call.x[-1]
+    node = Node("conv", lowering.source(call), kernel, bias, strides=strides, dilations=dilations, whole=whole)
     return _activated(lowering, call, dataclasses.replace(node, padding=_padding(layer)), layer.activation)
 
 
@@ -140,7 +147,7 @@ def _dense(lowering: Builder, call: Call) -> bool:
     if len(call.x) not in (2, 3, 4):
         return False
     kernel, bias = _weights(call.operation)
-    node = Node("conv", lowering.source(call), kernel[None, None], bias)
+    node = Node("conv", lowering.source(call), kernel[None, None], bias, whole=True)
     return _activated(lowering, call, node, call.operation.activation)
 
 

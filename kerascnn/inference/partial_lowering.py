@@ -22,7 +22,7 @@ from kerascnn.surgery.folding import fold_batch_norm
 from kerascnn.surgery.graph import Call, Graph, Value, walk
 from kerascnn.surgery.replace import called
 
-_WORTH_IT = ("conv", "attention")  # without one of them a program has nothing to save
+_WORTH_IT = ("conv", "conv_int8", "attention")  # without one of them a program has nothing to save
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,12 @@ class Part:
     program: Program | None = None  # None: they stay layers
 
 
-def parts_of(model: keras.Model) -> list[Part]:
+def parts_of(model: keras.Model, quantize: str | None = None) -> list[Part]:
     """A network as parts in their order, as many of them programs as can be.
 
     Args:
         model: functional or built sequential, with one input, images [batch, height, width, channels], and one output.
+        quantize: of programs, as `kerascnn.inference.lowered` takes it, whose first and last convolutions stay float32.
 
     Returns:
         The parts, of a copy with batch norms folded.
@@ -59,7 +60,7 @@ def parts_of(model: keras.Model) -> list[Part]:
     def can(part: Part) -> bool:
         return all(lowerable[id(call)] for call in part.calls) and len(part.result.shape) in (2, 4)
 
-    parts = [_lowered(part) if can(part) else part for part in _joined(_pieces(graph), can)]
+    parts = [_lowered(part, quantize) if can(part) else part for part in _joined(_pieces(graph), can)]
     parts = _joined(parts, lambda part: part.program is not None)
     if not any(part.program for part in parts):
         raise InputError(f"A network must have a part that an inference program can stand for. Received: {model.name}")
@@ -72,13 +73,13 @@ def parts_of(model: keras.Model) -> list[Part]:
     return parts
 
 
-def as_parts(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def as_parts(model: keras.Model, quantize: str | None = None) -> Callable[[tf.Tensor], tf.Tensor]:
     """A network as a function for graphs: programs, each with one variable for its constants, and layers.
 
     Takes, returns and raises what `kerascnn.inference.compiled.as_program` does; refused is only what has no part that
     can be lowered.
     """
-    parts = parts_of(model)
+    parts = parts_of(model, quantize)
     layers = [call.name for part in parts if part.program is None for call in part.calls]
     programs = sum(part.program is not None for part in parts)
     logging.info("%s: %d programs; these stay layers: %s", model.name, programs, ", ".join(layers))
@@ -132,8 +133,8 @@ def _joined(parts: list[Part], kind: Callable[[Part], bool]) -> list[Part]:
     return joined
 
 
-def _lowered(part: Part) -> Part:
-    program = program_of(Graph(part.calls, (part.source,), (part.result,)))
+def _lowered(part: Part, quantize: str | None) -> Part:
+    program = program_of(Graph(part.calls, (part.source,), (part.result,)), quantize)
     worth = any(step.kind in _WORTH_IT for step in program.instructions)
     return dataclasses.replace(part, program=program) if worth else part
 

@@ -20,6 +20,7 @@ from kerascnn.ops.inference_program import NONE, SAME, Instruction, Program
 from kerascnn.surgery.graph import Call, Graph
 
 NO_PADDING = ((0, 0), (0, 0))
+LEAST_SOURCES, LEAST_FILTERS = 32, 16  # of a convolution in 8 bits
 
 
 @dataclasses.dataclass(eq=False)
@@ -51,6 +52,7 @@ class Node:
     token: np.ndarray | None = None
     position: np.ndarray | None = None
     order: str = "rows"
+    whole: bool = False  # conv: one group
 
     def reads(self) -> list["Node"]:
         return [x for x in (self.x, self.residual, self.gate, *self.parts) if x is not None]
@@ -150,7 +152,8 @@ class Builder:
                 node = dataclasses.replace(node, x=source.x, gate=source.gate, scale=source.scale, shift=source.shift)
         return node
 
-    def program(self) -> Program:
+    def program(self, quantize: str | None = None) -> Program:
+        """What is needed for the result; quantize "int8": products of 8 bits, see `_in_8_bits`."""
         output = self.made[self.outputs[0].number]
         needed, waiting = set(), [output]
         while waiting:
@@ -162,14 +165,27 @@ class Builder:
         if output is not (nodes[-1] if nodes else None):  # the images, or what something else was made after
             output = Node("pass", output)
             nodes.append(output)
+        if quantize is not None:
+            for node in nodes:
+                node.kind = "conv_int8" if self._in_8_bits(node, output) else node.kind
         numbers = {id(self.images): 0} | {id(node): i + 1 for i, node in enumerate(nodes)}
         constants: list[np.ndarray] = []
         steps = tuple(_instruction(node, numbers, constants) for node in nodes)
         return Program(steps, tuple(constants), flat=len(self.outputs[0].shape) == 2)
 
+    def _in_8_bits(self, node: Node, output: Node) -> bool:
+        """Convolutions of one group but the first, which reads the images, and the last, whose result is the network's.
+
+        Of few sources scales and rounding would cost more than the products save.
+        """
+        if node.kind != "conv" or not node.whole or node.x is self.images:
+            return False
+        last = node is output or (output.kind == "softmax" and output.x is node)
+        return not last and np.prod(node.filter.shape[:3]) >= LEAST_SOURCES and node.filter.shape[3] >= LEAST_FILTERS
+
 
 def _instruction(node: Node, numbers: dict[int, int], constants: list[np.ndarray]) -> Instruction:
-    fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node)}
+    fields = {field.name: getattr(node, field.name) for field in dataclasses.fields(node) if field.name != "whole"}
     for name in ("x", "residual", "gate"):
         fields[name] = NONE if fields[name] is None else numbers[id(fields[name])]
     for name in ("filter", "bias", "scale", "shift", "token", "position"):

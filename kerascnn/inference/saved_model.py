@@ -15,6 +15,8 @@ from kerascnn import ops
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import Preprocessing
 from kerascnn.inference.predictor import Predictor
+from kerascnn.ops.inference_program import OP as PROGRAM
+from kerascnn.ops.inference_program import computes_in_8_bits
 from kerascnn.tasks import TASKS
 
 NAMESPACE = "Kerascnn"  # of our ops' names in TensorFlow's registry: "Kerascnn>Conv2D"
@@ -33,7 +35,7 @@ class SavedModel(Predictor):
     """
 
     native: bool = False  # whether it holds ops of kerascnn's library
-    precision: str = "float32"  # of its weights
+    precision: str = "float32"  # of its weights, or of its products
     classify: Callable[[Sequence[bytes]], tuple[np.ndarray, np.ndarray]] | None = dataclasses.field(
         default=None, repr=False
     )
@@ -68,7 +70,11 @@ def custom_ops(graph: tf.compat.v1.GraphDef) -> set[str]:
 
 
 def precision_of(graph: tf.compat.v1.GraphDef) -> str:
-    """What a graph keeps its weights in: "float16" or "bfloat16" where some are, else "float32"."""
+    """What a graph computes in: "int8" where a program does, "float16" or "bfloat16" of weights, else "float32"."""
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    programs = (node.attr["program"].list.i for node in nodes if node.op == PROGRAM)
+    if any(map(computes_in_8_bits, programs)):
+        return "int8"
     kinds = {tf.dtypes.as_dtype(node.attr["dtype"].type).name for node in graph.node if node.op == "VarHandleOp"}
     return next((name for name in ("float16", "bfloat16") if name in kinds), "float32")
 

@@ -1,7 +1,7 @@
 """A whole network for inference as one op: a program of a few kinds of instructions, and its constants."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,16 @@ import tensorflow as tf
 from kerascnn import _check
 from kerascnn._errors import InputError
 from kerascnn.ops import _native, _token_steps
+from kerascnn.ops._int8 import convolved_int8
 from kerascnn.ops._pooling import avg_pool2d, max_pool2d
 from kerascnn.ops.convolution import conv2d
 
+OP = "Kerascnn>InferenceProgram"
 VERSION = 1
 # Numbers of serialized programs (csrc/kernels/program.h, csrc/common/activation.h), which never change.
 KINDS = {
     "conv": 1, "pool": 2, "mean": 3, "pass": 4, "concat": 5, "softmax": 6, "flatten": 7, "norm": 8, "attention": 9,
-    "reshape": 10, "crop": 11, "stack": 12, "transpose": 13, "patches": 14,
+    "reshape": 10, "crop": 11, "stack": 12, "transpose": 13, "patches": 14, "conv_int8": 15,
 }  # fmt: skip
 ACTIVATIONS = (
     "linear", "relu", "relu6", "silu", "hard_silu", "hard_sigmoid", "sigmoid", "gelu", "gelu_tanh", "tanh",
@@ -32,7 +34,7 @@ _CONSTANTS = ("filter", "bias", "scale", "shift", "token", "position")
 class Instruction:
     """One step: value i + 1 is what instruction i makes, value 0 the images. -1 names no value and no constant."""
 
-    kind: str  # of KINDS
+    kind: str  # of KINDS; conv_int8: a conv of one group whose products are of 8 bits, see `_int8`
     x: int = NONE  # value that is read
     filter: int = NONE  # conv: constant [height, width, in / groups, out]
     bias: int = NONE  # conv: constant [out]; attention: constant [heads, tokens, tokens] that is added to the scores
@@ -63,7 +65,7 @@ class Instruction:
         padding = [side for axis in self.padding for side in axis]
         activation = ACTIVATIONS.index(self.activation)
         match self.kind:
-            case "conv":
+            case "conv" | "conv_int8":
                 sources = [self.x, self.filter, self.bias, self.residual, self.gate, self.scale, self.shift]
                 return [*sources, activation, *self.strides, *self.dilations, *padding]
             case "pool":
@@ -120,6 +122,26 @@ class Program:
         return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
+def computes_in_8_bits(numbers: Sequence[int]) -> bool:
+    """Whether a program, as the op's attribute, has products of 8 bits; False of numbers that are no program."""
+    given, kinds = iter(numbers), []
+    try:
+        next(given)  # the version
+        for _ in range(next(given)):
+            _skip(given, next(given))
+        for _ in range(next(given)):
+            kinds.append(next(given))
+            _skip(given, next(given))
+    except StopIteration:
+        return False
+    return KINDS["conv_int8"] in kinds
+
+
+def _skip(given: Iterator[int], count: int) -> None:
+    for _ in range(count):
+        next(given)
+
+
 def inference_program(images: Any, program: Program, constants: Any = None) -> tf.Tensor:
     """Runs a network as one op, with its filters packed at the first run.
 
@@ -154,7 +176,7 @@ def inference_program(images: Any, program: Program, constants: Any = None) -> t
         raise InputError(f"The program must fit the images. Received: shape={images.shape} ({reason[:300]})") from error
 
 
-@tf.RegisterGradient("Kerascnn>InferenceProgram")
+@tf.RegisterGradient(OP)
 def _gradient(op, dy):
     rule = "An inference program has no derivative; differentiate the model that it was made of"
     raise InputError(f"{rule}. Received: a gradient of images of {op.inputs[0].shape}")
@@ -220,7 +242,7 @@ def _step(step: Instruction, values: list[tf.Tensor], constants: list[tf.Tensor]
         return tf.concat(parts, axis=-1) if step.kind == "concat" else _token_steps.stack(step, parts, constants)
     x = values[step.x]
     match step.kind:
-        case "conv":
+        case "conv" | "conv_int8":
             return _activated(step, _convolved(step, x, values, constants), values)
         case "pool":
             return _pooled(step, x)
@@ -256,7 +278,10 @@ def _convolved(step, x, values, constants):
     filters = constants[step.filter]
     padding = "same" if step.padding == SAME else step.padding
     groups = x.shape[-1] // filters.shape[2]
-    y = conv2d(x, filters, step.strides, padding, step.dilations, groups)
+    if step.kind == "conv_int8":
+        y = convolved_int8(x, filters, step.strides, padding, step.dilations)
+    else:
+        y = conv2d(x, filters, step.strides, padding, step.dilations, groups)
     return y if step.bias == NONE else y + constants[step.bias]
 
 

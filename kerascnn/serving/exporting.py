@@ -25,7 +25,7 @@ _LACKS = {  # what a format has no such option for
     "native": "holds no compiled ops",
     "explain": "has no signatures",
     "precision": "is float32 alone",
-    "quantize": "has no int8; litert, onnx and openvino have",
+    "quantize": "has no int8",
 }
 
 
@@ -56,8 +56,9 @@ def export(
         explain: also write the signature `explain`, a map of Grad-CAM, where the format has signatures.
         precision: "float32"; or "bfloat16" or "float16" where the format has it.
         quantize: "int8", where the format has it: weights and activations of 8 bits, scaled by what `calibration`
-            shows; None: not.
-        calibration: a data set of the kind that the network is for; some images of its training part are taken.
+            shows; of a SavedModel with `native` products alone, scaled by the numbers as they come. None: not.
+        calibration: a data set of the kind that the network is for; some images of its training part are taken. None
+            where nothing is quantized, and of a SavedModel.
         calibration_images: how many; as many others are taken to compare answers on.
         seed: chooses the images.
         check: compare the answers of what was written with those of the model in memory before the version appears; the
@@ -90,11 +91,7 @@ def export(
     for name in options:
         if name not in taken:
             raise InputError(f"The format {format} {_LACKS[name]}. Received: {name}={options[name]}")
-    if (quantize is None) != (calibration is None):
-        raise InputError(
-            "quantize=int8 and a calibration set go together. "
-            f"Received: {'calibration' if quantize is None else f'quantize={quantize}'} alone"
-        )
+    _check_calibration(format, quantize, calibration, "calibration" in taken)
     predictor = predictor_of(predictor, **described)
     if predictor.model is None:
         raise InputError(f"Only a Keras model can be exported, not what was exported already{predictor.origin}.")
@@ -106,6 +103,19 @@ def export(
         if _check.flag("check", check):
             checking.write_report(writer.check(unfinished))
         return publish()
+
+
+def _check_calibration(format: str, quantize: str | None, calibration: data.Source | None, taken: bool) -> None:
+    if quantize is not None and not taken:
+        if calibration is not None:
+            raise InputError(
+                f"The format {format} takes its scales from the numbers as they come. Received: calibration"
+            )
+    elif (quantize is None) != (calibration is None):
+        raise InputError(
+            "quantize=int8 and a calibration set go together. "
+            f"Received: {'calibration' if quantize is None else f'quantize={quantize}'} alone"
+        )
 
 
 def _refuse_other_formats(out: str | os.PathLike, format: str) -> None:

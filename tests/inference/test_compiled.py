@@ -6,7 +6,7 @@ import pytest
 from compiled_checks import check, kinds, shaken
 
 import kerascnn
-from kerascnn import inference, ops, serving
+from kerascnn import inference, ops, serving, surgery
 from kerascnn._errors import InputError
 
 L = keras.layers
@@ -22,6 +22,22 @@ def test_networks(name):
     shape = (32, 32, 1) if name == "lenet5" else (61, 45, 3)
     options = {} if name == "lenet5" else {"input_shape": shape}
     check(kerascnn.create_model(name, **options), shape)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_035", "resnet18", "vit_thin_patch4_32"])
+def test_in_8_bits(name):
+    """All products but the first, the last, and those of depthwise convolutions; a hundredth from the network's."""
+    model = shaken(surgery.logits_of(kerascnn.create_model(name, input_shape=(32, 32, 3))))
+    steps = inference.lowered(model, quantize="int8").instructions
+    products = [step.kind for step in steps if step.filter >= 0]
+    assert products[0] == products[-1] == "conv" and products.count("conv_int8") > len(products) // 3
+    images = np.random.default_rng(1).normal(size=(3, 32, 32, 3)).astype("float32")
+    expected = model(images, training=False).numpy()
+    error = np.abs(inference.compile(model, quantize="int8")(images) - expected)
+    assert 1e-6 < error.max() / np.abs(expected).max() < 0.05
+    assert np.sqrt(np.mean(error**2)) < 0.03 * expected.std()
+    with pytest.raises(InputError, match="quantize must be one of int8. Received: quantize='int4'"):
+        inference.compile(model, quantize="int4")
 
 
 @pytest.mark.after

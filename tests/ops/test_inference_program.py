@@ -68,7 +68,7 @@ def test_depthwise_and_grouped_convolutions(case):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations(activation):
     """Of numbers small and large, infinite ones and those that are none."""
-    x = np.concatenate([np.linspace(-12, 12, 1001), [-1e30, 1e30, -88, 89, 1e-20, 0]]).astype("float32")
+    x = np.concatenate([np.linspace(-12, 12, 1001), [-1e30, 1e30, -1e4, -88, 89, 1e-20, 0]]).astype("float32")
     program = Program((Instruction("pass", x=0, activation=activation),), (), flat=False)
     expected = reference(x[None, None, :, None], program).numpy()
     np.testing.assert_allclose(run(program, x[None, None, :, None]), expected, rtol=2e-6, atol=1e-6)
@@ -232,7 +232,7 @@ def raw(numbers, constants=(0.0,), shape=(1, 4, 4, 2), flat=False):
         ([1, 0, 2, 3, 1, 0, 5, 2, 0, 1], "of one size to be concatenated"),
         ([1, 0, 2, 3, 1, 0, 4, 6, 1, 0, -1, -1, -1, 0], "must have the shape of what it is added to"),
         ([1, 0, 1, 4, 6, 0, -1, 0, -1, -1, 0], "must be one number a channel"),
-        ([1, 0, 1, 15, 1, 0], "must be in its range"),
+        ([1, 0, 1, 16, 1, 0], "must be in its range"),
         ([1, 0, 1, 8, 4, 0, -1, -1, 2**31 - 1], "must be in its range"),  # NaN
         ([1, 0, 1, 9, 6, 0, 1, 0, 0, 0, -1], "queries, keys and values of all heads"),
         ([1, 0, 1, 10, 4, 0, 4, 4, 3], "must keep its elements"),
@@ -293,3 +293,32 @@ def test_random_numbers_never_crash():
         except (tf.errors.OpError, ValueError):
             refused += 1
     assert refused > 200
+
+
+@needs_native
+def test_instructions_in_the_profiler(tmp_path):
+    """Each is an event of TensorFlow's profiler, with what it computes."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    rng, constants = np.random.default_rng(0), []
+    steps = (
+        conv(rng, 0, constants, (3, 3), 3, 8, strides=(2, 2), activation="gelu"),
+        conv(rng, 1, constants, (1, 1), 8, 5),
+        Instruction("mean", x=2),
+    )
+    program = Program(steps, tuple(constants), flat=True)
+    with native("require"), tf.profiler.experimental.Profile(str(tmp_path)):
+        inference_program(images(rng, 1, 16, 12, 3), program)
+    (file,) = tmp_path.rglob("*.xplane.pb")
+    found = {}
+    for plane in xplane_pb2.XSpace.FromString(file.read_bytes()).planes:
+        names = {key: value.name for key, value in plane.stat_metadata.items()}
+        for event in (event for line in plane.lines for event in line.events):
+            stats = {names[stat.metadata_id]: stat.int64_value or stat.uint64_value for stat in event.stats}
+            if "multiply_adds" in stats:
+                found[plane.event_metadata[event.metadata_id].name] = (stats["instruction"], stats["multiply_adds"])
+    assert found == {
+        "conv 3x3/2 16x12x3 > 7x5x8 gelu": (0, 7 * 5 * 8 * 27),
+        "conv 1x1 7x5x8 > 7x5x5": (1, 7 * 5 * 5 * 8),
+        "mean 7x5x5 > 1x1x5": (2, 0),
+    }

@@ -11,7 +11,7 @@ from serving_nets import NAMES, SHAPE, export_options, small_net
 from tensorflow.core.protobuf import saved_model_pb2
 
 import kerascnn
-from kerascnn import ops, serving, surgery
+from kerascnn import data, ops, serving, surgery
 from kerascnn._errors import InputError
 from kerascnn._preprocessing import CIFAR, LENET, Preprocessing
 from kerascnn.data.preprocessing import decode_image, preprocess_image
@@ -287,6 +287,41 @@ def test_native_keeps_our_ops_and_the_numbers(tmp_path, library):
     images = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
     np.testing.assert_allclose(loaded.predict(images), model(images, training=False), rtol=1e-4, atol=1e-5)
     assert loaded.native
+
+
+def test_native_in_8_bits(tmp_path, library):
+    x = inputs = keras.Input(SHAPE)
+    for _ in range(3):
+        x = keras.layers.Conv2D(32, 3, activation="relu")(x)
+    model = keras.Model(inputs, keras.layers.Dense(7, "softmax")(keras.layers.GlobalMaxPooling2D()(x)))
+    folder = serving.export(model, tmp_path, **export_options(native=True, quantize="int8"))
+    loaded = serving.load(folder)
+    images = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype("float32")
+    expected = model(images, training=False).numpy()
+    found = loaded.predict(images)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    assert np.abs(found - expected).max() > 1e-6  # something was rounded
+    assert loaded.native and loaded.precision == "int8"
+    odd = keras.Model(inputs, keras.layers.Dense(7, "softmax")(keras.layers.LeakyReLU()(keras.layers.Flatten()(x))))
+    with pytest.raises(InputError, match="instruction of an inference program"):
+        serving.export(odd, tmp_path, **export_options(native=True, quantize="int8"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"native": False}, {"native": True, "explain": True}, {"native": True, "precision": "bfloat16"}],
+    ids=str,
+)
+def test_8_bits_that_a_saved_model_has_not(options, tmp_path):
+    with pytest.raises(InputError, match="for native ops, without explain and another precision. Received: native="):
+        serving.export(small_net(), tmp_path / "a", **export_options(quantize="int8", **options))
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_saved_model_needs_no_calibration(tmp_path):
+    options = export_options(native=True, quantize="int8", calibration=data.load("digits"))
+    with pytest.raises(InputError, match="saved_model takes its scales from the numbers as they come"):
+        serving.export(small_net(), tmp_path / "a", **options)
 
 
 @pytest.mark.slow

@@ -40,7 +40,13 @@ def _check(values: Values) -> None:
         if given:
             raise InputError(f"{given[0]} is for --quantize int8. Received: {given[0]}={values[given[0]]}")
         return
-    if values["calibration"] is None and values["checkpoint"] is None:
+    if values["format"] == "saved_model":
+        given = [name for name in ("calibration", "data_dir") if values[name] is not None]
+        if given:
+            raise InputError(f"A SavedModel takes its scales from the numbers as they come. Received: {given[0]}")
+        if not values["native"]:
+            raise InputError("--quantize int8 of a SavedModel needs --native. Received: native=False")
+    elif values["calibration"] is None and values["checkpoint"] is None:
         raise InputError("A network without a run needs --calibration DATA for --quantize int8. Received: none")
     if values["precision"] != "float32":
         raise InputError(f"Give --quantize or --precision, not both. Received: int8 and {values['precision']}")
@@ -49,6 +55,9 @@ def _check(values: Values) -> None:
 def _quantized(values: Values, predictor) -> dict:
     """What `serving.export` takes for int8; the images are those of the run unless others are named."""
     from kerascnn import data
+
+    if values["format"] == "saved_model":
+        return {"quantize": values["quantize"]}
 
     recorded = predictor.config.get("data", {})
     name = values["calibration"] or recorded["name"]
@@ -83,8 +92,9 @@ COMMAND = Command(
             choices=_PRECISIONS,
         ),
         Flag(
-            "quantize", "int8: weights and activations of 8 bits, of litert, onnx and openvino", default="none",
-            choices=_KINDS, group="int8",
+            "quantize",
+            "int8: weights and activations of 8 bits, of litert, onnx and openvino, or of saved_model --native",
+            default="none", choices=_KINDS, group="int8",
         ),
         Flag(
             "calibration", "data whose training images tell how large activations are",

@@ -45,7 +45,13 @@ _FINGERPRINT = "fingerprint.pb"
 
 
 def write(
-    predictor: Predictor, folder: Path, *, native: bool = False, precision: str = "float32", explain: bool = False
+    predictor: Predictor,
+    folder: Path,
+    *,
+    native: bool = False,
+    precision: str = "float32",
+    explain: bool = False,
+    quantize: str | None = None,
 ) -> None:
     """Writes a SavedModel with class names, constants and warm-up requests.
 
@@ -57,23 +63,31 @@ def write(
         precision: of weights and arithmetic, "float32", "bfloat16" or "float16"; inputs, outputs and the last layer
             are float32.
         explain: also write the signature `explain`, see `kerascnn.serving.explaining`.
+        quantize: "int8", with `native`, of a network that `inference.lowered` takes: see there. Weights are kept in
+            float32 and packed as bytes when they are first used.
 
     Raises:
         InputError: the network's outputs are not finite, it has more classes than a map can hold, there is no such
-            precision, or the graph needs XLA or custom ops on the server.
+            precision, quantize does not fit the rest, or the graph needs XLA or custom ops on the server.
         OSError: the folder cannot be written.
     """
     if predictor.task == "segmentation" and len(predictor.class_names) > IGNORE:
         raise InputError(f"A map holds at most {IGNORE} classes. Received: {len(predictor.class_names)}")
     if explain and precision != "float32":
         raise InputError(f"The signature explain is float32 alone. Received: precision={precision}")
+    if quantize is not None and (not native or explain or precision != "float32"):
+        raise InputError(
+            "int8 in a SavedModel is for native ops, without explain and another precision. "
+            f"Received: native={native}, explain={explain}, precision={precision}"
+        )
     model = over(predictor.model, predictor.model.outputs[0])
     features = predictor.task == "classification" and _signatures.pooled(model) is not None
     with tf.device("CPU:0"):  # where the check runs too; a GPU may compute in TF32
         copy = folding.float32_copy(model)
-        reference = _signatures.network_of(copy, features)
+        whole = _signatures.network_of(copy, features)
+        reference = whole if quantize is None else _in_tensorflow(model, features, quantize)
         requests = _signatures.requests(reference, predictor, features, copy if explain else None)
-    program = _program(model, features) if native and precision == "float32" else None
+    program = _program(model, features, quantize) if native and precision == "float32" else None
     with ops.native("require" if native else "off"):
         folded, steps = _graph.folded(predictor, precision) if program is None or explain else (None, None)
         network = program or _signatures.network_of(folded, features)
@@ -85,15 +99,28 @@ def write(
     warmup.write_requests(folder, requests, model.name)
 
 
-def _program(model: keras.Model, features: bool) -> _signatures.Network | None:
+def _in_tensorflow(model: keras.Model, features: bool, quantize: str) -> _signatures.Network:
+    """What a quantized network computes, without the kernels that the export is checked with."""
+    network = _program(model, features, quantize)
+
+    def compute(images):
+        with ops.native("off"):
+            return network(images)
+
+    return compute
+
+
+def _program(model: keras.Model, features: bool, quantize: str | None) -> _signatures.Network | None:
     """The network as one op, where it can be lowered; its end apart, where features are asked for; else None."""
     try:
         if not features:
-            whole = as_program(model)
+            whole = as_program(model, quantize)
             return lambda images: {"probabilities": whole(images)}
         embedding = _signatures.pooled(model)
-        body, end = as_program(keras.Model(model.inputs, embedding)), keras.Model(embedding, model.outputs[0])
+        body, end = as_program(keras.Model(model.inputs, embedding), quantize), keras.Model(embedding, model.outputs[0])
     except InputError as error:
+        if quantize is not None:
+            raise
         logging.info("%s is exported layer by layer: %s", model.name, error)
         return None
 

@@ -77,11 +77,15 @@ def test_int8_takes_the_images_of_the_run(name, run, tmp_path, capsys):
 REFUSED = [
     ("--calibration digits", "calibration is for --quantize int8. Received: calibration=digits"),
     ("--data_dir x", "data_dir is for --quantize int8. Received: data_dir=x"),
-    ("--quantize int8 --precision float16", "Give --quantize or --precision, not both. Received: int8 and float16"),
+    (
+        "--quantize int8 --native --precision float16",
+        "Give --quantize or --precision, not both. Received: int8 and float16",
+    ),
     ("--quantize int4", "quantize must be one of none, int8. Received: quantize='int4'"),
     ("--precision half", "precision must be one of float32, bfloat16, float16. Received: precision='half'"),
     ("--quantize int8 --calibration_images 0", "calibration_images must be a whole number from 1 to"),
-    ("--quantize int8", "saved_model has no int8; litert, onnx and openvino have. Received: quantize=int8"),
+    ("--quantize int8", "--quantize int8 of a SavedModel needs --native. Received: native=False"),
+    ("--quantize int8 --native --calibration digits", "scales from the numbers as they come. Received: calibration"),
     ("--format onxx", "format must be one of litert, onnx, openvino, saved_model"),
 ]
 
@@ -96,6 +100,7 @@ def test_a_line_that_asks_for_too_much_is_told_why(flags, message, run, tmp_path
 
 def test_a_network_by_its_name_needs_calibration_data(tmp_path, capsys):
     line = ["export", "--model", "lenet5", "--weights", "x", "--out", str(tmp_path / "out"), "--quantize", "int8"]
+    line += ["--format", "litert"]
     assert cli.main(line) == 2 and "needs --calibration DATA" in capsys.readouterr().err
 
 
