@@ -98,6 +98,9 @@ def test_what_is_not_finite_is_not_hidden(bad):
         assert np.isnan(found[0, 1, 2]).all()
         found[0, 1, 2] = clean[0, 1, 2]
         np.testing.assert_allclose(found, clean, atol=1e-5)
+    constants[0][0, 0, 7, 30] = bad
+    program = Program(program.instructions, tuple(constants), flat=False)
+    assert np.isnan(run(program, images(rng, 1, 4, 5, 300))[..., 30]).all()
 
 
 @needs_native
