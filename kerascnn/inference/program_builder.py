@@ -20,7 +20,7 @@ from kerascnn.ops.inference_program import NONE, SAME, Instruction, Program
 from kerascnn.surgery.graph import Call, Graph
 
 NO_PADDING = ((0, 0), (0, 0))
-LEAST_SOURCES, LEAST_FILTERS = 32, 16  # of a convolution in 8 bits
+LEAST_FILTERS, LEAST_FILTERS_3X3 = 16, 64  # of a convolution in 8 bits
 
 
 @dataclasses.dataclass(eq=False)
@@ -176,12 +176,14 @@ class Builder:
     def _in_8_bits(self, node: Node, output: Node) -> bool:
         """Convolutions of one group but the first, which reads the images, and the last, whose result is the network's.
 
-        Of few sources scales and rounding would cost more than the products save.
+        Of few filters, rounding their sources would cost more than the products save; so it would where Winograd's
+        algorithm needs fewer (3x3 without strides).
         """
         if node.kind != "conv" or not node.whole or node.x is self.images:
             return False
         last = node is output or (output.kind == "softmax" and output.x is node)
-        return not last and np.prod(node.filter.shape[:3]) >= LEAST_SOURCES and node.filter.shape[3] >= LEAST_FILTERS
+        winograd = node.filter.shape[:2] == (3, 3) and node.strides == node.dilations == (1, 1)
+        return not last and node.filter.shape[3] >= (LEAST_FILTERS_3X3 if winograd else LEAST_FILTERS)
 
 
 def _instruction(node: Node, numbers: dict[int, int], constants: list[np.ndarray]) -> Instruction:
