@@ -20,6 +20,7 @@
 
 namespace kerascnn {
 
+constexpr float kInt8Least = 1e-30f;  // a row or a filter without greater numbers counts as zeros: 127 / m is finite
 constexpr int64_t kInt8Row = kPackedDepth + 64;  // bytes between rows of a tile: see kPackedRow
 
 // Filters as panels of 2 vectors, the last of 1 where that is enough: the filters' scales, and then of each block of

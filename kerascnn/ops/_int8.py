@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+LEAST = 1e-30  # what has no greater numbers counts as zeros, as there
 BLOCK = 256  # sources of an output pixel that share a scale (kPackedDepth in csrc/kernels/packed_tile.h)
 
 
@@ -41,4 +42,5 @@ def convolved_int8(x: tf.Tensor, filters: tf.Tensor, strides: Any, padding: Any,
 def _whole(x: tf.Tensor, axis: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The scale along an axis, and x divided by it and rounded, half to even."""
     greatest = tf.reduce_max(tf.abs(x), axis, keepdims=True)
-    return greatest / 127, tf.round(x * tf.math.divide_no_nan(127.0, greatest))
+    inverse = tf.where(greatest <= LEAST, 0.0, 127 / tf.maximum(greatest, LEAST))
+    return greatest / 127, tf.round(x * inverse)

@@ -79,11 +79,13 @@ def test_rows_have_scales_of_their_own():
     before = run(program, x)
     x[0, 2, 2] *= 1000
     x[0, 3, 3] = 0
+    x[0, 4, 4] *= 1e-40  # subnormal
     after = check(program, x)
     others = np.ones((5, 5), bool)
-    others[2, 2] = others[3, 3] = False
+    others[2, 2] = others[3, 3] = others[4, 4] = False
     np.testing.assert_array_equal(before[0][others], after[0][others])
     np.testing.assert_array_equal(after[0, 3, 3], constants[1])
+    np.testing.assert_array_equal(after[0, 4, 4], constants[1])
 
 
 @needs_native
