@@ -7,7 +7,7 @@ What is joined then, `program_builder` says.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -40,16 +40,16 @@ def lowered(model: keras.Model, quantize: str | None = None) -> Program:
     Args:
         model: functional or built sequential, with one input, images [batch, height, width, channels], and one output;
             sizes of images may be open. It does not change.
-        quantize: "int8": products of 8 bits, but for the first and the last of the network, and depthwise and grouped
-            convolutions; what they are multiplied by follows from the numbers as they come (`kerascnn.ops._int8`).
-            None: float32.
+        quantize: "int8": products of 8 bits, but for the first and the last of the network, depthwise and grouped
+            convolutions, and those of less than 16 filters (64 where Winograd's algorithm may compute them); what they
+            are multiplied by follows from the numbers as they come (`kerascnn.ops._int8`). None: float32.
 
     Returns:
         The program, with constants of its own.
 
     Raises:
         InputError: the model has no graph, another number of inputs or outputs, or a layer that no instruction stands
-            for, or there is no such kind of quantization.
+            for, or there is no such kind of quantization, or nothing that could be quantized.
 
     Example:
 
@@ -64,7 +64,19 @@ def lowered(model: keras.Model, quantize: str | None = None) -> Program:
             "A network must take one list of images and give one result, vectors or maps, to be lowered. "
             f"Received: inputs {[x.shape for x in graph.inputs]}, outputs {[x.shape for x in graph.outputs]}"
         )
-    return program_of(graph, quantize)
+    program = program_of(graph, quantize)
+    check_quantized(quantize, [program], model)
+    return program
+
+
+def check_quantized(quantize: str | None, programs: Iterable[Program], model: keras.Model) -> None:
+    """Refuses to call a network quantized of which nothing is."""
+    kinds = {step.kind for program in programs for step in program.instructions}
+    if quantize is not None and "conv_int8" not in kinds:
+        raise InputError(
+            f"With quantize={quantize} a network must have a convolution of one group, or a dense layer, of enough "
+            f"filters between its first and its last, see `kerascnn.inference.lowered`. Received: {model.name}"
+        )
 
 
 def program_of(graph: Graph, quantize: str | None = None) -> Program:

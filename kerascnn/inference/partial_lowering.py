@@ -15,7 +15,7 @@ from absl import logging
 
 from kerascnn import ops
 from kerascnn._errors import InputError
-from kerascnn.inference.lowering import lower, program_of
+from kerascnn.inference.lowering import check_quantized, lower, program_of
 from kerascnn.inference.program_builder import Builder, Node
 from kerascnn.ops.inference_program import Program
 from kerascnn.surgery.folding import fold_batch_norm
@@ -62,6 +62,7 @@ def parts_of(model: keras.Model, quantize: str | None = None) -> list[Part]:
 
     parts = [_lowered(part, quantize) if can(part) else part for part in _joined(_pieces(graph), can)]
     parts = _joined(parts, lambda part: part.program is not None)
+    check_quantized(quantize, [part.program for part in parts if part.program], model)
     if not any(part.program for part in parts):
         raise InputError(f"A network must have a part that an inference program can stand for. Received: {model.name}")
     for call in (call for part in parts if part.program is None for call in part.calls):

@@ -292,7 +292,7 @@ def test_native_keeps_our_ops_and_the_numbers(tmp_path, library):
 def test_native_in_8_bits(tmp_path, library):
     x = inputs = keras.Input(SHAPE)
     for _ in range(3):
-        x = keras.layers.Conv2D(32, 3, activation="relu")(x)
+        x = keras.layers.Conv2D(64, 3, activation="relu")(x)
     model = keras.Model(inputs, keras.layers.Dense(7, "softmax")(keras.layers.GlobalMaxPooling2D()(x)))
     folder = serving.export(model, tmp_path, **export_options(native=True, quantize="int8"))
     loaded = serving.load(folder)
@@ -305,6 +305,8 @@ def test_native_in_8_bits(tmp_path, library):
     odd = keras.Model(inputs, keras.layers.Dense(7, "softmax")(keras.layers.LeakyReLU()(keras.layers.Flatten()(x))))
     with pytest.raises(InputError, match="instruction of an inference program"):
         serving.export(odd, tmp_path, **export_options(native=True, quantize="int8"))
+    with pytest.raises(InputError, match="must have a convolution of one group.* Received: small"):
+        serving.export(small_net(), tmp_path, **export_options(native=True, quantize="int8"))
 
 
 @pytest.mark.parametrize(

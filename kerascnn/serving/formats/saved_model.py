@@ -117,7 +117,8 @@ def _program(model: keras.Model, features: bool, quantize: str | None) -> _signa
             whole = as_program(model, quantize)
             return lambda images: {"probabilities": whole(images)}
         embedding = _signatures.pooled(model)
-        body, end = as_program(keras.Model(model.inputs, embedding), quantize), keras.Model(embedding, model.outputs[0])
+        body = as_program(keras.Model(model.inputs, embedding, name=model.name), quantize)
+        end = keras.Model(embedding, model.outputs[0])
     except InputError as error:
         if quantize is not None:
             raise
