@@ -34,7 +34,8 @@ from kerascnn.benchmark import machine
 class Event(NamedTuple):
     """An op or an instruction that ran."""
 
-    text: str  # of an instruction, "" of an op
+    text: str
+    number: int  # of an instruction; -1 of an op
     kind: str
     milliseconds: float
     multiply_adds: int  # for one image
@@ -77,11 +78,11 @@ def report(name: str, native: bool, batch: int, threads: int, run: Callable, ima
         run(**{keyword: images})
         seconds.append(time.perf_counter() - start)
     events = list(recorded(lambda: run(**{keyword: images}), settings.repeat))
-    counts = collections.Counter(event.text for event in events)
+    counts = collections.Counter(event.number for event in events)
     rows = collections.defaultdict(lambda: [0, 0.0, 0])
     kinds = collections.defaultdict(lambda: [0, 0.0, 0])
     for event in events:
-        alone = native and batch > 1 and counts[event.text] % (batch * settings.repeat) == 0
+        alone = event.number >= 0 and counts[event.number] > settings.repeat  # once for each image
         for table, key in ((rows, event.text), (kinds, event.kind)):
             row = table[key]
             row[0] += 1
@@ -122,9 +123,9 @@ def recorded(run: Callable[[], Any], repeat: int) -> Iterator[Event]:
             milliseconds = event.duration_ps / 1e9
             if "multiply_adds" in stats:
                 kind = " ".join(text.split(" ")[: 2 if text.startswith(("conv", "depthwise", "grouped")) else 1])
-                instructions.append(Event(text, kind, milliseconds, stats["multiply_adds"]))
+                instructions.append(Event(text, stats["instruction"], kind, milliseconds, stats["multiply_adds"]))
             elif ":" in text and "::" not in text and "__inference_" not in text:
-                ops.append(Event(text, text.rsplit(":", 1)[1], milliseconds, 0))
+                ops.append(Event(text, -1, text.rsplit(":", 1)[1], milliseconds, 0))
     yield from instructions or ops
 
 

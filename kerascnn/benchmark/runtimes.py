@@ -47,8 +47,7 @@ RUNTIMES = {
     "plain": Runtime("the SavedModel that Keras' own export writes", "export", precisions=("float32",)),
     "stock": Runtime("a SavedModel of kerascnn, in TensorFlow's ops", "export"),
     "native": Runtime(
-        "a SavedModel with kerascnn's ops", "export", precisions=("float32", "bfloat16", "float16", "int8"),
-        options={"native": True},
+        "a SavedModel with kerascnn's ops", "export", precisions=PRECISIONS, options={"native": True},
     ),
     "onnx": Runtime(
         "ONNX Runtime", "export", precisions=("float32", "float16", "int8"), options={"format": "onnx"}, extra="onnx",
