@@ -36,7 +36,8 @@ def compile(
 
     Raises:
         InputError: the network has a layer that no instruction stands for (`lowered` says which can be lowered), or
-            with `partial` no part without one; or there is no Keras model behind the predictor. The function returned
+            with `partial` no part without one; or there is no Keras model behind the predictor; quantize is unknown
+            or leaves nothing to quantize. The function returned
             raises it for images of another shape.
 
     Example:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from programs import check, conv, images, run
+from programs import check, conv, dense_convolution, images, run
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native, build_info, inference_program, native
@@ -18,19 +18,7 @@ ZERO = ((0, 0), (0, 0))
 @pytest.mark.parametrize("case", range(40))
 def test_dense_convolutions(case):
     """Awkward sizes: one pixel, one channel, parts of vectors, more depth than a block, odd strides and padding."""
-    rng = np.random.default_rng(case)
-    kernel = [(1, 1), (3, 3), (1, 7), (5, 2), (3, 1)][case % 5]
-    channels, filters = (int(rng.choice([1, 3, 5, 16, 33, 64, 300])) for _ in range(2))
-    strides = tuple(map(int, rng.integers(1, 4, 2)))
-    dilations = tuple(map(int, rng.integers(1, 3, 2)))
-    explicit = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (2, 2)))
-    padding = SAME if case % 2 else explicit
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    height, width = (int(rng.integers(span, span + 15)) for span in spans)
-    constants = []
-    options = {"strides": strides, "dilations": dilations, "padding": padding}
-    step = conv(rng, 0, constants, kernel, channels, filters, **options, activation=ACTIVATIONS[case % 10])
-    check(Program((step,), tuple(constants), flat=False), images(rng, 1 + case % 3, height, width, channels))
+    check(*dense_convolution(case))
 
 
 @needs_native

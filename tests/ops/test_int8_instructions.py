@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from programs import conv, images, run
+from programs import conv, dense_convolution, images, run
 
 from kerascnn._errors import InputError
 from kerascnn.ops import build_info, inference_program, native
 from kerascnn.ops.inference_program import (
-    ACTIVATIONS,
-    SAME,
     Instruction,
     Program,
     computes_in_8_bits,
@@ -40,18 +38,7 @@ def check(program, x):
 @pytest.mark.parametrize("case", range(40))
 def test_equals_plain_tensorflow(case):
     """One pixel, one channel, parts of words and of vectors, several blocks of depth, any window and end."""
-    rng = np.random.default_rng(case)
-    kernel = [(1, 1), (3, 3), (1, 7), (5, 2), (3, 1)][case % 5]
-    channels, filters = (int(rng.choice([1, 3, 5, 16, 33, 64, 300])) for _ in range(2))
-    strides, dilations = tuple(map(int, rng.integers(1, 4, 2))), tuple(map(int, rng.integers(1, 3, 2)))
-    padding = SAME if case % 2 else tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (2, 2)))
-    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    height, width = (int(rng.integers(span, span + 15)) for span in spans)
-    constants = []
-    options = {"strides": strides, "dilations": dilations, "padding": padding}
-    step = conv(rng, 0, constants, kernel, channels, filters, **options, activation=ACTIVATIONS[case % 10])
-    x = images(rng, 1 + case % 3, height, width, channels)
-    program = Program((step,), tuple(constants), flat=False)
+    program, x = dense_convolution(case)
     ours = check(in_8_bits(program), x)
     exact = reference(x, program).numpy()
     assert np.sqrt(np.mean((ours - exact) ** 2)) < 0.02 * np.sqrt(np.mean(exact**2))
