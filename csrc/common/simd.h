@@ -56,8 +56,11 @@ inline CpuLevel BestCpuLevel() {
 // Whether there are instructions for products of bytes (AVX-512 VNNI). KERASCNN_CPU_LEVEL=avx512 does without.
 inline bool HasVnni() {
 #ifdef KERASCNN_SIMD_X86
-  static const bool has = BestCpuLevel() == CpuLevel::kAvx512 && __builtin_cpu_supports("avx512vnni") &&
-                          std::getenv("KERASCNN_CPU_LEVEL") == nullptr;
+  static const bool has = [] {
+    const char* limit = std::getenv("KERASCNN_CPU_LEVEL");
+    return BestCpuLevel() == CpuLevel::kAvx512 && __builtin_cpu_supports("avx512vnni") &&
+           (limit == nullptr || std::strcmp(limit, "avx512") != 0);
+  }();
   return has;
 #else
   return false;

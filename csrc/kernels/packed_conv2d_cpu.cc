@@ -56,8 +56,7 @@ void RunPackedConv2D(const PackedConv2D& conv, const ParallelFor& parallel) {
   const int64_t tiles = Ceil(rows, PackedTileHeight()), panels = Ceil(conv.filters, panel);
   const int64_t fewer = conv.int8 && HasVnni() ? 4 : 1;  // bytes of a filter, and instructions
   const int64_t block = std::min(depth, kPackedDepth) * 4 / fewer;
-  int64_t columns =
-      std::clamp<int64_t>(kFilterBytes / std::max<int64_t>(1, block * panel), 1, panels);  // panels of a task
+  int64_t columns = std::clamp<int64_t>(kFilterBytes / (block * panel), 1, panels);  // panels of a task
   const int64_t row_bytes = PackedTileHeight() * 4 * (std::min(columns * panel, conv.filters) + conv.channels);
   int64_t height = std::clamp<int64_t>(kRowBytes / row_bytes, 1, tiles);  // tiles of a task
   if (parallel.threads() > 1) {

@@ -1,71 +1,25 @@
 #include "kernels/program_text.h"
 
+#include <iterator>
+
 #include "kernels/program_plan.h"
 
 namespace kerascnn {
 namespace {
 
-const char* KindText(const Program& program, const ProgramInstruction& op, const MapShape& x) {
-  switch (op.kind) {
-    case ProgramKind::kConv:
-    case ProgramKind::kConvInt8:
-      if (op.int8) return "int8";
-      if (IsGrouped(program, op, x)) return "grouped";
-      return program.constants[op.filter].extents[2] == x.channels ? "conv" : "depthwise";
-    case ProgramKind::kPool:
-      return "pool";
-    case ProgramKind::kMean:
-      return "mean";
-    case ProgramKind::kPass:
-      return "pass";
-    case ProgramKind::kConcat:
-      return "concat";
-    case ProgramKind::kSoftmax:
-      return "softmax";
-    case ProgramKind::kFlatten:
-      return "flatten";
-    case ProgramKind::kNorm:
-      return "norm";
-    case ProgramKind::kAttention:
-      return "attention";
-    case ProgramKind::kReshape:
-      return "reshape";
-    case ProgramKind::kCrop:
-      return "crop";
-    case ProgramKind::kStack:
-      return "stack";
-    case ProgramKind::kTranspose:
-      return "transpose";
-    case ProgramKind::kPatches:
-      return "patches";
-  }
-  return "";
-}
+// By the numbers of ProgramKind and Activation.
+constexpr const char* kKinds[] = {"",     "conv",      "pool",    "mean", "pass",  "concat",    "softmax", "flatten",
+                                  "norm", "attention", "reshape", "crop", "stack", "transpose", "patches", "int8"};
+constexpr const char* kNames[] = {"",        "relu", "relu6",     "silu", "hard_silu", "hard_sigmoid",
+                                  "sigmoid", "gelu", "gelu_tanh", "tanh"};
+static_assert(std::size(kKinds) == kProgramKinds + 1 && std::size(kNames) == kActivations, "a name for each");
 
-const char* ActivationText(Activation activation) {
-  switch (activation) {
-    case Activation::kLinear:
-      return "";
-    case Activation::kRelu:
-      return " relu";
-    case Activation::kRelu6:
-      return " relu6";
-    case Activation::kSilu:
-      return " silu";
-    case Activation::kHardSwish:
-      return " hard_silu";
-    case Activation::kHardSigmoid:
-      return " hard_sigmoid";
-    case Activation::kSigmoid:
-      return " sigmoid";
-    case Activation::kGelu:
-      return " gelu";
-    case Activation::kGeluTanh:
-      return " gelu_tanh";
-    case Activation::kTanh:
-      return " tanh";
+std::string KindText(const Program& program, const ProgramInstruction& op, const MapShape& x) {
+  if (op.kind == ProgramKind::kConv && !op.int8) {
+    if (IsGrouped(program, op, x)) return "grouped";
+    if (program.constants[op.filter].extents[2] != x.channels) return "depthwise";
   }
-  return "";
+  return kKinds[static_cast<int64_t>(op.int8 ? ProgramKind::kConvInt8 : op.kind)];
 }
 
 std::string ShapeText(const MapShape& shape) {
@@ -93,7 +47,8 @@ std::string ProgramText(const Program& program, const std::vector<MapShape>& sha
   if (op.gate >= 0) text += " gate";
   if (op.kind == ProgramKind::kConv && op.scale >= 0) text += " norm";
   if (op.residual >= 0) text += " residual";
-  return text + ActivationText(op.activation);
+  if (op.activation != Activation::kLinear) text += std::string(" ") + kNames[static_cast<int64_t>(op.activation)];
+  return text;
 }
 
 int64_t ProgramMultiplyAdds(const Program& program, const std::vector<MapShape>& shapes, int64_t number) {
