@@ -6,6 +6,7 @@ kernels see images that are grown to one image, pixel and channel at least, and 
 Growing by nothing and cutting off nothing copy nothing, so that the guards cost microseconds.
 """
 
+import contextvars
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -14,6 +15,7 @@ from kerascnn.ops import _native
 from kerascnn.ops._windows import check_fit, output_size
 
 Extent = int | tf.Tensor
+_WHOLE: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=False)
 
 
 def guarded(
@@ -53,13 +55,13 @@ def guarded(
     spans = [(w - 1) * d + 1 for w, d in zip(window, dilations, strict=True)]
     forms = (padding, padding) if isinstance(padding, str) else padding
     shape = tf.shape(x, out_type=tf.int64)
-    extents = [shape[i] if size is None else size for i, size in enumerate(known)]
     # The least sizes of images into which the window fits.
     least = [1 if form == "same" else max(1, span - (0 if form == "valid" else sum(form)))
              for span, form in zip(spans, forms, strict=True)]  # fmt: skip
     x = _fitting(x, shape, known[1:3], least, spans)
-    if _native.exporting():
+    if _native.exporting() or in_guarded_network():
         return compute(x)
+    extents = [shape[i] if size is None else size for i, size in enumerate(known)]
     least = [1, *least, 1 if per_channel else 0]
     missing = [_missing(size, low) for size, low in zip(extents, least, strict=True)]
     static = [None if tf.is_tensor(more) else size + more for size, more in zip(extents, missing, strict=True)]
@@ -82,11 +84,37 @@ def guarded_global(compute: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> t
     Returns:
         compute(x); the right empty tensor where there are no images or channels.
     """
-    if _native.has_gpu() or _native.tracing_for_xla() or _native.exporting():
+    if _native.has_gpu() or _native.tracing_for_xla() or _native.exporting() or in_guarded_network():
         return compute(x)
     batch, _, _, channels = tf.unstack(tf.shape(x, out_type=tf.int64), num=4)
     y = compute(_grown(x, _stacked([_missing(batch, 1), 0, 0, _missing(channels, 1)])))
     return _cut(y, _stacked([batch, 1, 1, channels]))
+
+
+def guarded_network(
+    compute: Callable[[tf.Tensor], dict[str, tf.Tensor]], images: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """compute(images), a whole network for inference: one guard around it in the place of one around each layer.
+
+    What a layer's guard cuts off stands between a convolution and its bias, which TensorFlow then does not join.
+
+    Args:
+        compute: from images to its outputs, whose first axis is the batch.
+        images: [batch, height, width, channels]; there are pixels and channels, but perhaps no image.
+    """
+    batch = tf.shape(images, out_type=tf.int64)[0]
+    missing = _stacked([_missing(batch, 1), 0, 0, 0])
+    token = _WHOLE.set(True)
+    try:
+        answers = compute(tf.ensure_shape(_padded(images, missing), images.shape))
+    finally:
+        _WHOLE.reset(token)
+    return {name: y[:batch] for name, y in answers.items()}
+
+
+def in_guarded_network() -> bool:
+    """Whether what is being called or traced is part of such a network, of which nobody asks gradients."""
+    return _WHOLE.get()
 
 
 def check(condition: tf.Tensor, rule: str, received: tf.Tensor):
@@ -128,13 +156,17 @@ def _stacked(extents: list[Extent]) -> tf.Tensor:
     return tf.stack([tf.cast(extent, tf.int64) for extent in extents])
 
 
+def _padded(x: tf.Tensor, missing: tf.Tensor) -> tf.Tensor:
+    """x with so many zeros behind each axis. Not tf.pad, which oneDNN's convolution takes in and computes itself."""
+    paddings = tf.stack([tf.zeros_like(missing), missing], axis=1)
+    return tf.raw_ops.PadV2(input=x, paddings=paddings, constant_values=tf.zeros([], x.dtype))
+
+
 @tf.custom_gradient
 def _grown(x: tf.Tensor, missing: tf.Tensor):
-    """x with so many zeros behind each axis. Not tf.pad, which oneDNN's convolution takes in and computes itself."""
+    """`_padded`, with a derivative that cuts off without a copy."""
     shape = tf.shape(x, out_type=tf.int64)
-    paddings = tf.stack([tf.zeros_like(missing), missing], axis=1)
-    grown = tf.raw_ops.PadV2(input=x, paddings=paddings, constant_values=tf.zeros([], x.dtype))
-    return grown, lambda dy: (_cut(dy, shape), None)
+    return _padded(x, missing), lambda dy: (_cut(dy, shape), None)
 
 
 @tf.custom_gradient

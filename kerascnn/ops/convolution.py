@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerascnn._errors import InputError
 from kerascnn.ops import _native
-from kerascnn.ops._guards import guarded
+from kerascnn.ops._guards import guarded, in_guarded_network
 from kerascnn.ops._windows import (
     Padding,
     Pair,
@@ -160,12 +160,26 @@ def _stock(x: tf.Tensor, filters: tf.Tensor, strides, padding, dilations) -> tf.
             return tf.nn.conv2d(x, filters, strides, ((0, 0), *padding, (0, 0)), dilations=dilations)
         else:
             x, padding = tf.pad(x, ((0, 0), *padding, (0, 0))), "valid"
-    y = tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations)
-    if x.shape.rank == 4 and x.shape[3] != filters.shape[2]:
-        # TensorFlow joins a bias that follows to the convolution, and the joint kernel refuses groups where oneDNN is
-        # off, as it may be where a saved graph runs; it does not look past an axis more, which costs nothing.
-        y = tf.squeeze(tf.expand_dims(y, 0), 0)
-    return y
+            # TensorFlow joins this to the convolution, but not to the op below.
+            return _apart(tf.nn.conv2d(x, filters, strides, "VALID", dilations=dilations), x, filters)
+    if in_guarded_network() and filters.shape[2] == 1 and x.dtype == tf.float32:
+        if x.shape[3] not in (None, 1) and strides[0] == strides[1] and max(dilations) == 1:
+            # TensorFlow joins a bias and an activation to this op wherever it has a kernel for the three. Gradients of
+            # this op are slower, but a network for inference needs none.
+            channels, taps = x.shape[3], filters.shape[:2]
+            depthwise = tf.reshape(filters, (*taps, channels, filters.shape[3] // channels))
+            return tf.nn.depthwise_conv2d(x, depthwise, (1, *strides, 1), padding.upper())
+    return _apart(tf.nn.conv2d(x, filters, strides, padding.upper(), dilations=dilations), x, filters)
+
+
+def _apart(y: tf.Tensor, x: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    """`y`, a convolution, so that TensorFlow does not join a bias that follows where there may be groups.
+
+    The joint kernel refuses groups where oneDNN is off, as it may be where a saved graph runs.
+    """
+    if x.shape.rank != 4 or x.shape[3] == filters.shape[2]:
+        return y
+    return tf.squeeze(tf.expand_dims(y, 0), 0)  # costs nothing, and TensorFlow does not look past an axis more
 
 
 def _same_padding(size: int | None, kernel: int | None, stride: int, dilation: int) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from kerascnn._errors import InputError
 from kerascnn.data.preprocessing import decode_image
 from kerascnn.inference.predictor import Predictor
+from kerascnn.ops._guards import guarded_network
 from kerascnn.serving import explaining, warmup
 from kerascnn.serving.formats import _decoding
 from kerascnn.surgery.cut import input_in
@@ -43,7 +44,7 @@ def network_of(model: keras.Model, features: bool) -> Network:
         answers = keras.tree.flatten(network(images, training=False))
         return {name: tf.cast(x, tf.float32) for name, x in zip(("probabilities", "features"), answers, strict=False)}
 
-    return compute
+    return lambda images: guarded_network(compute, images)
 
 
 def pooled(model: keras.Model) -> Any:
