@@ -91,9 +91,7 @@ def guarded_global(compute: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> t
     return _cut(y, _stacked([batch, 1, 1, channels]))
 
 
-def guarded_network(
-    compute: Callable[[tf.Tensor], dict[str, tf.Tensor]], images: tf.Tensor
-) -> dict[str, tf.Tensor]:
+def guarded_network(compute: Callable[[tf.Tensor], dict[str, tf.Tensor]], images: tf.Tensor) -> dict[str, tf.Tensor]:
     """compute(images), a whole network for inference: one guard around it in the place of one around each layer.
 
     What a layer's guard cuts off stands between a convolution and its bias, which TensorFlow then does not join.
