@@ -26,13 +26,18 @@ def tensors(case: dict, y: list[int], dtype: torch.dtype) -> dict[str, torch.Ten
     taps = case["kernel"] ** 2
     last = torch.contiguous_format if case["op"] in ("lrn", "deform_conv2d") else torch.channels_last
     shapes = {"x": (batch, channels, height, width)}
+    if case["op"] in ("gelu", "layer_norm"):  # of tokens, as transformers have them
+        last, shapes = torch.contiguous_format, {"x": (batch, height * width, channels)}
+    if case["op"] == "layer_norm":
+        shapes |= {"scale": (channels,), "shift": (channels,)}
     if case["op"] in ("conv2d", "depthwise", "deform_conv2d"):
         shapes["w"] = (case["filters"], channels // case["groups"], case["kernel"], case["kernel"])
     if case["op"] == "deform_conv2d":
         shapes |= {"offset": (batch, 2 * taps, *y[1:3]), "mask": (batch, taps, *y[1:3])}
-    scales = {"x": 1.0, "w": 0.05, "offset": 1.0, "mask": 0.5}
+    scales = {"x": 1.0, "w": 0.05, "offset": 1.0, "mask": 0.5, "scale": 1.0, "shift": 1.0}
     made = {name: (scales[name] * torch.randn(shape)).to(dtype) for name, shape in shapes.items()}
-    return {name: value.contiguous(memory_format=last).requires_grad_() for name, value in made.items()}
+    made = {name: value.contiguous(memory_format=last) if value.dim() == 4 else value for name, value in made.items()}
+    return {name: value.requires_grad_() for name, value in made.items()}
 
 
 def function(case: dict):
@@ -45,6 +50,10 @@ def function(case: dict):
         from torchvision.ops import deform_conv2d
 
         return lambda x, w, offset, mask: deform_conv2d(x, offset, w, None, *window, mask)
+    if case["op"] == "gelu":
+        return F.gelu
+    if case["op"] == "layer_norm":
+        return lambda x, scale, shift: F.layer_norm(x, (case["x"][3],), scale, shift, 1e-6)
     if case["op"] == "lrn":
         size = 2 * case["radius"] + 1  # PyTorch divides alpha by it
         return lambda x: F.local_response_norm(x, size, 1e-4 * size, case["beta"], 2.0)

@@ -345,6 +345,7 @@ FREE: frozenset[type] = VIEWS | frozenset(
         layers.FractalJoin,
         layers.FractalPath,
         layers.ImageInput,
+        layers.LayerNormalization,
         layers.LocalResponseNormalization,
         layers.MaxPooling2D,
         layers.Progress,  # one number

@@ -46,7 +46,7 @@ VARIANTS = {  # table 1
 
 def mixer_block(x, spec, rate, *, name):
     """x + MLP across places (LN(x)), then x + MLP across channels (LN(x)): [b, n, width] -> [b, n, width]."""
-    activation = layers.tanh_gelu if spec.tanh_gelu else "gelu"
+    activation = layers.tanh_gelu if spec.tanh_gelu else layers.gelu
     y = transformer.layer_norm(x, name=f"{name}_norm1")
     y = keras.layers.Permute((2, 1), name=f"{name}_places")(y)
     y = transformer.mlp(y, spec.tokens_hidden, activation, name=f"{name}_tokens")

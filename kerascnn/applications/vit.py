@@ -62,7 +62,7 @@ def features(x, spec: Spec, *, dropout_rate: float = 0.0, drop_path_rate: float 
     encoder = transformer.Encoder(
         spec.heads,
         spec.mlp_ratio,
-        activation=layers.tanh_gelu if spec.tanh_gelu else "gelu",
+        activation=layers.tanh_gelu if spec.tanh_gelu else layers.gelu,
         dropout_rate=dropout_rate,
     )
     x = transformer.patch_embedding(x, spec.patch, spec.width)

@@ -18,7 +18,7 @@ PEERS = ("tensorflow", "keras", "torch")
 class Case:
     """An op on one shape. Windows are square, images padded to keep ceil(size / stride)."""
 
-    op: str  # conv2d, depthwise, deform_conv2d, lrn, saf_pool2d
+    op: str  # conv2d, depthwise, deform_conv2d, gelu, layer_norm, lrn, saf_pool2d
     x: tuple[int, int, int, int]  # batch, height, width, channels
     filters: int = 0  # channels out, of convolutions
     kernel: int = 3
@@ -51,7 +51,7 @@ class Case:
     @property
     def y(self) -> tuple[int, int, int, int]:
         """Shape of the result."""
-        if self.op == "lrn":
+        if self.op in ("gelu", "layer_norm", "lrn"):
             return self.x
         batch, height, width, channels = self.x
         if self.op == "saf_pool2d":
@@ -67,6 +67,8 @@ class Case:
             shapes["filters"] = (self.kernel, self.kernel, self.x[3] // self.groups, self.filters)
         if self.op == "deform_conv2d":
             shapes |= {"offset": (*self.y[:3], 2 * taps), "mask": (*self.y[:3], taps)}
+        if self.op == "layer_norm":
+            shapes |= {"scale": self.x[3:], "shift": self.x[3:]}
         return shapes
 
     def bytes(self, which: str, item: int) -> int:
@@ -95,11 +97,14 @@ class Case:
 
         Returns:
             Operations: 2 a tap and pair of channels in convolutions, and 8 a sampled value where they are deformable;
-            of lrn a multiply-add for each place of the window and 12 for the power; of pooling one a tap.
+            of lrn a multiply-add for each place of the window and 12 for the power; of pooling one a tap; of gelu and
+            layer_norm what their kernels do, 40 and 9 a number.
         """
         outputs, taps = math.prod(self.y), self.kernel**2
         if self.op == "lrn":
             count = outputs * (2 * (2 * self.radius + 1) + 12)
+        elif self.op in ("gelu", "layer_norm"):
+            count = outputs * {"gelu": 40, "layer_norm": 9}[self.op]
         elif self.op == "saf_pool2d":
             count = outputs * self.stride**2
         else:
@@ -161,6 +166,9 @@ _STANDARD = (
     Case("conv2d", (2, 33, 33, 256), 256, dilation=12, targets=(_ATROUS,)),
     Case("deform_conv2d", (8, 28, 28, 256), 256, targets=(_DEFORM,)),
     Case("deform_conv2d", (8, 14, 14, 512), 512, targets=(_DEFORM,)),
+    Case("gelu", (8, 14, 14, 1536)),
+    Case("layer_norm", (8, 14, 14, 384)),
+    Case("layer_norm", (8, 56, 56, 96)),
     Case("lrn", (16, 55, 55, 96), targets=(_LRN,)),
     Case("lrn", (16, 55, 55, 96), beta=0.5),
     Case("lrn", (16, 55, 55, 96), beta=1.0),
@@ -172,6 +180,8 @@ _TINY = (
     Case("depthwise", (1, 5, 5, 8), 8, groups=8),
     Case("conv2d", (1, 7, 7, 4), 4, dilation=2),
     Case("deform_conv2d", (1, 4, 4, 4), 4),
+    Case("gelu", (2, 3, 3, 8)),
+    Case("layer_norm", (2, 3, 3, 8)),
     Case("lrn", (2, 3, 3, 8)),
     Case("saf_pool2d", (2, 4, 4, 3), kernel=2, stride=2),
 )

@@ -13,7 +13,7 @@ Function = Callable[..., tf.Tensor]
 
 def exists(case: Case) -> bool:
     """Whether `kerascnn.ops` has the op of a case."""
-    names = {"lrn": "local_response_normalization", "depthwise": "conv2d"}
+    names = {"lrn": "local_response_normalization", "layer_norm": "layer_normalization", "depthwise": "conv2d"}
     return hasattr(ops, names.get(case.op, case.op))
 
 
@@ -27,9 +27,7 @@ def functions(case: Case) -> dict[str, Function]:
         "kerascnn", and "tensorflow" and "keras" where they have the op; each takes `case.inputs` in their order. Only
         what both take is in the arguments: SAF-pooling draws from a fixed seed, its peers from their own generators.
     """
-    return {"conv2d": _conv2d, "depthwise": _depthwise, "deform_conv2d": _deform, "lrn": _lrn, "saf_pool2d": _saf}[
-        case.op
-    ](case)
+    return _FUNCTIONS[case.op](case)
 
 
 def _conv2d(case: Case) -> dict[str, Function]:
@@ -62,6 +60,22 @@ def _deform(case: Case) -> dict[str, Function]:
     return {"kerascnn": ours}
 
 
+def _gelu(case: Case) -> dict[str, Function]:
+    return {
+        "kerascnn": ops.gelu,
+        "tensorflow": lambda x: tf.nn.gelu(x, approximate=False),
+        "keras": lambda x: keras.activations.gelu(x, approximate=False),
+    }
+
+
+def _layer_norm(case: Case) -> dict[str, Function]:
+    return {
+        "kerascnn": lambda x, scale, shift: ops.layer_normalization(x, scale, shift, 1e-6),
+        # What keras.layers.LayerNormalization calls.
+        "keras": lambda x, scale, shift: keras.ops.layer_normalization(x, scale, shift, -1, 1e-6),
+    }
+
+
 def _lrn(case: Case) -> dict[str, Function]:
     constants = (case.radius, 2.0, 1e-4, case.beta)
     return {
@@ -85,6 +99,17 @@ def _saf(case: Case) -> dict[str, Function]:
     }
 
 
+_FUNCTIONS: dict[str, Callable[[Case], dict[str, Function]]] = {
+    "conv2d": _conv2d,
+    "depthwise": _depthwise,
+    "deform_conv2d": _deform,
+    "gelu": _gelu,
+    "layer_norm": _layer_norm,
+    "lrn": _lrn,
+    "saf_pool2d": _saf,
+}
+
+
 def prepare(
     function: Function, inputs: dict[str, tuple[int, ...]], dtype: str, which: str, copies: int = 1
 ) -> Callable[[], None]:
@@ -100,7 +125,7 @@ def prepare(
     Returns:
         A function without arguments that returns when the result is there.
     """
-    scales = {"x": 1.0, "filters": 0.05, "offset": 1.0, "mask": 0.5}
+    scales = {"x": 1.0, "filters": 0.05, "offset": 1.0, "mask": 0.5, "scale": 1.0, "shift": 1.0}
     tensors = [
         tf.cast(scales[name] * tf.random.stateless_normal(shape, (3, index)), dtype)
         for index, (name, shape) in enumerate(inputs.items())

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 
 from kerascnn.blocks.drop_path import drop_path
+from kerascnn.layers.gelu import gelu
+from kerascnn.layers.layer_normalization import LayerNormalization
 from kerascnn.layers.plain_conv2d import PlainConv2D
 from kerascnn.layers.self_attention import SelfAttention
 
@@ -29,7 +31,7 @@ class Encoder:
     mlp_ratio: float = 4.0  # hidden width of the MLP / d
     qkv_bias: bool = True  # of the projections to queries, keys and values
     epsilon: float = 1e-6  # of the layer norms
-    activation: str | Callable = "gelu"  # of the MLP: exact GELU, or `kerascnn.layers.tanh_gelu`
+    activation: str | Callable = gelu  # of the MLP: exact GELU, or `kerascnn.layers.tanh_gelu`
     dropout_rate: float = 0.0  # after every dense layer but the one for queries, keys and values (appendix B.1)
     scale: float | None = None  # of the attention's scores; None: 1 / sqrt(d / heads)
     initializer: Callable | None = None  # makes one for a kernel, biases start as zero; None: the authors' of ViT
@@ -37,7 +39,7 @@ class Encoder:
 
 def layer_norm(x: keras.KerasTensor, epsilon: float = 1e-6, *, name: str) -> keras.KerasTensor:
     """Layer norm over the channels: [..., d] -> [..., d]."""
-    return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
+    return LayerNormalization(epsilon=epsilon, name=name)(x)
 
 
 def dropout(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:
@@ -109,7 +111,7 @@ def self_attention(
 def mlp(
     x: keras.KerasTensor,
     hidden: int,
-    activation: str | Callable = "gelu",
+    activation: str | Callable = gelu,
     dropout_rate: float = 0.0,
     *,
     initializer: Any = None,

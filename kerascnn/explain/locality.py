@@ -26,6 +26,7 @@ _BY_CHANNEL = (
     L.BatchNormalization,
     kerascnn.layers.BatchNormalization,
     L.LayerNormalization,
+    kerascnn.layers.LayerNormalization,
     L.Softmax,
     L.Normalization,
 )

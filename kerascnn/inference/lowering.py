@@ -18,6 +18,7 @@ from kerascnn._errors import InputError
 from kerascnn.inference.lowering_merges import MERGES, OPERATIONS
 from kerascnn.inference.lowering_tokens import TOKEN_LAYERS
 from kerascnn.inference.program_builder import NO_PADDING, Builder, Node
+from kerascnn.layers.gelu import gelu
 from kerascnn.layers.tanh_gelu import tanh_gelu
 from kerascnn.ops.inference_program import SAME, Program
 from kerascnn.surgery.folding import fold_batch_norm
@@ -29,8 +30,8 @@ L = keras.layers
 A = keras.activations
 _ACTIVATIONS = {
     A.linear: "linear", A.relu: "relu", A.relu6: "relu6", A.silu: "silu", A.hard_silu: "hard_silu",
-    A.hard_sigmoid: "hard_sigmoid", A.sigmoid: "sigmoid", A.gelu: "gelu", A.tanh: "tanh", tanh_gelu: "gelu_tanh",
-    A.softmax: "softmax",
+    A.hard_sigmoid: "hard_sigmoid", A.sigmoid: "sigmoid", A.gelu: "gelu", gelu: "gelu", A.tanh: "tanh",
+    tanh_gelu: "gelu_tanh", A.softmax: "softmax",
 }  # fmt: skip
 
 

@@ -168,7 +168,7 @@ def _mean(lowering: Builder, call: Call) -> bool:
 
 # Exactly these classes, as in `lowering`.
 TOKEN_LAYERS: dict[type, Callable[[Builder, Call], bool]] = {
-    L.LayerNormalization: _norm,
+    **dict.fromkeys((L.LayerNormalization, layers.LayerNormalization), _norm),
     layers.SelfAttention: _self_attention,
     layers.WindowAttention: _window_attention,
     layers.ClassToken: _class_token,

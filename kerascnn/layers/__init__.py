@@ -13,6 +13,8 @@ from kerascnn.layers.deformable_conv2d import DeformableConv2D
 from kerascnn.layers.depthwise_conv2d import DepthwiseConv2D
 from kerascnn.layers.drop_path import DropPath
 from kerascnn.layers.fractal_join import FractalJoin, FractalPath
+from kerascnn.layers.gelu import gelu
+from kerascnn.layers.layer_normalization import LayerNormalization
 from kerascnn.layers.local_response_normalization import LocalResponseNormalization
 from kerascnn.layers.max_pooling2d import MaxPooling2D
 from kerascnn.layers.pad_to_multiple import PadToMultiple
@@ -54,6 +56,7 @@ __all__ = [
     "FractalJoin",
     "FractalPath",
     "ImageInput",
+    "LayerNormalization",
     "LocalResponseNormalization",
     "MaxPooling2D",
     "PadToMultiple",
@@ -76,6 +79,7 @@ __all__ = [
     "WeightStandardizedConv2D",
     "WindowAttention",
     "ZeroPadShortcut",
+    "gelu",
     "model_preprocessing",
     "scaled_tanh",
     "tanh_gelu",

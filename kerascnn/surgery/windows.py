@@ -207,6 +207,7 @@ POINTWISE: frozenset[type] = frozenset(
         layers.DropPath,
         layers.FractalJoin,
         layers.FractalPath,  # not a map, but one number for all joins
+        layers.LayerNormalization,
         layers.LocalResponseNormalization,
         layers.Progress,  # not a map, but one number for all paths
         layers.PositionEmbedding,

@@ -14,7 +14,7 @@ from kerascnn.benchmark import SHAPES, Case, answering, choose, report, session,
 from kerascnn.benchmark.machine import Machine
 
 MACHINE = Machine("a processor", 2, ((1000, 4e9), (100_000, 2e9)), gemm=1e11)
-TINY = [case for case in SHAPES["tiny"] if hasattr(ops, case.op) or case.op in ("depthwise", "lrn")]
+TINY = [case for case in SHAPES["tiny"] if hasattr(ops, case.op) or case.op in ("depthwise", "layer_norm", "lrn")]
 
 
 def test_bytes_and_flops_by_hand():
@@ -26,6 +26,9 @@ def test_bytes_and_flops_by_hand():
     assert conv.flops("forward") == 2 * y * 9 * 4 and conv.flops("both") == 3 * conv.flops("forward")
     lrn = Case("lrn", (2, 3, 3, 8), radius=1)
     assert lrn.bytes("both", 4) == 4 * 5 * 144 and lrn.flops("forward") == 144 * (2 * 3 + 12)
+    norm = Case("layer_norm", (2, 3, 3, 8))
+    assert norm.inputs["scale"] == (8,) and norm.bytes("forward", 4) == 4 * (2 * 144 + 16)
+    assert norm.flops("forward") == 9 * 144 and Case("gelu", (2, 3, 3, 8)).flops("both") == 3 * 40 * 144
     deform = Case("deform_conv2d", (1, 4, 4, 6), 5)
     assert deform.inputs["offset"] == (1, 4, 4, 18) and deform.inputs["mask"] == (1, 4, 4, 9)
     assert deform.flops("forward") == 2 * 80 * 9 * 6 + 8 * 16 * 9 * 6
