@@ -64,7 +64,8 @@ KERASCNN_TEST(GeluOfNoNumbers) {
   std::vector<float> y(5), dx(5);
   GeluForward(5, x.data(), y.data(), SerialFor());
   GeluGradient(5, x.data(), dy.data(), dx.data(), SerialFor());
-  Expect(y[0] == infinity && y[1] == 0 && std::isnan(y[2]) && y[3] > 2.9999e38f && y[4] == 0, "gelu of what is no number");
+  Expect(y[0] == infinity && y[1] == 0 && std::isnan(y[2]) && y[3] > 2.9999e38f && y[4] == 0,
+         "gelu of what is no number");
   Expect(std::abs(dx[0] - 1) < 1e-6f && std::abs(dx[1]) < 1e-30f && std::isnan(dx[2]),
          "gelu gradient at what is no number");
   Expect(std::abs(dx[3] - 1) < 1e-6f && std::abs(dx[4]) < 1e-30f, "gelu gradient at large numbers");
