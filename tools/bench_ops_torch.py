@@ -26,7 +26,7 @@ def tensors(case: dict, y: list[int], dtype: torch.dtype) -> dict[str, torch.Ten
     taps = case["kernel"] ** 2
     last = torch.contiguous_format if case["op"] in ("lrn", "deform_conv2d") else torch.channels_last
     shapes = {"x": (batch, channels, height, width)}
-    if case["op"] in ("gelu", "layer_norm"):  # of tokens, as transformers have them
+    if case["op"] in ("gelu", "layer_norm", "self_attention"):  # of tokens, as transformers have them
         last, shapes = torch.contiguous_format, {"x": (batch, height * width, channels)}
     if case["op"] == "layer_norm":
         shapes |= {"scale": (channels,), "shift": (channels,)}
@@ -54,6 +54,13 @@ def function(case: dict):
         return F.gelu
     if case["op"] == "layer_norm":
         return lambda x, scale, shift: F.layer_norm(x, (case["x"][3],), scale, shift, 1e-6)
+    if case["op"] == "self_attention":
+
+        def attention(x):
+            parts = x.unflatten(2, (3, case["groups"], -1)).permute(2, 0, 3, 1, 4)
+            return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
+
+        return attention
     if case["op"] == "lrn":
         size = 2 * case["radius"] + 1  # PyTorch divides alpha by it
         return lambda x: F.local_response_norm(x, size, 1e-4 * size, case["beta"], 2.0)

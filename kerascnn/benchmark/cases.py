@@ -18,13 +18,13 @@ PEERS = ("tensorflow", "keras", "torch")
 class Case:
     """An op on one shape. Windows are square, images padded to keep ceil(size / stride)."""
 
-    op: str  # conv2d, depthwise, deform_conv2d, gelu, layer_norm, lrn, saf_pool2d
+    op: str  # conv2d, depthwise, deform_conv2d, gelu, layer_norm, lrn, saf_pool2d, self_attention
     x: tuple[int, int, int, int]  # batch, height, width, channels
     filters: int = 0  # channels out, of convolutions
     kernel: int = 3
     stride: int = 1
     dilation: int = 1
-    groups: int = 1
+    groups: int = 1  # of self_attention heads
     radius: int = 2  # of lrn
     beta: float = 0.75  # of lrn
     rate: float = 0.2  # of saf_pool2d
@@ -38,7 +38,7 @@ class Case:
             parts.append(f"to {self.filters}")
         if self.op in ("conv2d", "depthwise", "deform_conv2d") and self.kernel != 3:
             parts.append(f"{self.kernel}x{self.kernel}")
-        if self.op == "conv2d" and self.groups > 1:
+        if self.op in ("conv2d", "self_attention") and self.groups > 1:
             parts.append(f"g{self.groups}")
         if self.op != "saf_pool2d" and self.stride > 1:
             parts.append(f"s{self.stride}")
@@ -54,6 +54,8 @@ class Case:
         if self.op in ("gelu", "layer_norm", "lrn"):
             return self.x
         batch, height, width, channels = self.x
+        if self.op == "self_attention":
+            return batch, height, width, channels // 3
         if self.op == "saf_pool2d":
             return batch, height // self.stride, width // self.stride, channels
         return batch, math.ceil(height / self.stride), math.ceil(width / self.stride), self.filters
@@ -98,13 +100,15 @@ class Case:
         Returns:
             Operations: 2 a tap and pair of channels in convolutions, and 8 a sampled value where they are deformable;
             of lrn a multiply-add for each place of the window and 12 for the power; of pooling one a tap; of gelu and
-            layer_norm what their kernels do, 40 and 9 a number.
+            layer_norm what their kernels do, 40 and 9 a number; of attention its products.
         """
         outputs, taps = math.prod(self.y), self.kernel**2
         if self.op == "lrn":
             count = outputs * (2 * (2 * self.radius + 1) + 12)
         elif self.op in ("gelu", "layer_norm"):
             count = outputs * {"gelu": 40, "layer_norm": 9}[self.op]
+        elif self.op == "self_attention":
+            count = 4 * outputs * self.x[1] * self.x[2]
         elif self.op == "saf_pool2d":
             count = outputs * self.stride**2
         else:
@@ -174,6 +178,7 @@ _STANDARD = (
     Case("lrn", (16, 55, 55, 96), beta=1.0),
     Case("lrn", (16, 55, 55, 96), beta=0.6),
     Case("saf_pool2d", (100, 32, 32, 192), kernel=2, stride=2, targets=(_SAF,)),
+    Case("self_attention", (8, 14, 14, 1152), groups=6),
 )
 _TINY = (
     _conv(2, 6, 8, 8, 2, 1, (_TF, _FIRST)),
@@ -184,6 +189,7 @@ _TINY = (
     Case("layer_norm", (2, 3, 3, 8)),
     Case("lrn", (2, 3, 3, 8)),
     Case("saf_pool2d", (2, 4, 4, 3), kernel=2, stride=2),
+    Case("self_attention", (2, 3, 3, 24), groups=2),
 )
 SHAPES = {"standard": _STANDARD, "resnext50": _RESNEXT50, "grouped": _GROUPED, "tiny": _TINY}
 

@@ -99,6 +99,20 @@ def _saf(case: Case) -> dict[str, Function]:
     }
 
 
+def _attention(case: Case) -> dict[str, Function]:
+    batch, height, width, channels = case.x
+    heads, tokens = case.groups, height * width
+
+    def theirs(x):  # what SelfAttention calls for other types
+        query, key, value = tf.unstack(tf.reshape(x, (batch, tokens, 3, heads, channels // 3 // heads)), axis=2)
+        return tf.reshape(keras.ops.dot_product_attention(query, key, value), case.y)
+
+    return {
+        "kerascnn": lambda x: tf.reshape(ops.self_attention(tf.reshape(x, (batch, tokens, channels)), heads), case.y),
+        "keras": theirs,
+    }
+
+
 _FUNCTIONS: dict[str, Callable[[Case], dict[str, Function]]] = {
     "conv2d": _conv2d,
     "depthwise": _depthwise,
@@ -107,6 +121,7 @@ _FUNCTIONS: dict[str, Callable[[Case], dict[str, Function]]] = {
     "layer_norm": _layer_norm,
     "lrn": _lrn,
     "saf_pool2d": _saf,
+    "self_attention": _attention,
 }
 
 

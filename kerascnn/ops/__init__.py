@@ -9,6 +9,7 @@ from kerascnn.ops.layer_norm import layer_normalization
 from kerascnn.ops.lrn import local_response_normalization
 from kerascnn.ops.resize2d import resize2d
 from kerascnn.ops.saf_pool2d import saf_pool2d
+from kerascnn.ops.self_attention import self_attention
 
 __all__ = [
     "build_info",
@@ -21,4 +22,5 @@ __all__ = [
     "native",
     "resize2d",
     "saf_pool2d",
+    "self_attention",
 ]

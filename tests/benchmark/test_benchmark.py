@@ -29,6 +29,8 @@ def test_bytes_and_flops_by_hand():
     norm = Case("layer_norm", (2, 3, 3, 8))
     assert norm.inputs["scale"] == (8,) and norm.bytes("forward", 4) == 4 * (2 * 144 + 16)
     assert norm.flops("forward") == 9 * 144 and Case("gelu", (2, 3, 3, 8)).flops("both") == 3 * 40 * 144
+    attention = Case("self_attention", (2, 3, 4, 24), groups=2)
+    assert attention.y == (2, 3, 4, 8) and attention.flops("forward") == 2 * 2 * 12 * 12 * 8 * 2
     deform = Case("deform_conv2d", (1, 4, 4, 6), 5)
     assert deform.inputs["offset"] == (1, 4, 4, 18) and deform.inputs["mask"] == (1, 4, 4, 9)
     assert deform.flops("forward") == 2 * 80 * 9 * 6 + 8 * 16 * 9 * 6

@@ -7,6 +7,7 @@ import tensorflow as tf
 from layer_checks import POLICIES, check_export, check_round_trip, check_training, check_training_by_xla, images
 
 from kerascnn import layers
+from kerascnn.blocks import transformer
 from kerascnn.ops import native
 
 
@@ -83,10 +84,8 @@ def test_gelu_is_keras_own():
 
 
 def test_networks_of_tokens_run_it():
-    """Of the ops of a training step, those of norms and activations are ours."""
+    """Of the ops of a training step, those of norms, attention and activations are ours."""
     inputs = keras.Input((6, 8))
-    from kerascnn.blocks import transformer
-
     model = keras.Model(inputs, transformer.encoder_block(inputs, transformer.Encoder(heads=2), name="block"))
 
     @tf.function(autograph=False)
@@ -98,4 +97,5 @@ def test_networks_of_tokens_run_it():
     with native("require"):
         kinds = [op.type for op in step.get_concrete_function(tf.TensorSpec((2, 6, 8))).graph.get_operations()]
     assert kinds.count("Kerascnn>LayerNormalization") == kinds.count("Kerascnn>LayerNormalizationGradient") == 2
+    assert kinds.count("Kerascnn>SelfAttention") == kinds.count("Kerascnn>SelfAttentionGradient") == 1
     assert kinds.count("Kerascnn>Gelu") == kinds.count("Kerascnn>GeluGradient") == 1

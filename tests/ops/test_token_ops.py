@@ -1,5 +1,6 @@
-"""ops.gelu and ops.layer_normalization: the formulas, their derivatives, what is kept, and what is refused."""
+"""ops.gelu, layer_normalization, self_attention: formulas, derivatives, what is kept, and what is refused."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +9,7 @@ from kerascnn import ops
 from kerascnn._errors import InputError
 from kerascnn.ops import _native, layer_norm, native
 from kerascnn.ops.gelu import reference as plain_gelu
+from kerascnn.ops.self_attention import reference as plain_attention
 
 needs_library = pytest.mark.skipif(_native.library() is None, reason="kerascnn was not built here")
 TOLERANCES = {"float32": 2e-6, "bfloat16": 1e-2, "float64": 1e-12, "float16": 2e-3}
@@ -144,6 +146,15 @@ WRONG = {
         lambda: ops.layer_normalization(tf.ones((2, 3)), tf.ones(3), tf.ones(3), -1.0),
         "`epsilon` must be a finite number of at least 0. Received: -1.0",
     ),
+    "heads that do not divide": (
+        lambda: ops.self_attention(tf.ones((1, 2, 12)), 3),
+        r"`x` must be a float tensor \[batch, tokens, 3 d\], d known and a multiple of 3 heads. Received: float32",
+    ),
+    "no heads": (lambda: ops.self_attention(tf.ones((1, 2, 12)), 0), "`heads` must be"),
+    "an endless scale": (
+        lambda: ops.self_attention(tf.ones((1, 2, 12)), 2, float("inf")),
+        "`scale` must be a finite number. Received: inf",
+    ),
     "an epsilon in words": (
         lambda: ops.layer_normalization(tf.ones((2, 3)), tf.ones(3), tf.ones(3), "small"),
         "`epsilon` must be a finite number",
@@ -167,3 +178,51 @@ def test_shapes_that_show_when_the_graph_runs():
     )
     with native("require"), pytest.raises(tf.errors.InvalidArgumentError, match="one number for each channel"):
         wrong(tf.ones((2, 3)), tf.ones(4))
+
+
+ATTENTIONS = {  # shape of x, heads, scale
+    "usual": ((2, 9, 36), 3, None),
+    "more tokens than a block": ((1, 300, 12), 2, 0.7),
+    "one token": ((3, 1, 6), 1, None),
+    "no image": ((0, 5, 6), 1, None),
+    "a wide head": ((1, 4, 780), 1, None),  # 260 features: plain TensorFlow
+}
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("case", ATTENTIONS)
+def test_attention_and_two_derivatives(mode, dtype, case):
+    shape, heads, scale = ATTENTIONS[case]
+    x = tf.cast(tf.cast(normal(*shape), dtype), tf.float64)
+    used = scale if scale is not None else (shape[2] // 3 // heads) ** -0.5
+    want = derivatives(lambda x: plain_attention(x, heads, used), [x], [tf.float64])
+    with native(mode):
+        y, (dx,), (second,) = derivatives(lambda x: ops.self_attention(x, heads, scale), [x], [dtype])
+    assert y.dtype == dx.dtype == dtype and y.shape == (*shape[:2], shape[2] // 3) and dx.shape == shape
+    close(y, want[0], 2 * TOLERANCES[dtype])
+    close(dx, want[1][0], 10 * TOLERANCES[dtype])
+    if dtype != "bfloat16":
+        close(second, want[2][0], 50 * TOLERANCES[dtype])
+
+
+@needs_library
+def test_attention_is_keras_own():
+    x = normal(2, 7, 24).astype("float32")
+    query, key, value = np.moveaxis(x.reshape(2, 7, 3, 2, 4), 2, 0)
+    want = keras.ops.dot_product_attention(query, key, value)
+    with native("require"):
+        np.testing.assert_allclose(ops.self_attention(x, 2), np.reshape(want, (2, 7, 8)), atol=1e-6)
+
+
+@needs_library
+def test_large_scores_and_no_numbers():
+    x = normal(1, 5, 6).astype("float32") * 1e3
+    y, (dx,), _ = derivatives(lambda x: ops.self_attention(x, 1), [x], ["float32"])
+    assert np.isfinite(y).all() and np.isfinite(dx).all()
+    x[0, 2, 1] = np.nan
+    with tf.GradientTape() as tape:
+        z = tf.constant(x)
+        tape.watch(z)
+        y = ops.self_attention(z, 1)
+    assert np.isnan(y).any() and np.isnan(tape.gradient(y, z)).any()
