@@ -1,5 +1,9 @@
 // TensorFlow ops Kerascnn>SelfAttention and its gradient. The formulas are in kernels/packed_attention.h and
 // kernels/attention_gradient.h.
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
 #include "kernels/attention_gradient.h"
 #include "kernels/packed_attention.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
@@ -42,6 +46,9 @@ class AttentionKernel : public tf::OpKernel {
   explicit AttentionKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("heads", &heads_));
     OP_REQUIRES_OK(context, context->GetAttr("scale", &scale_));
+    OP_REQUIRES(context, heads_ <= std::numeric_limits<int32_t>::max(),
+                Invalid("heads must be below 2^31. Received: ", heads_));
+    OP_REQUIRES(context, std::isfinite(scale_), Invalid("scale must be a finite number. Received: ", scale_));
   }
 
  protected:
@@ -70,6 +77,7 @@ class AttentionForwardKernel final : public AttentionKernel {
     OP_REQUIRES_OK(context, Check(x));
     tf::Tensor *y = nullptr, scratch;
     OP_REQUIRES_OK(context, context->allocate_output(0, OutputShape(x), &y));
+    if (y->NumElements() == 0) return;  // with any number of tokens, for which there may be no memory
     const TensorFlowFor parallel(context);
     PackedAttention attention;
     attention.batch = x.dim_size(0), attention.height = 1, attention.width = x.dim_size(1);
@@ -95,6 +103,7 @@ class AttentionGradientKernel final : public AttentionKernel {
                 Invalid("A head must have at most ", kAttentionSize, " features. Received: ", Size(x)));
     tf::Tensor *dx = nullptr, scratch;
     OP_REQUIRES_OK(context, context->allocate_output(0, x.shape(), &dx));
+    if (dx->NumElements() == 0) return;
     const TensorFlowFor parallel(context);
     AttentionGradient attention;
     attention.batch = x.dim_size(0), attention.tokens = x.dim_size(1), attention.heads = heads_;

@@ -1,4 +1,6 @@
 // TensorFlow ops Kerascnn>LayerNormalization and its gradient. The formula is in kernels/layer_norm.h.
+#include <cmath>
+
 #include "kernels/layer_norm.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -57,7 +59,8 @@ class LayerNormKernel : public tf::OpKernel {
  public:
   explicit LayerNormKernel(tf::OpKernelConstruction* context) : OpKernel(context) {
     OP_REQUIRES_OK(context, context->GetAttr("epsilon", &epsilon_));
-    OP_REQUIRES(context, epsilon_ >= 0, Invalid("epsilon must be at least 0. Received: ", epsilon_));
+    OP_REQUIRES(context, epsilon_ >= 0 && std::isfinite(epsilon_),
+                Invalid("epsilon must be a finite number of at least 0. Received: ", epsilon_));
   }
 
  protected:

@@ -114,6 +114,9 @@ def break_attribute(rng, value):
         return pick(rng, ("FULL", "", "same", "EXPLICIT", "VALID"))
     if isinstance(value, int):
         return pick(rng, EDGES)
+    odd = (float("nan"), float("inf"), -float("inf"), -1.0, -1e30, 1e38)
+    if isinstance(value, float):
+        return pick(rng, odd)
     if value and isinstance(value[0], float):
         numbers = list(value)
         way = whole(rng, 0, 3)
@@ -122,7 +125,6 @@ def break_attribute(rng, value):
         elif way == 1:
             numbers.pop()
         else:
-            odd = (float("nan"), float("inf"), -float("inf"), -1.0, -1e30, 1e38)
             numbers[whole(rng, 0, len(numbers) - 1)] = pick(rng, odd)
         return numbers
     return break_numbers(rng, value)

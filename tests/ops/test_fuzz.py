@@ -128,6 +128,36 @@ def program(rng) -> Call:
     return Call(shapes, {}, {"program": made.numbers(), "flat": flat}, "float32")
 
 
+def gelu_gradient(rng) -> Call:
+    x = [whole(rng, 0, 4) for _ in range(whole(rng, 0, 4))]
+    return Call({"x": x, "dy": list(x)}, {}, {}, pick(rng, ("float32", "bfloat16")))
+
+
+def layer_norm(rng) -> Call:
+    x = [whole(rng, 0, 4) for _ in range(whole(rng, 1, 4))]
+    return Call({"x": x, "scale": x[-1:], "shift": x[-1:]}, {}, {"epsilon": 1e-6}, "float32")
+
+
+def layer_norm_gradient(rng) -> Call:
+    call = layer_norm(rng)
+    call.shapes["dy"] = list(call.shapes["x"])
+    del call.shapes["shift"]
+    return call
+
+
+def attention(rng) -> Call:
+    heads = whole(rng, 1, 4)
+    x = [whole(rng, 0, 2), whole(rng, 0, 5), 3 * heads * whole(rng, 1, 4)]
+    return Call({"x": x}, {}, {"heads": heads, "scale": 0.5}, "float32")
+
+
+def attention_gradient(rng) -> Call:
+    call = attention(rng)
+    x = call.shapes["x"]
+    call.shapes["dy"] = [*x[:2], x[2] // 3]
+    return call
+
+
 OPS: dict[str, Callable] = {
     "conv2d": conv2d,
     "fused_conv2d": fused_conv2d,
@@ -135,19 +165,25 @@ OPS: dict[str, Callable] = {
     "conv2d_filter_gradient": conv2d_filter_gradient,
     "deform_conv2d": deform_conv2d,
     "deform_conv2d_gradient": deform_conv2d_gradient,
+    "gelu_gradient": gelu_gradient,
     "inference_program": program,
+    "layer_normalization": layer_norm,
+    "layer_normalization_gradient": layer_norm_gradient,
     "local_response_normalization": lrn,
     "local_response_normalization_gradient": lrn_gradient,
     "resize2d": resize2d,
     "saf_pool2d": saf_pool2d,
     "saf_pool2d_gradient": saf_pool2d_gradient,
+    "self_attention": attention,
+    "self_attention_gradient": attention_gradient,
 }
+NEVER_WRONG = {"gelu"}  # one input of any shape, and no attribute
 
 
 def test_every_op_is_fuzzed():
     registered = {name for name in dir(_native.library()) if name.startswith("kerascnn_")}
     registered = {name for name in registered if not name.endswith("_eager_fallback")}
-    assert registered == {f"kerascnn_{name}" for name in OPS}
+    assert registered == {f"kerascnn_{name}" for name in NEVER_WRONG.union(OPS)}
 
 
 @pytest.mark.after

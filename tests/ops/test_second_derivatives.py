@@ -47,6 +47,12 @@ CASES = {  # function of tensors, those tensors
         [normal(2, 7)],
     ),
     "saf_pool2d": (saf_pool2d, [apart(1, 5, 4, 2)]),
+    "gelu": (ops.gelu, [normal(2, 7)]),
+    "layer_normalization": (
+        lambda x, scale, shift: ops.layer_normalization(x, scale, shift, 0.1),
+        [normal(3, 5), normal(5), 2 * normal(5)],
+    ),
+    "self_attention": (lambda x: ops.self_attention(x, 2, 0.7), [normal(1, 3, 12)]),
 }  # fmt: skip
 
 

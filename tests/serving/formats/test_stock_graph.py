@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from serving_nets import export_options, randomize
-from tensorflow.python.eager import context
 
 from kerascnn import layers, serving
 from kerascnn.ops import convolution
@@ -96,14 +95,16 @@ def test_nothing_is_cut_between_layers(signature):
 
 
 @pytest.mark.skipif(not convolution.onednn(), reason="TensorFlow joins these with oneDNN alone")
-def test_biases_and_activations_join_their_convolutions(signature):
-    context.context().enable_run_metadata()
-    try:
-        signature(images=tf.constant(images(2)))
-        graphs = context.context().export_run_metadata().partition_graphs
-    finally:
-        context.context().disable_run_metadata()
-    joint = [node for graph in graphs for node in graph.node if "FusedDepthwiseConv2dNative" in node.op]
+def test_biases_and_activations_join_their_convolutions(version):
+    v1 = tf.compat.v1  # a session tells what becomes of a graph
+    metadata, options = v1.RunMetadata(), v1.RunOptions(output_partition_graphs=True)
+    with tf.Graph().as_default(), v1.Session() as session:
+        loaded = v1.saved_model.load(session, ["serve"], str(version)).signature_def["tensors"]
+        feed = {loaded.inputs["images"].name: images(2)}
+        session.run(loaded.outputs["probabilities"].name, feed, options, metadata)
+    nodes = [node for graph in metadata.partition_graphs for node in graph.node]
+    nodes += [node for graph in metadata.partition_graphs for f in graph.library.function for node in f.node_def]
+    joint = [node for node in nodes if "FusedDepthwiseConv2dNative" in node.op]
     assert [[text.decode() for text in node.attr["fused_ops"].list.s] for node in joint] == [["BiasAdd", "Relu6"]] * 3
 
 
