@@ -49,6 +49,9 @@ ROWS = {
     "wrn16_4-twin": "train --model wrn16_4 --start_from runs/fashion_mnist/wrn16_4 --epochs 24 --schedule cosine "
     "--seed 1 --learning-rate 0.1 --progressive 20,24,28 --progressive_parts 0.3,0.6 --ema 0.998 "
     "--augment 'pad_crop(0.125,reflect)+flip+random_erasing(0.5)' --mixed-precision bfloat16",
+    "wrn16_4-fresh": "train --model wrn16_4 --epochs 40 --schedule cosine --seed 2 "
+    "--learning-rate 0.1 --progressive 20,24,28 --progressive_parts 0.3,0.6 --ema 0.998 "
+    "--augment 'pad_crop(0.125,reflect)+flip+random_erasing(0.5)' --mixed-precision bfloat16",
     "darts_v2_thin": "train --model darts_v2_thin --epochs 2",
     "densenet40_k12_bc": "train --model densenet40_k12_bc --epochs 2",
     "efficientnet_lite0": "finetune --model efficientnet_lite0 --weights imagenet --image-size 64 --epochs 2 "
