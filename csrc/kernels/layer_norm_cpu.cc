@@ -13,6 +13,8 @@
 #include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "common/activation.inc"
 #include "common/simd_foreach.h"
+#define KERASCNN_SIMD_FILE "kernels/normed_row.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/layer_norm_simd.inc"
 #include "common/simd_foreach.h"
 

@@ -15,6 +15,8 @@
 #include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "common/transpose.inc"
 #include "common/simd_foreach.h"
+#define KERASCNN_SIMD_FILE "kernels/normed_row.inc"
+#include "common/simd_foreach.h"
 #define KERASCNN_SIMD_FILE "kernels/token_passes.inc"
 #include "common/simd_foreach.h"
 
